@@ -1,0 +1,78 @@
+"""Jobs and stored things, as pages and terminal see them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
+
+from analysis.contracts.base import Contract
+from analysis.contracts.message import Message
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+PlanState = Literal["draft", "verified", "in_pilot", "approved", "rolled_out", "withdrawn"]
+
+
+class Progress(Contract):
+    """How far a job is. `tokens_per_second` and `eta_seconds` are measured over the run so far; None: not known yet."""
+
+    stage: Message
+    done: NonNegativeInt = 0
+    total: NonNegativeInt = 0
+    tokens_per_second: NonNegativeFloat | None = None
+    eta_seconds: NonNegativeFloat | None = None
+
+    @property
+    def fraction(self) -> float:
+        """0 to 1."""
+        return self.done / self.total if self.total else 0.0
+
+
+class Job(Contract):
+    """One piece of work in a device's queue."""
+
+    id: str
+    kind: Literal["profile", "tokenize", "describe", "sample_model"]
+    state: JobState
+    device: str
+    name: str
+    created_at: str
+    place: NonNegativeInt = Field(default=0, description="jobs before this one in the queue")
+    progress: Progress | None = None
+    error: Message | None = None
+    result_id: str | None = Field(default=None, description="id of the run it made, once done")
+    notes: tuple[Message, ...] = ()
+    attempts: NonNegativeInt = 0
+
+    @property
+    def active(self) -> bool:
+        """Queued or running."""
+        return self.state in ("queued", "running")
+
+
+class RunSummary(Contract):
+    """A stored profile in a list."""
+
+    id: str
+    name: str
+    model_name: str
+    n_blocks: NonNegativeInt
+    workload_name: str
+    n_examples: NonNegativeInt
+    n_tokens: NonNegativeInt
+    device_name: str
+    created_at: str
+    is_sample: bool = False
+    size_bytes: NonNegativeInt = 0
+
+
+class PlanSummary(Contract):
+    """A stored plan in a list."""
+
+    id: str
+    name: str
+    state: PlanState
+    model_name: str
+    profile_id: str | None
+    operations: str = Field(description="in short: prune block 3, 14, 26")
+    created_at: str

@@ -1,0 +1,159 @@
+"""Plans: operations on a model, on what evidence, and what they should save. Blocks are counted from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, field_validator
+
+from analysis.contracts.base import Contract, content_hash
+from analysis.contracts.message import Message
+from analysis.contracts.model import ModelSource, Unit
+
+EofLayer = Annotated[
+    int,
+    Field(ge=-1, description="the last frozen block, counted from 0: blocks 0..eof_layer are frozen, the rest train; -1 freezes none, at most L - 2"),
+]
+
+
+class _Removal(Contract):
+    unit: Unit = "block"
+    blocks: tuple[NonNegativeInt, ...] = Field(min_length=1, description="block indices, counted from 0, ascending")
+    stack: str | None = None
+
+    @field_validator("blocks")
+    @classmethod
+    def _ascending(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(blocks)) != len(blocks):
+            raise ValueError("a block is named twice")
+        return tuple(sorted(blocks))
+
+
+class Prune(_Removal):
+    """Take units out of the saved model for good."""
+
+    op: Literal["prune"] = "prune"
+
+
+class Skip(_Removal):
+    """Leave units out while running; their weights stay."""
+
+    op: Literal["skip"] = "skip"
+
+
+class Freeze(Contract):
+    """Keep blocks 0..eof_layer as they are while the rest is trained."""
+
+    op: Literal["freeze"] = "freeze"
+    eof_layer: EofLayer
+    stack: str | None = None
+
+
+Operation = Annotated[Prune | Skip | Freeze, Field(discriminator="op")]
+
+
+class ModelRef(Contract):
+    """The model a plan is for."""
+
+    name: str
+    source: ModelSource
+    commit: str
+    architecture: str
+    n_blocks: NonNegativeInt
+    stack: str
+
+
+class WorkloadRef(Contract):
+    """The workload a plan was made from; file paths let later commands reopen it."""
+
+    name: str
+    content_hash: str
+    paths: tuple[str, ...] = ()
+    mapping: Mapping[str, str] = Field(default_factory=dict)
+    slicing: str = "given"
+    is_sample: bool = False
+
+
+class Quantity(Contract):
+    """A figure before and after the plan, in the unit its field names."""
+
+    before: NonNegativeFloat
+    after: NonNegativeFloat
+
+    @property
+    def saved_share(self) -> float:
+        """Share saved, 0 to 1 (negative when the plan adds)."""
+        return 0.0 if self.before == 0 else 1.0 - self.after / self.before
+
+
+class Projection(Contract):
+    """What the plan should save: worked out from the model's shapes, not run yet."""
+
+    origin: Literal["projected"] = "projected"
+    context_tokens: NonNegativeInt = Field(description="sequence length behind the per-token figures; an assumption that can be edited")
+    n_blocks: Quantity
+    n_parameters: Quantity
+    weight_bytes: Quantity
+    prefill_flops_per_token: Quantity = Field(description="mean over a prompt of context_tokens, causal; head once per prompt")
+    decode_flops_per_token: Quantity = Field(description="one new token that looks at context_tokens")
+    kv_bytes_per_token: Quantity
+    kv_bytes_at_context: Quantity = Field(description="KV cache of one sequence of context_tokens, windows respected")
+
+
+class UnitReason(Contract):
+    """Why one unit is in the plan."""
+
+    block: NonNegativeInt
+    unit: Unit
+    score: float | None
+    interval: tuple[float, float] | None = None
+    rank: NonNegativeInt | None = Field(default=None, description="1 = least change among its unit")
+    sink_score: float | None = Field(default=None, description="the same measure on sink tokens; large means not harmless")
+    worst_slice: str | None = None
+    worst_slice_score: float | None = None
+    warning: Message | None = None
+
+
+class Provenance(Contract):
+    """How the plan came to be."""
+
+    profile_id: str | None = None
+    criterion: str
+    amount: str = Field(description="as asked for: 20%, 20%params, 20%flops, 1GiB, 6 layers")
+    protected: tuple[NonNegativeInt, ...] = ()
+    reasons: tuple[UnitReason, ...] = ()
+    notes: tuple[Message, ...] = ()
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    created_at: str = ""
+
+
+class Plan(Contract):
+    """One plan: what is done to which model, on what evidence, and what it should save."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["plan"] = "plan"
+    name: str = ""
+    model: ModelRef
+    workload: WorkloadRef | None = None
+    operations: tuple[Operation, ...] = Field(min_length=1)
+    projection: Projection | None = None
+    provenance: Provenance
+    verification: Mapping[str, object] | None = None
+    trial: Mapping[str, object] | None = None
+    business_case: Mapping[str, object] | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def id(self) -> str:
+        """The plan's identity: hash of the model's commit and the operations (12 hex characters)."""
+        return content_hash(self.model.commit, self.model.stack, [operation.model_dump(mode="json") for operation in self.operations])[:12]
+
+    @property
+    def removed(self) -> Mapping[Unit, tuple[int, ...]]:
+        """Unit -> blocks that a prune or skip takes out."""
+        found: dict[Unit, set[int]] = {"block": set(), "attention": set(), "mlp": set()}
+        for operation in self.operations:
+            if isinstance(operation, Prune | Skip):
+                found[operation.unit].update(operation.blocks)
+        return {unit: tuple(sorted(blocks)) for unit, blocks in found.items()}

@@ -1,0 +1,80 @@
+"""Numbers, sizes, durations and lists as a language writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from babel.lists import format_list
+from babel.numbers import format_decimal
+
+RANGE_MARK = {"en": " to ", "ja": "〜"}
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+_DECIMAL = ("", "K", "M", "G", "T", "P")
+
+
+def number(value: float, language: str, digits: int | None = None) -> str:
+    """A number with the language's separators: whole numbers whole, others with `digits` decimals (3 significant by default)."""
+    if digits is None:
+        digits = 0 if isinstance(value, int) or float(value).is_integer() else _decimals(value)
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return format_decimal(value, format=pattern, locale=language)
+
+
+def _decimals(value: float, significant: int = 3) -> int:
+    size = abs(value)
+    if size >= 100:
+        return 0
+    if size >= 10:
+        return 1
+    if size >= 1:
+        return 2
+    places, scaled = 2, size
+    while scaled < 0.1 and places < 8:
+        places, scaled = places + 1, scaled * 10
+    return min(places + significant - 3 + 1, 8)
+
+
+def percent(share: float, language: str, digits: int = 0) -> str:
+    """A share (0.12) as a percentage figure without the sign's space (12%)."""
+    return number(share * 100, language, digits) + "%"
+
+
+def size(n_bytes: float, language: str) -> str:
+    """A number of bytes in binary units: 257 MiB."""
+    value, unit = float(n_bytes), 0
+    while abs(value) >= 1024 and unit < len(_BINARY) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{number(value, language, 0 if unit == 0 or abs(value) >= 100 else 1)} {_BINARY[unit]}"
+
+
+def amount(value: float, language: str) -> str:
+    """A large count in decimal prefixes: 134.5 M parameters, 268 M FLOPs."""
+    scaled, unit = float(value), 0
+    while abs(scaled) >= 1000 and unit < len(_DECIMAL) - 1:
+        scaled, unit = scaled / 1000, unit + 1
+    text = number(scaled, language, 0 if unit == 0 or abs(scaled) >= 100 else 1)
+    return f"{text} {_DECIMAL[unit]}".rstrip()
+
+
+def duration(seconds: float, language: str) -> str:
+    """A length of time, never finer than it is useful: 42 s, 3 min, 2 h 5 min."""
+    whole = max(0, round(seconds))
+    minutes, hours = round(whole / 60), whole // 3600
+    if whole < 90:
+        return {"en": f"{whole} s", "ja": f"{whole}秒"}[language]
+    if whole < 5400:
+        return {"en": f"{minutes} min", "ja": f"{minutes}分"}[language]
+    rest = round((whole - hours * 3600) / 60)
+    return {"en": f"{hours} h {rest} min", "ja": f"{hours}時間{rest}分"}[language]
+
+
+def listed(items: Sequence[str], language: str) -> str:
+    """A list in words: "3, 14 and 26" / 「3、14、26」."""
+    if language == "ja":
+        return "、".join(items)
+    return format_list(list(items), locale="en") if items else ""
+
+
+def span(low: str, high: str, language: str) -> str:
+    """A range in words: "30 to 45%" / 「30〜45%」."""
+    return f"{low}{RANGE_MARK[language]}{high}"
