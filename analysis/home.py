@@ -1,0 +1,55 @@
+"""Where Strata keeps its things on this machine, and how it writes them without ever leaving half a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis.errors import ResourceError
+
+
+def home() -> Path:
+    """The folder under which everything is kept: ``STRATA_HOME``, or ``~/.strata``."""
+    return Path(os.environ.get("STRATA_HOME") or Path.home() / ".strata")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: temporary name in the same folder, synced, renamed.
+
+    Raises:
+        ResourceError: the disk is full or the folder cannot be written; what was there before is untouched.
+    """
+    with saying_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def saying_disk_errors(path: Path) -> Iterator[None]:
+    """Turns the disk's refusals inside the block into one sentence."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(
+                "The disk that holds {folder} is full. Free some space, or set STRATA_HOME to a folder on another disk; nothing stored was lost.",
+                folder=str(path.parent),
+            ) from exc
+        if exc.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise ResourceError(
+                "{folder} cannot be written. Allow writing there, or set STRATA_HOME to a folder that can be written.", folder=str(path.parent)
+            ) from exc
+        raise
