@@ -36,6 +36,7 @@ class ProfileSettings(Contract):
     chat_template: bool = True
     slices: tuple[str, ...] = Field(default=(), description="only these slices; empty: all")
     replicates: PositiveInt = 200
+    excerpts: bool = Field(default=True, description="keep the first 80 characters of each prompt beside its score; off: none")
 
 
 class ProfileRequest(Contract):
