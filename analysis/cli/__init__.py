@@ -1,0 +1,57 @@
+"""The terminal: the same functions as the pages, with an exit code.
+
+Every command lives in a module of its own; what they share is `terminal` (language, sentences, failures) and
+`progress`. Torch is imported only by the commands that run a model, and only once they run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from analysis.cli.plan import HELP as PLAN_HELP
+from analysis.cli.plan import plan
+from analysis.cli.profile import HELP as PROFILE_HELP
+from analysis.cli.profile import profile
+from analysis.cli.runs import runs
+from analysis.cli.sample import sample_model
+from analysis.cli.schema import HELP as SCHEMA_HELP
+from analysis.cli.schema import schema
+from analysis.cli.terminal import StrataGroup, Terminal, chosen_language
+from analysis.cli.worker import HELP as WORKER_HELP
+from analysis.cli.worker import worker
+from analysis.i18n import N_, Language
+
+__all__ = ["app"]
+
+_HELP = N_(
+    "Find the layers that your workload pays for without needing them: measure a model on your own prompts, then plan what to remove."
+)
+_EPILOG = N_(
+    "Exit codes: 0 done · 1 unexpected failure · 2 bad input (a device that does not exist, too) · 3 a guardrail was missed · "
+    "4 memory or disk ran out · 130 cancelled. Blocks (layers) are counted from 0. --lang, --debug and --quiet may stand anywhere. "
+    "Everything is kept under STRATA_HOME (~/.strata if not set)."
+)
+
+app = typer.Typer(cls=StrataGroup, help=_HELP, epilog=_EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+
+
+@app.callback()
+def _options(
+    ctx: typer.Context,
+    lang: Annotated[
+        Language | None, typer.Option(help=N_("Language of the output; by default that of LC_ALL, LC_MESSAGES or LANG."))
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help=N_("No progress, no summary: only errors and what was asked for."))] = False,
+    debug: Annotated[bool, typer.Option("--debug", help=N_("Show the traceback of an unexpected error."))] = False,
+) -> None:
+    ctx.obj = Terminal(language=lang or chosen_language([]), quiet=quiet, debug=debug)
+
+
+app.command("sample-model", help=N_("Prepare the sample model: unpack it once into the cache."))(sample_model)
+app.command("profile", help=PROFILE_HELP)(profile)
+app.command("plan", help=PLAN_HELP)(plan)
+app.add_typer(runs, name="runs")
+app.command("worker", help=WORKER_HELP)(worker)
+app.command("schema", help=SCHEMA_HELP)(schema)

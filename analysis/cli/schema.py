@@ -1,0 +1,49 @@
+"""`schema`: the JSON Schemas of what Strata writes, generated from the contracts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.cli.terminal import terminal_of
+from analysis.contracts import Contract, Plan, Profile
+from analysis.errors import DocumentError
+from analysis.home import write_atomically
+from analysis.i18n import N_
+
+HELP = N_(
+    "Write the JSON Schemas of profile.json and plan.json.\n\n"
+    "python -m analysis schema --out docs/schemas\n\n"
+    "python -m analysis schema --check  (exit code 2 when they are not current)"
+)
+_DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan}
+
+
+def schema(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help=N_("Folder that receives profile.schema.json and plan.schema.json."))] = Path("docs/schemas"),
+    check: Annotated[bool, typer.Option("--check", help=N_("Write nothing; say whether the files there are current."))] = False,
+) -> None:
+    """Writes the schemas, or checks that they are current."""
+    for name, contract in _DOCUMENTS.items():
+        path, text = out / f"{name}.schema.json", schema_text(name, contract)
+        if not check:
+            write_atomically(path, text.encode())
+            terminal_of(ctx).tell("Wrote {path}.", path=str(path))
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            raise DocumentError(
+                "{path} is not what the contracts say. Run: python -m analysis schema --out {folder}", path=str(path), folder=str(out)
+            )
+
+
+def schema_text(name: str, contract: type[Contract]) -> str:
+    """The JSON Schema of what is written (computed fields included), as text that differs only when the contract does."""
+    described = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **contract.model_json_schema(mode="serialization"),
+        "title": f"Strata {name}",
+    }
+    return json.dumps(described, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

@@ -1,0 +1,25 @@
+"""`worker`: a process that holds one device's model and works off its queue."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from analysis.i18n import N_
+
+HELP = N_(
+    "Work off the queue of one device until its parent ends.\n\n"
+    "The pages start workers by themselves; on a machine without the pages start one by hand:\n\n"
+    "python -m analysis worker --device cuda:0 --detach"
+)
+
+
+def worker(
+    device: Annotated[str, typer.Option(help=N_("Device whose queue is worked off: cpu, cuda:0, mps"))] = "auto",
+    detach: Annotated[bool, typer.Option("--detach", help=N_("Go on when the process that started this one has ended."))] = False,
+) -> None:
+    """Runs until stopped."""
+    from analysis.runs.worker import run_worker
+
+    run_worker(device, detach=detach)
