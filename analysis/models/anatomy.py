@@ -1,0 +1,239 @@
+"""What a model is made of, in exact numbers: parameters, bytes, FLOPs and cache of every block and half.
+
+Counted from the modules' shapes, so it works without weights (on the meta device) as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from analysis.contracts import BlockInfo, Layout, Message, ModelInfo, ModelSource, StackInfo, SubBlockInfo
+from analysis.models.structure import FoundStack, parts_of
+
+_HEADS = ("num_heads", "n_heads", "num_attention_heads", "n_head")
+_KV_HEADS = ("num_kv_heads", "num_key_value_heads", "n_kv_heads")
+_QK_DIM = ("qk_head_dim", "head_dim", "attention_head_size", "key_value_proj_dim", "head_size")
+_V_DIM = ("v_head_dim", *_QK_DIM[1:])
+_TOP_K = ("top_k", "num_experts_per_tok", "moe_top_k", "moe_k")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+
+
+def describe(
+    model: PreTrainedModel,
+    stacks: Sequence[FoundStack],
+    layouts: Sequence[Layout],
+    *,
+    name: str,
+    source: ModelSource,
+    commit: str,
+    notes: tuple[Message, ...] = (),
+) -> ModelInfo:
+    """The anatomy of an instantiated model, with or without weights."""
+    config, text = model.config, model.config.get_text_config()
+    outside = _outside(model, stacks)
+    head = model.get_output_embeddings()
+    tied = head is not None and any(head.weight is module.weight for module in model.modules() if isinstance(module, nn.Embedding))
+    return ModelInfo(
+        name=name,
+        source=source,
+        commit=commit,
+        architecture=type(model).__name__,
+        hidden_size=text.hidden_size,
+        vocab_size=getattr(text, "vocab_size", 0) or 0,
+        max_context_tokens=_max_context(text),
+        dtype=str(model.dtype).removeprefix("torch."),
+        n_parameters=count(model),
+        weight_bytes=weigh(model),
+        embedding_parameters=sum(p.numel() for p in _embeddings(outside)),
+        head_parameters=0 if head is None or tied else count(head),
+        head_flops_per_token=0 if head is None else linear_flops(head),
+        tied_head=tied,
+        stacks=tuple(_stack_info(stack, layout) for stack, layout in zip(stacks, layouts, strict=True)),
+        refusal=refusal(model, config),
+        notes=notes,
+    )
+
+
+def refusal(model: PreTrainedModel, config: object) -> Message | None:
+    """Why a model cannot be profiled on prompts; None: it can."""
+    if model.main_input_name == "input_ids":
+        return None
+    return Message(
+        id="{architecture} reads {input}, not text. It can be described and planned, but not profiled on prompts.",
+        values={"architecture": type(model).__name__, "input": model.main_input_name},
+    )
+
+
+def count(*modules: nn.Module) -> int:
+    """Parameters, shared ones once."""
+    return sum(parameter.numel() for parameter in _unique(modules))
+
+
+def weigh(*modules: nn.Module) -> int:
+    """Bytes of the parameters, shared ones once."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in _unique(modules))
+
+
+def linear_flops(*modules: nn.Module) -> int:
+    """FLOPs one token costs in weight products: 2 x in x out of each matrix, of experts only those it is sent to."""
+    return sum(_linear_flops(module) for module in modules)
+
+
+def _linear_flops(module: nn.Module, parent: nn.Module | None = None) -> int:
+    """Walks down; a list or a stack of experts counts top_k of them."""
+    if isinstance(module, nn.Embedding):
+        return 0
+    if isinstance(getattr(module, "in_features", None), int) and isinstance(getattr(module, "out_features", None), int):
+        return 2 * int(module.in_features) * int(module.out_features)  # type: ignore[arg-type]  # also quantised kinds, whose weights are packed
+    children = list(module.children())
+    if isinstance(module, nn.ModuleList) and parent is not None and len(children) == _number(parent, _EXPERTS) and (k := _number(parent, _TOP_K)):
+        return k * _linear_flops(children[0])
+    own = sum(_product_flops(parameter, module, parent) for parameter in module.parameters(recurse=False))
+    return own + sum(_linear_flops(child, module) for child in children)
+
+
+def _product_flops(parameter: nn.Parameter, module: nn.Module, parent: nn.Module | None) -> int:
+    if parameter.dim() == 2 and not _is_expert_bias(parameter, module):
+        return 2 * parameter.numel()
+    if parameter.dim() == 3 and parameter.shape[0] == _number(module, _EXPERTS):
+        k = _number(module, _TOP_K) or (_deep_number(parent, _TOP_K) if parent is not None else None) or _number_in_config(module, _TOP_K) or 1
+        return 2 * parameter.numel() // parameter.shape[0] * k
+    return 0
+
+
+def _is_expert_bias(parameter: nn.Parameter, module: nn.Module) -> bool:
+    """gpt-oss keeps its experts' biases as one [experts, out] matrix, which is added, not multiplied."""
+    return any(other.dim() == 3 and other.shape[0] == parameter.shape[0] for other in module.parameters(recurse=False))
+
+
+# -- blocks ------------------------------------------------------------------------------------------------------------
+
+
+def _stack_info(stack: FoundStack, layout: Layout) -> StackInfo:
+    config = stack.root.config
+    blocks = tuple(_block_info(block, index, config, causal=stack.causal) for index, block in enumerate(stack.blocks))
+    return StackInfo(name=stack.name, path=stack.path, layout=layout, causal=stack.causal, blocks=blocks)
+
+
+def _block_info(block: nn.Module, index: int, config: object, *, causal: bool) -> BlockInfo:
+    parts = parts_of(block)
+    window = attention_window(config, index, parts.attention)
+    return BlockInfo(
+        index=index,
+        n_parameters=count(block),
+        weight_bytes=weigh(block),
+        attention=None if parts.attention is None else _attention_info(parts.attention, config, window=window, cached=causal),
+        mlp=_half(parts.mlp) if parts.mlp else None,
+        cross_attention=None if parts.cross_attention is None else _attention_info(parts.cross_attention, config, window=None, cached=False),
+    )
+
+
+def _half(modules: Sequence[nn.Module]) -> SubBlockInfo:
+    return SubBlockInfo(n_parameters=count(*modules), weight_bytes=weigh(*modules), linear_flops_per_token=linear_flops(*modules))
+
+
+def _attention_info(attention: nn.Module, config: object, *, window: int | None, cached: bool) -> SubBlockInfo:
+    half = _half([attention])
+    heads = _shape(attention, config, _HEADS) or 1
+    qk = _shape(attention, config, _QK_DIM) or int(config.hidden_size) // heads  # type: ignore[attr-defined]
+    value = _shape(attention, config, _V_DIM) or qk
+    return half.model_copy(
+        update={
+            "flops_per_token_per_context": 2 * heads * (qk + value),
+            "attention_window": window,
+            "kv_bytes_per_token": _cached_numbers(attention, config, heads, qk, value) * _element_size(attention) if cached else 0,
+        }
+    )
+
+
+def _cached_numbers(attention: nn.Module, config: object, heads: int, qk: int, value: int) -> int:
+    """Numbers a token leaves in the cache: keys and values of every key-value head, or the latent of MLA."""
+    latent = next((module for module in attention.modules() if hasattr(module, "expand_kv")), None)
+    if latent is not None:  # multi-head latent attention caches what keys and values are expanded from
+        return int(latent.kv_lora_rank) + int(latent.qk_rope_head_dim)  # type: ignore[arg-type]
+    groups = _deep_number(attention, ("num_key_value_groups",))
+    kv_heads = _deep_number(attention, _KV_HEADS) or (heads // groups if groups else None) or heads
+    return kv_heads * (qk + value)
+
+
+def attention_window(config: object, index: int, attention: nn.Module | None) -> int | None:
+    """Tokens a block's attention looks at when it is a sliding or chunked one; None: all."""
+    kinds = getattr(config, "layer_types", None)
+    own = _deep_number(attention, ("sliding_window",)) if attention is not None else None
+    if kinds and index < len(kinds):
+        if "sliding" in kinds[index]:
+            return own or getattr(config, "sliding_window", None)
+        return getattr(config, "attention_chunk_size", None) if "chunked" in kinds[index] else None
+    if getattr(config, "use_sliding_window", True) is False:
+        return None
+    return own or getattr(config, "sliding_window", None)
+
+
+# -- the rest of the model ---------------------------------------------------------------------------------------------
+
+
+def _outside(model: nn.Module, stacks: Sequence[FoundStack]) -> list[nn.Module]:
+    inside = {id(module) for stack in stacks for block in stack.blocks for module in block.modules()}
+    return [module for module in model.modules() if id(module) not in inside]
+
+
+def _embeddings(outside: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
+    """Token, position and type tables, and what turns an image or a sound into tokens."""
+    seen: set[int] = set()
+    for module in outside:
+        if isinstance(module, nn.Embedding) or "embed" in type(module).__name__.lower():
+            for parameter in module.parameters():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    yield parameter
+
+
+def _max_context(config: object) -> int | None:
+    for name in ("max_position_embeddings", "n_positions", "max_target_positions", "max_sequence_length", "n_ctx"):
+        if isinstance(value := getattr(config, name, None), int) and value > 0:
+            return value
+    return None
+
+
+def _unique(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
+    seen: set[int] = set()
+    for module in modules:
+        for parameter in module.parameters():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield parameter
+
+
+def _element_size(module: nn.Module) -> int:
+    """Bytes of one number as the module computes with it (packed integer weights compute in 2 bytes)."""
+    parameter = next(module.parameters())
+    return parameter.element_size() if parameter.is_floating_point() else 2
+
+
+def _shape(module: nn.Module, config: object, names: Sequence[str]) -> int | None:
+    found = _deep_number(module, names)
+    return found if found is not None else next((v for name in names if isinstance(v := getattr(config, name, None), int)), None)
+
+
+def _number(module: nn.Module, names: Sequence[str]) -> int | None:
+    """The module's first whole-number attribute of these names."""
+    values = (getattr(module, name, None) for name in names)
+    return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), None)
+
+
+def _deep_number(module: nn.Module, names: Sequence[str]) -> int | None:
+    """The same, in the module or anything inside it; earlier names win."""
+    for name in names:
+        for inner in module.modules():
+            if (value := _number(inner, (name,))) is not None:
+                return value
+    return None
+
+
+def _number_in_config(module: nn.Module, names: Sequence[str]) -> int | None:
+    config = getattr(module, "config", None)
+    return next((v for name in names if isinstance(v := getattr(config, name, None), int)), None)
+

@@ -1,0 +1,168 @@
+"""The stacks of an instantiated model with proved taps, and the model as the profiler gets it."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from analysis.contracts import Layout, Message, ModelInfo, ModelSource, StackInfo
+from analysis.errors import ModelError
+from analysis.models.anatomy import describe
+from analysis.models.probe import N_TOKENS, Finding, Place, probe_stack
+from analysis.models.structure import FoundStack, SubBlockTaps, Tap, find_runs, parts_of
+
+__all__ = ["LoadedModel", "Stack", "SubBlockTaps", "Tap", "find_stacks"]
+
+
+class EncoderThenDecoder(nn.Module):
+    """Runs an encoder-decoder on one text: the decoder rereads, token by token, what the encoder read."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
+        """As the wrapped model, with the same ids and mask on both sides."""
+        return self.model(
+            input_ids=input_ids, attention_mask=attention_mask, decoder_input_ids=input_ids, decoder_attention_mask=attention_mask, **kwargs
+        )
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A run of blocks with one residual stream.
+
+    `root(input_ids=..., attention_mask=..., use_cache=False)` runs it without the output head; each block is called
+    once per run with the residual stream as its first tensor.
+    """
+
+    info: StackInfo
+    root: nn.Module
+    blocks: tuple[nn.Module, ...]
+    taps: tuple[SubBlockTaps, ...]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory, ready to be profiled."""
+
+    model: PreTrainedModel
+    info: ModelInfo
+    stacks: tuple[Stack, ...]
+    tokenizer_folder: Path | None
+    device: torch.device
+    dtype: torch.dtype
+
+    def stack(self, name: str | None = None) -> Stack:
+        """The stack of that name; None: the one that is profiled by default.
+
+        Raises:
+            ModelError: the model has no stack of that name.
+        """
+        found = next((stack for stack in self.stacks if name in (None, stack.info.name)), None)
+        if found is None:
+            names = tuple(stack.info.name for stack in self.stacks)
+            raise ModelError("{model} has no stack named {name}. It has: {names}.", model=self.info.name, name=str(name), names=names)
+        return found
+
+
+def find_stacks(model: nn.Module) -> tuple[Stack, ...]:
+    """The stacks of any instantiated transformers model, with taps proved by a run of a few tokens.
+
+    Raises:
+        ModelError: no stack was found, or its blocks do not run once each.
+    """
+    return assemble(model, name=type(model).__name__, source=ModelSource(kind="folder"), commit="")[1]
+
+
+def assemble(model: nn.Module, *, name: str, source: ModelSource, commit: str, notes: tuple[Message, ...] = ()) -> tuple[ModelInfo, tuple[Stack, ...]]:
+    """Describes an instantiated model and finds its stacks. On the meta device nothing can be proved: no taps."""
+    runs = find_runs(model)
+    assert isinstance(model, PreTrainedModel)
+    taps = [prove_taps(model, run) for run in runs]
+    layouts = [_layout(stack_taps) for stack_taps in taps]
+    info = describe(model, runs, layouts, name=name, source=source, commit=commit, notes=notes + _notes(taps))
+    stacks = (
+        Stack(stack_info, _runner(model, run), run.blocks, stack_taps) for stack_info, run, stack_taps in zip(info.stacks, runs, taps, strict=True)
+    )
+    return info, tuple(stacks)
+
+
+def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, ...]:
+    """How to see inside each block of a stack; unknown, with a reason, where the numbers do not prove it.
+
+    Raises:
+        ModelError: the blocks of the stack are not run once each, so that there is no single residual stream.
+    """
+    if model.device.type == "meta":
+        return (SubBlockTaps("unknown"),) * len(run.blocks)
+    findings, once = probe_stack(run, _inputs(run))
+    if not once:
+        raise ModelError("{architecture} does not run each of its layers once per token, so its layers cannot be told apart.", architecture=type(model).__name__)
+    return tuple(_taps(block, finding) for block, finding in zip(run.blocks, findings, strict=True))
+
+
+def _taps(block: nn.Module, finding: Finding | None) -> SubBlockTaps:
+    if finding is None:
+        note = Message(
+            id="Inside {kind}, the point between attention and MLP could not be confirmed by a test run, so scores are given for whole layers only.",
+            values={"kind": type(block).__name__},
+        )
+        return SubBlockTaps("unknown", note=note)
+
+    def tap(place: Place | None) -> Tap | None:
+        return None if place is None else Tap(block.get_submodule(place.path), place.side)
+
+    return SubBlockTaps(finding.layout, tap(finding.mid), tap(finding.attention), tap(finding.mlp), tap(finding.mlp_start))
+
+
+def _layout(taps: Sequence[SubBlockTaps]) -> Layout:
+    layouts = Counter(tap.layout for tap in taps)
+    return layouts.most_common(1)[0][0]
+
+
+def _notes(taps: Sequence[Sequence[SubBlockTaps]]) -> tuple[Message, ...]:
+    notes = [tap.note for stack in taps for tap in stack if tap.note is not None]
+    return tuple({note.in_english(): note for note in notes}.values())
+
+
+def _runner(model: PreTrainedModel, run: FoundStack) -> nn.Module:
+    return EncoderThenDecoder(model.base_model) if _reads_an_encoder(run) else run.root
+
+
+def _reads_an_encoder(run: FoundStack) -> bool:
+    return parts_of(run.blocks[0]).cross_attention is not None
+
+
+def _accepts(run: FoundStack) -> set[str]:
+    return set(inspect.signature(run.root.forward).parameters)
+
+
+def _inputs(run: FoundStack) -> dict[str, Any]:
+    """A few tokens for the root: ids where it takes them, else an image or a sound of the size it takes."""
+    root, config = run.root, run.root.config
+    device, dtype = root.device, root.dtype
+    generator = torch.Generator().manual_seed(0)
+    accepts = _accepts(run)
+    if "input_ids" in accepts:
+        vocab = config.get_text_config().vocab_size
+        ids = (torch.arange(N_TOKENS) * 7 + 11) % vocab
+        inputs: dict[str, Any] = {"input_ids": ids[None].to(device)}
+        if _reads_an_encoder(run):
+            inputs["encoder_hidden_states"] = torch.randn(1, 4, config.hidden_size, generator=generator).to(device, dtype)
+    elif "pixel_values" in accepts:
+        side = config.image_size if isinstance(config.image_size, list | tuple) else (config.image_size, config.image_size)
+        inputs = {"pixel_values": torch.randn(1, config.num_channels, *side, generator=generator).to(device, dtype)}
+    else:
+        frames = 2 * config.max_source_positions
+        inputs = {"input_features": torch.randn(1, config.num_mel_bins, frames, generator=generator).to(device, dtype)}
+    return inputs | ({"use_cache": False} if "use_cache" in accepts else {})
