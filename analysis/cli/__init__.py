@@ -10,17 +10,10 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli.plan import HELP as PLAN_HELP
-from analysis.cli.plan import plan
-from analysis.cli.profile import HELP as PROFILE_HELP
-from analysis.cli.profile import profile
+from analysis.cli import plan, profile, schema, worker
 from analysis.cli.runs import runs
 from analysis.cli.sample import sample_model
-from analysis.cli.schema import HELP as SCHEMA_HELP
-from analysis.cli.schema import schema
 from analysis.cli.terminal import StrataGroup, Terminal, chosen_language
-from analysis.cli.worker import HELP as WORKER_HELP
-from analysis.cli.worker import worker
 from analysis.i18n import N_, Language
 
 __all__ = ["app"]
@@ -34,7 +27,7 @@ _EPILOG = N_(
     "Everything is kept under STRATA_HOME (~/.strata if not set)."
 )
 
-app = typer.Typer(cls=StrataGroup, help=_HELP, epilog=_EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+app = typer.Typer(cls=StrataGroup, help=_HELP, epilog=_EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -50,8 +43,8 @@ def _options(
 
 
 app.command("sample-model", help=N_("Prepare the sample model: unpack it once into the cache."))(sample_model)
-app.command("profile", help=PROFILE_HELP)(profile)
-app.command("plan", help=PLAN_HELP)(plan)
+app.command("profile", help=profile.HELP, short_help=profile.SHORT_HELP)(profile.profile)
+app.command("plan", help=plan.HELP, short_help=plan.SHORT_HELP)(plan.plan)
 app.add_typer(runs, name="runs")
-app.command("worker", help=WORKER_HELP)(worker)
-app.command("schema", help=SCHEMA_HELP)(schema)
+app.command("worker", help=worker.HELP, short_help=worker.SHORT_HELP)(worker.worker)
+app.command("schema", help=schema.HELP, short_help=schema.SHORT_HELP)(schema.schema)

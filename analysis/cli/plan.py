@@ -9,20 +9,26 @@ from typing import Annotated, Literal
 import typer
 
 from analysis.cli.documents import read_profile, write_document
-from analysis.cli.terminal import Terminal, check_output, terminal_of
+from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import Plan, Quantity, Unit
 from analysis.errors import InputError
 from analysis.i18n import N_
 from analysis.i18n.numbers import amount, percent, size
+from analysis.planning import DEFAULT_CONTEXT_TOKENS, plan_in_words, propose_plan
 
-HELP = N_(
-    "Choose what to remove from a model, by what was measured, and say what it should save.\n\n"
-    "Examples:\n\n"
-    "python -m analysis plan --profile profile.json --budget 20% --out plan.json\n\n"
-    "python -m analysis plan --profile profile.json --op skip --unit attention --budget 6layers --protect 0,1 --out plan.json\n\n"
-    "python -m analysis plan --profile profile.json --criterion angular_distance --budget 1GiB --out plan.json\n\n"
-    "20% is that share of the unit, rounded down; 20%params and 20%flops count parameters and FLOPs; 1GiB counts weight memory. "
-    "The savings are projected from the model's shapes; quality is not known until the plan is verified."
+SHORT_HELP = N_("Choose what to remove, and say what it should save.")
+HELP = paragraphs(
+    N_("Choose what to remove from a model, by what was measured, and say what it should save."),
+    N_("Examples:"),
+    examples(
+        "python -m analysis plan --profile profile.json --budget 20% --out plan.json",
+        "python -m analysis plan --profile profile.json --op skip --unit attention --budget 6layers --protect 0,1",
+        "python -m analysis plan --profile profile.json --criterion angular_distance --budget 1GiB",
+    ),
+    N_(
+        "20% is that share of the unit, rounded down; 20%params and 20%flops count parameters and FLOPs; 1GiB counts weight memory. "
+        "The savings are projected from the model's shapes; quality is not known until the plan is verified."
+    ),
 )
 
 
@@ -46,17 +52,20 @@ def plan(
     store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the plan for the pages."))] = True,
 ) -> None:
     """Proposes the plan, writes the file, and says what it should save."""
-    from analysis.planning import project, propose_plan
-
     terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
     measured = read_profile(profile)
-    proposed = propose_plan(measured, op=op, unit=unit, criterion=criterion, amount=budget, protect=_layers(protect))
-    if context is not None:
-        proposed = proposed.model_copy(update={"projection": project(measured.model, proposed.operations, context)})
-    if name:
-        proposed = proposed.model_copy(update={"name": name})
+    proposed = propose_plan(
+        measured,
+        op=op,
+        unit=unit,
+        criterion=criterion,
+        amount=budget,
+        protect=_layers(protect),
+        context_tokens=context or DEFAULT_CONTEXT_TOKENS,
+        name=name,
+    )
     if out is not None:
         write_document(proposed, out)
     if store:
@@ -78,14 +87,7 @@ def _keep(plan: Plan) -> None:
 
 
 def _summarise(plan: Plan, out: Path | None, terminal: Terminal) -> None:
-    units = {
-        "block": N_("{op} layers {list}."),
-        "attention": N_("{op} the attention of layers {list}."),
-        "mlp": N_("{op} the MLP of layers {list}."),
-    }
-    for operation in plan.operations:
-        if operation.op != "freeze":
-            terminal.tell(units[operation.unit], op=operation.op, list=operation.blocks)
+    terminal.hear(plan_in_words(plan))
     for note in plan.provenance.notes:
         terminal.hear(note)
     if plan.projection is not None:

@@ -9,20 +9,23 @@ import typer
 
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
-from analysis.cli.terminal import Terminal, check_output, key_values, stopping, terminal_of
+from analysis.cli.terminal import Terminal, check_output, examples, key_values, paragraphs, stopping, terminal_of
 from analysis.contracts import DType, Profile, ProfileRequest, ProfileSettings
 from analysis.errors import Cancelled
 from analysis.home import home
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
 
-HELP = N_(
-    "Run a workload through a model once and measure what every layer does to it.\n\n"
-    "Examples:\n\n"
-    "python -m analysis profile --model sample --out profile.json\n\n"
-    "python -m analysis profile --model ./my-model --workload prompts.jsonl --out profile.json\n\n"
-    "python -m analysis profile --model owner/name --workload mail.csv --map prompt=text --device cuda:0 --out profile.json\n\n"
-    "The first Ctrl-C stops at the next batch and keeps what was measured; the same command goes on from there."
+SHORT_HELP = N_("Measure what every layer does to a workload.")
+HELP = paragraphs(
+    N_("Run a workload through a model once and measure what every layer does to it."),
+    N_("Examples:"),
+    examples(
+        "python -m analysis profile --model sample --out profile.json",
+        "python -m analysis profile --model ./my-model --workload prompts.jsonl --out profile.json",
+        "python -m analysis profile --model owner/name --workload mail.csv --map prompt=text --device cuda:0 --out profile.json",
+    ),
+    N_("The first Ctrl-C stops at the next batch and keeps what was measured; the same command goes on from there."),
 )
 Slicing = Literal["given", "language", "length", "none"]
 
@@ -69,6 +72,12 @@ def profile(
     chat_template: Annotated[
         bool, typer.Option("--chat-template/--no-chat-template", help=N_("Wrap prompts in the model's chat template, if it has one."))
     ] = True,
+    excerpts: Annotated[
+        bool,
+        typer.Option(
+            "--excerpts/--no-excerpts", help=N_("Keep the first 80 characters of each prompt in the profile, to tell prompts apart.")
+        ),
+    ] = True,
     name: Annotated[str | None, typer.Option(help=N_("Name of the run in the list of runs."))] = None,
     store: Annotated[
         bool, typer.Option("--store/--no-store", help=N_("Keep the run for the pages; a run that is already kept is not computed again."))
@@ -87,6 +96,7 @@ def profile(
         batch_tokens=batch_tokens,
         slices=tuple(slice_ or ()),
         chat_template=chat_template,
+        excerpts=excerpts,
     )
     request = ProfileRequest(
         model=parse_source(model),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.cli.documents import write_document
-from analysis.cli.terminal import Terminal, check_output, terminal_of
+from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import Contract, PlanSummary, RunSummary
 from analysis.errors import InputError
 from analysis.i18n import N_
@@ -18,18 +18,21 @@ from analysis.i18n.numbers import number
 if TYPE_CHECKING:
     from analysis.runs.client import Client
 
-HELP = N_(
-    "List, open, rename or delete the kept runs and plans.\n\n"
-    "Examples:\n\n"
-    "python -m analysis runs\n\n"
-    "python -m analysis runs open 3f2a91 --out profile.json\n\n"
-    "python -m analysis runs rename 3f2a91 'Mail, first half'\n\n"
-    "python -m analysis runs delete 3f2a91\n\n"
-    "An id may be shortened to its first characters while only one run or plan begins with them."
+SHORT_HELP = N_("List, open, rename or delete the kept runs and plans.")
+HELP = paragraphs(
+    SHORT_HELP,
+    N_("Examples:"),
+    examples(
+        "python -m analysis runs",
+        "python -m analysis runs open 3f2a91 --out profile.json",
+        "python -m analysis runs rename 3f2a91 'Mail, first half'",
+        "python -m analysis runs delete 3f2a91",
+    ),
+    N_("An id may be shortened to its first characters while only one run or plan begins with them."),
 )
 _Id = Annotated[str, typer.Argument(help=N_("Id of a run or plan, or its first characters."))]
 
-runs = typer.Typer(help=HELP, invoke_without_command=True)
+runs = typer.Typer(help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
 
 @runs.callback()

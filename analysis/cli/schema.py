@@ -8,16 +8,15 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli.terminal import terminal_of
+from analysis.cli.terminal import examples, paragraphs, terminal_of
 from analysis.contracts import Contract, Plan, Profile
 from analysis.errors import DocumentError
 from analysis.home import write_atomically
 from analysis.i18n import N_
 
-HELP = N_(
-    "Write the JSON Schemas of profile.json and plan.json.\n\n"
-    "python -m analysis schema --out docs/schemas\n\n"
-    "python -m analysis schema --check  (exit code 2 when they are not current)"
+SHORT_HELP = N_("Write the JSON Schemas of profile.json and plan.json.")
+HELP = paragraphs(
+    SHORT_HELP, N_("Examples:"), examples("python -m analysis schema --out docs/schemas", "python -m analysis schema --check")
 )
 _DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan}
 

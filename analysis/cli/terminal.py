@@ -104,6 +104,16 @@ def _program_options_first(args: list[str]) -> list[str]:
     return front + rest
 
 
+def paragraphs(*texts: str) -> str:
+    """A help text of several paragraphs, each a sentence of its own to translate."""
+    return "\n\n".join(texts)
+
+
+def examples(*commands: str) -> str:
+    """A paragraph of commands: shown line by line, the same in every language."""
+    return "\n".join(("\b", *commands))
+
+
 _english: dict[tuple[int, str], str] = {}
 
 
@@ -113,7 +123,7 @@ def _say_help_in(command: Any, t: Translator) -> None:
         for field in ("help", "epilog", "short_help"):
             text = _english.setdefault((id(owner), field), getattr(owner, field, None) or "")
             if text:
-                setattr(owner, field, t(text))
+                setattr(owner, field, paragraphs(*(part if part.startswith("\b") else t(part) for part in text.split("\n\n"))))
     for child in getattr(command, "commands", {}).values():
         _say_help_in(child, t)
 
@@ -202,7 +212,7 @@ def check_output(path: Path) -> None:
         InputError: the path is a folder, or its folder does not exist.
     """
     if path.is_dir():
-        raise InputError("--out {path} is a folder. Name a file, for example {path}/profile.json.", path=str(path))
+        raise InputError("--out {path} is a folder. Name a file, for example {path}/result.json.", path=str(path))
     if not path.absolute().parent.is_dir():
         raise InputError(
             "The folder {folder} of --out does not exist. Create it first, or name another file.", folder=str(path.absolute().parent)

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from analysis.cli.terminal import examples, paragraphs
 from analysis.i18n import N_
 
-HELP = N_(
-    "Work off the queue of one device until its parent ends.\n\n"
-    "The pages start workers by themselves; on a machine without the pages start one by hand:\n\n"
-    "python -m analysis worker --device cuda:0 --detach"
+SHORT_HELP = N_("Work off the queue of one device.")
+HELP = paragraphs(
+    N_("Work off the queue of one device until the parent process ends."),
+    N_("The pages start workers by themselves; on a machine without the pages start one by hand:"),
+    examples("python -m analysis worker --device cuda:0 --detach"),
 )
 
 
