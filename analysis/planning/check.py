@@ -92,7 +92,8 @@ def _removal_problems(operation: Prune | Skip, stack: StackInfo) -> Iterator[Mes
 def _freeze_problems(operation: Freeze, stack: StackInfo) -> Iterator[Message]:
     if not -1 <= operation.eof_layer <= stack.n_blocks - 2:
         yield Message(
-            id="The last frozen layer is given as {eof}. In a model of {n_blocks} layers it is -1 (none) to {last}: at least one layer must train.",
+            id="The last frozen layer is given as {eof}. In a model of {n_blocks} layers it is -1 (none) to {last}: "
+            "at least one layer must train.",
             values={"eof": operation.eof_layer, "n_blocks": stack.n_blocks, "last": stack.n_blocks - 2},
         )
 

@@ -84,7 +84,8 @@ def _reason(profile: Profile, ranking: Ranking, block: int) -> UnitReason:
 def _warning(block: int, score: float | None, sink: float | None, worst: tuple[str, float] | None, criterion: Criterion) -> Message | None:
     if sink is not None and _contradicts(score, sink, criterion):
         return Message(
-            id="Layer {block}: {score} on ordinary tokens, but {sink} on the first tokens of prompts. Removing it may do more harm than it seems.",
+            id="Layer {block}: {score} on ordinary tokens, but {sink} on the first tokens of prompts. "
+            "Removing it may do more harm than it seems.",
             values={"block": block, "score": _text(score), "sink": _text(sink)},
         )
     if worst and _contradicts(score, worst[1], criterion):

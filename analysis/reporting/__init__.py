@@ -1,0 +1,1 @@
+"""Findings in sentences, charts and tables, for pages and reports."""

@@ -1,0 +1,1 @@
+"""Charts from contracts, in two languages and two themes. The only room that knows Plotly."""

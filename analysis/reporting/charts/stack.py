@@ -1,0 +1,400 @@
+"""The stack: the model's layers as slim bars, what is done to each, and how much each turns the tokens.
+
+It appears on Overview, Plans and in every report. Bars are as wide as their parameters; attention is the left part, MLP
+the right. What a plan takes out is hollow with a dashed outline (prune) or patterned (skip, freeze). Beside the bars, on
+one axis, each layer's influence as a dot with its 95 % interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from analysis.contracts import BlockInfo, Freeze, Interval, ModelInfo, Plan, Profile, Prune, ScoreIntervals, Skip, Unit, influence
+from analysis.i18n import N_
+from analysis.i18n.numbers import amount, span
+from analysis.reporting.charts.palette import FONT, PATTERNS, Look, Treatment, dressed
+
+Part = Unit | str
+BAR_HALF = 0.36
+"""Half of a bar's height, in layers."""
+
+OPERATION_NAMES: Mapping[Treatment, str] = {
+    "kept": N_("kept"),
+    "prune": N_("prune"),
+    "skip": N_("skip"),
+    "freeze": N_("freeze"),
+    "expand": N_("expand"),
+    "quantise": N_("quantise"),
+    "distil": N_("distil"),
+}
+_PART_NAMES: Mapping[str, str] = {
+    "attention": N_("attention"),
+    "mlp": N_("MLP"),
+    "cross_attention": N_("cross-attention"),
+    "other": N_("other"),
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One drawn part of a layer: where it stands along the parameters axis and what is done to it."""
+
+    block: int
+    part: str
+    start: float
+    width: int
+    treatment: Treatment
+
+
+def stack_figure(
+    model: ModelInfo,
+    look: Look,
+    *,
+    stack: str | None = None,
+    profile: Profile | None = None,
+    plans: Sequence[Plan] = (),
+    unit: Unit = "block",
+    compact: bool = False,
+    selected: int | None = None,
+) -> go.Figure:
+    """The stack picture for no plan, one plan, or two plans side by side.
+
+    Args:
+        model: whose layers are drawn.
+        look: language and theme.
+        stack: name of the stack; None: the profile's, or the model's first.
+        profile: adds the influence dots with their intervals.
+        plans: at most two.
+        unit: whose influence the dots show.
+        compact: small, without axis texts, for the start page.
+        selected: a layer to mark.
+    """
+    name = stack or (profile.stack if profile else None)
+    blocks = model.stack(name).blocks
+    drawn: tuple[Plan | None, ...] = tuple(plans[:2]) or (None,)
+    panels = _panels(len(drawn), profile is not None, compact)
+    figure = go.Figure()
+    for column, plan in enumerate(drawn):
+        _draw_bars(figure, blocks, plan, look, column, model)
+    if profile is not None:
+        _draw_influence(figure, profile, look, unit, len(drawn), drawn)
+    height = _height(len(blocks), compact)
+    dressed(figure, look, height=height)
+    _lay_out(figure, blocks, look, panels, drawn, compact, unit if profile else None)
+    if selected is not None:
+        figure.add_hrect(y0=selected - 0.5, y1=selected + 0.5, line={"color": look.palette.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)")
+    return figure
+
+
+def treatments(plan: Plan | None, n_blocks: int) -> Mapping[tuple[str, int], Treatment]:
+    """(part, block) -> what the plan does to it; parts that are kept are not listed."""
+    found: dict[tuple[str, int], Treatment] = {}
+    for operation in plan.operations if plan else ():
+        if isinstance(operation, Freeze):
+            found |= {
+                (part, block): "freeze" for block in range(operation.eof_layer + 1) for part in _PART_NAMES if (part, block) not in found
+            }
+        elif isinstance(operation, Prune | Skip):
+            parts = tuple(_PART_NAMES) if operation.unit == "block" else (operation.unit,)
+            found |= {(part, block): operation.op for block in operation.blocks for part in parts if block < n_blocks}
+    return found
+
+
+def pieces(blocks: Sequence[BlockInfo], plan: Plan | None) -> tuple[Piece, ...]:
+    """The drawn parts of every layer, attention first, with the parameters that belong to neither half at the end."""
+    treated = treatments(plan, len(blocks))
+    found = []
+    for block in blocks:
+        start = 0
+        for part, width in _widths(block):
+            if width:
+                found.append(Piece(block.index, part, start, width, treated.get((part, block.index), "kept")))
+            start += width
+    return tuple(found)
+
+
+def stack_rows(model: ModelInfo, look: Look, *, profile: Profile | None = None, plans: Sequence[Plan] = ()) -> list[dict[str, object]]:
+    """The picture as a table: one row a layer."""
+    t, blocks = look.t, model.stack(profile.stack if profile else None).blocks
+    treated = [treatments(plan, len(blocks)) for plan in plans[:2]]
+    rows = []
+    for block in blocks:
+        row: dict[str, object] = {t("layer"): block.index, t("parameters"): block.n_parameters}
+        if profile:
+            for unit, title in _UNIT_TITLES.items():
+                interval = _intervals(profile, unit)
+                low, high = (interval[block.index] if interval else None) or (None, None)
+                row |= {t(title): influence(profile.overall, unit)[block.index]}
+                row |= {t("{measure}, 95% low", measure=t(title)): low, t("{measure}, 95% high", measure=t(title)): high}
+        for place, parts in enumerate(treated, start=1):
+            for part in ("attention", "mlp"):
+                label = t("plan {n}, {part}", n=place, part=t(_PART_NAMES[part]))
+                row[label] = t(OPERATION_NAMES[parts.get((part, block.index), "kept")])
+        rows.append(row)
+    return rows
+
+
+_UNIT_TITLES: Mapping[Unit, str] = {
+    "block": N_("Block Influence, layer"),
+    "attention": N_("Block Influence, attention"),
+    "mlp": N_("Block Influence, MLP"),
+}
+
+
+def _widths(block: BlockInfo) -> tuple[tuple[str, int], ...]:
+    halves = {"attention": block.attention, "cross_attention": block.cross_attention, "mlp": block.mlp}
+    known = tuple((part, half.n_parameters if half else 0) for part, half in halves.items())
+    rest = block.n_parameters - sum(width for _, width in known)
+    # Loose norms are a thousandth of a layer: they are drawn only where a layer has parts that are neither half.
+    return (*known, ("other", rest if rest > 0.01 * block.n_parameters else 0))
+
+
+def _draw_bars(figure: go.Figure, blocks: Sequence[BlockInfo], plan: Plan | None, look: Look, column: int, model: ModelInfo) -> None:
+    drawn = pieces(blocks, plan)
+    for treatment in dict.fromkeys(piece.treatment for piece in drawn):
+        group = [piece for piece in drawn if piece.treatment == treatment]
+        figure.add_trace(_bar(group, treatment, look, column, model))
+    for piece in drawn:
+        if piece.treatment == "prune":
+            figure.add_shape(
+                type="rect",
+                xref=_axis("x", column),
+                yref="y",
+                x0=piece.start,
+                x1=piece.start + piece.width,
+                y0=piece.block - BAR_HALF,
+                y1=piece.block + BAR_HALF,
+                line={"color": look.palette.operations["prune"], "width": 1.3, "dash": "3px,2px"},
+                fillcolor="rgba(0,0,0,0)",
+            )
+
+
+def _bar(group: Sequence[Piece], treatment: Treatment, look: Look, column: int, model: ModelInfo) -> go.Bar:
+    colour = look.palette.operations[treatment]
+    hollow = treatment == "prune"
+    return go.Bar(
+        x=[piece.width for piece in group],
+        base=[piece.start for piece in group],
+        y=[piece.block for piece in group],
+        orientation="h",
+        width=2 * BAR_HALF,
+        xaxis=_axis("x", column),
+        yaxis="y",
+        marker={
+            "color": "rgba(0,0,0,0)" if hollow else colour,
+            "line": {"color": "rgba(0,0,0,0)" if hollow else look.palette.page, "width": 0 if hollow else 1.5},
+            "pattern": {"shape": PATTERNS[treatment], "fgcolor": look.palette.page, "bgcolor": colour, "size": 5, "solidity": 0.32}
+            if PATTERNS[treatment]
+            else {},
+        },
+        name=look.t(OPERATION_NAMES[treatment]),
+        customdata=[[piece.block] for piece in group],
+        text=[_piece_hover(piece, look, model) for piece in group],
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _piece_hover(piece: Piece, look: Look, model: ModelInfo) -> str:
+    t = look.t
+    lines = [
+        f"<b>{t('layer {block} (counted from 0)', block=piece.block)}</b>",
+        f"{t(_PART_NAMES[piece.part])}: {t(OPERATION_NAMES[piece.treatment])}",
+        t(
+            "{n} parameters, {share}% of the model",
+            n=amount(piece.width, look.language),
+            share=f"{100 * piece.width / max(model.n_parameters, 1):.2f}",
+        ),
+    ]
+    if piece.treatment == "prune":
+        lines.append(t("saves these parameters and their computation"))
+    elif piece.treatment == "skip":
+        lines.append(t("saves their computation; the weights stay"))
+    return "<br>".join(lines)
+
+
+def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit, column: int, plans: Sequence[Plan | None]) -> None:
+    scores, intervals = influence(profile.overall, unit), _intervals(profile, unit)
+    gone = {
+        block
+        for plan in plans
+        for (part, block), kind in treatments(plan, len(scores)).items()
+        if kind in ("prune", "skip") and part in (unit, "mlp")
+    }
+    known = [block for block, score in enumerate(scores) if score is not None]
+    bounds = [(intervals[block] if intervals else None) or (scores[block], scores[block]) for block in known]
+    figure.add_trace(
+        go.Scatter(
+            x=[scores[block] for block in known],
+            y=known,
+            mode="markers",
+            xaxis=_axis("x", column),
+            yaxis="y",
+            marker={
+                "size": 7,
+                "color": [look.palette.page if block in gone else look.palette.text for block in known],
+                "line": {"color": look.palette.text, "width": 1.5},
+            },
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [(high or 0.0) - (scores[block] or 0.0) for block, (_, high) in zip(known, bounds, strict=True)],
+                "arrayminus": [(scores[block] or 0.0) - (low or 0.0) for block, (low, _) in zip(known, bounds, strict=True)],
+                "thickness": 1.2,
+                "width": 0,
+                "color": look.palette.quiet,
+            },
+            customdata=[[block] for block in known],
+            text=[_score_hover(profile, look, unit, block) for block in known],
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    missing = [block for block, score in enumerate(scores) if score is None]
+    if missing:
+        figure.add_trace(
+            go.Scatter(
+                x=[0.0] * len(missing),
+                y=missing,
+                mode="markers",
+                xaxis=_axis("x", column),
+                yaxis="y",
+                marker={"symbol": "x-thin", "size": 7, "line": {"color": look.palette.quiet, "width": 1.5}},
+                customdata=[[block] for block in missing],
+                text=[_score_hover(profile, look, unit, block) for block in missing],
+                hovertemplate="%{text}<extra></extra>",
+                showlegend=False,
+            )
+        )
+
+
+def _score_hover(profile: Profile, look: Look, unit: Unit, block: int) -> str:
+    t, score = look.t, influence(profile.overall, unit)[block]
+    intervals = _intervals(profile, unit)
+    interval: Interval | None = intervals[block] if intervals else None
+    lines = [f"<b>{t('layer {block} (counted from 0)', block=block)}</b>"]
+    if score is None:
+        return "<br>".join([*lines, t("no influence is defined here: this model shows no separate part of this kind")])
+    lines.append(f"{t(_UNIT_TITLES[unit])} {score:.3f}")
+    if interval:
+        lines.append(t("95% interval {range}", range=span(f"{interval[0]:.3f}", f"{interval[1]:.3f}", look.language)))
+    sink = profile.slices.get("sink")
+    on_sink = influence(sink, unit)[block] if sink else None
+    if on_sink is not None:
+        lines.append(t("first tokens of prompts (sink) {score}", score=f"{on_sink:.3f}"))
+    return "<br>".join(lines)
+
+
+def _intervals(profile: Profile, unit: Unit) -> tuple[Interval | None, ...] | None:
+    intervals: ScoreIntervals | None = profile.overall.intervals
+    if intervals is None:
+        return None
+    return {"block": intervals.block_influence, "attention": intervals.attention_influence, "mlp": intervals.mlp_influence}[unit]
+
+
+def _axis(letter: str, column: int) -> str:
+    return letter if column == 0 else f"{letter}{column + 1}"
+
+
+def _height(n_blocks: int, compact: bool) -> int:
+    row = max(4.0, 8.0 - n_blocks / 24) if compact else max(8.0, min(18.0, 620 / n_blocks))
+    return round(n_blocks * row + (28 if compact else 96))
+
+
+def _panels(n_plans: int, with_scores: bool, compact: bool) -> tuple[tuple[float, float], ...]:
+    """Where each column stands across the picture, 0 to 1: bars for each plan, then the influence."""
+    if not with_scores:
+        return ((0.0, 1.0),) if n_plans == 1 else ((0.0, 0.485), (0.515, 1.0))
+    if n_plans == 1:
+        return ((0.0, 0.6), (0.63, 1.0))
+    return ((0.0, 0.34), (0.37, 0.71), (0.74, 1.0))
+
+
+def _lay_out(
+    figure: go.Figure,
+    blocks: Sequence[BlockInfo],
+    look: Look,
+    panels: Sequence[tuple[float, float]],
+    plans: Sequence[Plan | None],
+    compact: bool,
+    unit: Unit | None,
+) -> None:
+    t, n = look.t, len(blocks)
+    widest = max(block.n_parameters for block in blocks)
+    every = 1 if n <= 12 else 5 if n <= 50 else 10
+    figure.update_layout(barmode="overlay", bargap=0, margin={"l": 40, "r": 8, "t": 12 if compact else 52, "b": 12 if compact else 44})
+    figure.update_yaxes(range=[n - 0.4, -0.6], tickvals=[*range(0, n, every)], ticks="", showline=False)
+    if not compact:
+        figure.update_yaxes(title={"text": t("layer, counted from 0"), "standoff": 6})
+    for column, domain in enumerate(panels):
+        is_bars = column < len(plans)
+        axis: dict[str, object] = {"domain": list(domain), "anchor": "y", "showticklabels": not compact, "ticks": ""}
+        if is_bars:
+            axis |= {"range": [0, widest * 1.005], "tickvals": [0, widest], "ticktext": ["0", amount(widest, look.language)]}
+        else:
+            axis |= {
+                "rangemode": "tozero",
+                "showgrid": True,
+                "gridcolor": look.palette.grid,
+                "nticks": 5,
+                "zeroline": True,
+                "zerolinecolor": look.palette.quiet,
+            }
+        if not compact:
+            axis["title"] = {"text": t("parameters of a layer") if is_bars else t(_UNIT_TITLES[unit or "block"]), "standoff": 6}
+        figure.update_layout({f"xaxis{column + 1 if column else ''}": axis})
+    if not compact:
+        _head(figure, blocks, look, panels, plans)
+
+
+def _head(
+    figure: go.Figure, blocks: Sequence[BlockInfo], look: Look, panels: Sequence[tuple[float, float]], plans: Sequence[Plan | None]
+) -> None:
+    """Over each column: the plan's name, what the halves are, and the operations in words with their swatch."""
+    for column, plan in enumerate(plans):
+        used = [kind for kind in OPERATION_NAMES if kind in {piece.treatment for piece in pieces(blocks, plan)}]
+        names = "   ".join(f"{_swatch(kind, look)} {look.t(OPERATION_NAMES[kind])}" for kind in used)
+        title = f"<b>{plan.name}</b>   " if plan and plan.name else ""
+        figure.add_annotation(
+            text=title + names,
+            xref="paper",
+            yref="paper",
+            x=panels[column][0],
+            y=1,
+            yshift=34,
+            xanchor="left",
+            showarrow=False,
+            font={"family": FONT, "size": 13, "color": look.palette.text},
+        )
+        for part, width_before in _half_marks(blocks):
+            figure.add_annotation(
+                text=look.t(_PART_NAMES[part]),
+                xref=_axis("x", column),
+                yref="paper",
+                x=width_before,
+                y=1,
+                yshift=14,
+                xanchor="left",
+                showarrow=False,
+                font={"family": FONT, "size": 12, "color": look.palette.quiet},
+            )
+
+
+def _half_marks(blocks: Sequence[BlockInfo]) -> list[tuple[str, int]]:
+    start, marks = 0, []
+    for part, width in _widths(blocks[0]):
+        if width:
+            marks.append((part, start))
+        start += width
+    return marks
+
+
+def _swatch(kind: Treatment, look: Look) -> str:
+    sign = {"prune": "\u25a1", "skip": "\u25a3", "freeze": "\u25a8", "expand": "\u25a6", "quantise": "\u25a4", "distil": "\u25a5"}.get(
+        kind, "\u25a0"
+    )
+    return f'<span style="color:{look.palette.operations[kind]}">{sign}</span>'
