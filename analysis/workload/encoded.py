@@ -55,8 +55,7 @@ def encode_workload(
     kept = tuple(example for example in encoded if example.n_counted)
     if not kept:
         raise WorkloadError(
-            "None of the {n} prompts has a token that would count within {max_tokens} tokens. "
-            "Allow longer prompts (--max-tokens) or give others.",
+            "No token of any prompt would count within {max_tokens} tokens (prompts: {n}). Allow longer prompts (--max-tokens) or give others.",
             n=len(encoded),
             max_tokens=max_tokens,
         )
@@ -92,10 +91,14 @@ def _chosen(workload: Workload, slices: Sequence[str], part: str) -> list[Exampl
         )
     in_slices = [example for example in workload.examples if not slices or example.slice in slices]
     chosen = [example for example in in_slices if part in ("all", example.part)]
+    if not chosen and part == "verification":
+        raise WorkloadError(
+            "No example falls into the verification half (examples: {n}); the text of an example decides its half. Add more prompts.",
+            n=len(in_slices),
+        )
     if not chosen:
         raise WorkloadError(
-            "The {part} half has none of the {n} examples: which half an example belongs to is fixed by its text. Add more prompts.",
-            part=part,
+            "No example falls into the calibration half (examples: {n}); the text of an example decides its half. Add more prompts.",
             n=len(in_slices),
         )
     return sorted(chosen, key=lambda example: example.id)
@@ -121,17 +124,17 @@ def _notes(examples: Sequence[EncodedExample], counts: TokenCounts, max_tokens: 
     if counts.n_truncated_examples:
         notes.append(
             Message(
-                id="{n} prompts are longer than {max_tokens} tokens and are cut at the end; {tokens} tokens are left out.",
+                id="Prompts longer than {max_tokens} tokens, cut at the end: {n}; tokens left out: {tokens}.",
                 values={"n": counts.n_truncated_examples, "max_tokens": max_tokens, "tokens": counts.n_truncated_tokens},
             )
         )
     if counts.n_empty:
-        notes.append(Message(id="{n} prompts are left out because none of their tokens would count.", values={"n": counts.n_empty}))
+        notes.append(Message(id="Prompts left out because none of their tokens would count: {n}.", values={"n": counts.n_empty}))
     joined = sum(1 for example in examples if example.system_joined)
     if joined:
         notes.append(
             Message(
-                id="The model's chat template takes no system text, so in {n} prompts it stands at the start of the first user turn.",
+                id="The model's chat template takes no system text; it stands at the start of the first user turn. Prompts concerned: {n}.",
                 values={"n": joined},
             )
         )

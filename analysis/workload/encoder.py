@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, processors
+from tokenizers import AddedToken, Tokenizer, processors
 
 from analysis.errors import ModelError, WorkloadError
 from analysis.workload.chat_template import ChatTemplate, Rendered, TemplateRefusal
@@ -85,7 +85,7 @@ class Encoder:
         tokenizer.no_padding()
         config = _json_object(folder / "tokenizer_config.json")
         special = _special_tokens(config, _json_object(folder / "special_tokens_map.json"))
-        _add_missing(tokenizer, special)
+        _add_missing(tokenizer, config, special)
         _add_bos_eos(tokenizer, config, special)
         return cls(tokenizer, _template_source(folder, config), special)
 
@@ -209,11 +209,24 @@ def _special_tokens(*configs: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _add_missing(tokenizer: Tokenizer, special: Mapping[str, str]) -> None:
-    """Special tokens that only the config names are added, as transformers does."""
-    missing = [token for token in dict.fromkeys(special.values()) if tokenizer.token_to_id(token) is None]
+def _add_missing(tokenizer: Tokenizer, config: Mapping[str, Any], special: Mapping[str, str]) -> None:
+    """Tokens that only the config names are added, as transformers does."""
+    known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    listed = config.get("added_tokens_decoder")
+    for entry in listed.values() if isinstance(listed, dict) else ():
+        content = entry.get("content") if isinstance(entry, dict) else None
+        if isinstance(content, str) and content and content not in known:
+            flags = {name: bool(entry.get(name)) for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+            tokenizer.add_tokens([AddedToken(content, **flags)])
+            known.add(content)
+    extra = [token for name in ("additional_special_tokens", "extra_special_tokens") for token in _texts(config.get(name))]
+    missing = [token for token in dict.fromkeys([*special.values(), *extra]) if token and token not in known]
     if missing:
         tokenizer.add_special_tokens(missing)
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _add_bos_eos(tokenizer: Tokenizer, config: Mapping[str, Any], special: Mapping[str, str]) -> None:

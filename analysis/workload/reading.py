@@ -124,27 +124,25 @@ def _unused_note(reads: Sequence[_Read], mapping: Mapping[str, str]) -> tuple[Me
     unused = sorted(set[str]().union(*(read.columns for read in reads)) - used)
     if not unused:
         return ()
-    return (Message(id="{n} columns are not used: {columns}.", values={"n": len(unused), "columns": shown_names(unused)}),)
+    return (Message(id="Columns not used: {n} ({columns}).", values={"n": len(unused), "columns": shown_names(unused)}),)
 
 
 def _findings(info: WorkloadInfo) -> list[Message]:
     """What a user should know before running: copies, personal data, slices too small to verify."""
     notes = []
     if info.n_duplicates:
-        notes.append(
-            Message(id="{n} exact copies of other examples were left out; each example counts once.", values={"n": info.n_duplicates})
-        )
+        notes.append(Message(id="Exact copies of other examples left out: {n}. Each example counts once.", values={"n": info.n_duplicates}))
     if info.n_personal_data and info.masked:
         notes.append(
             Message(
-                id="Likely mail addresses and telephone numbers in {n} examples were replaced by [mail] and [phone].",
+                id="Likely mail addresses and telephone numbers were replaced by [mail] and [phone]; examples concerned: {n}.",
                 values={"n": info.n_personal_data},
             )
         )
     elif info.n_personal_data:
         notes.append(
             Message(
-                id="{n} examples hold a likely mail address or telephone number. They can be masked.", values={"n": info.n_personal_data}
+                id="Examples with a likely mail address or telephone number: {n}. They can be masked.", values={"n": info.n_personal_data}
             )
         )
     small = [part.name for part in info.slices if not part.verifiable]

@@ -14,8 +14,8 @@ from analysis.workload.shown import shown
 
 Slicing = Literal["given", "language", "length", "none"]
 SLICINGS: tuple[Slicing, ...] = ("given", "language", "length", "none")
-ALL_SLICE = "all"
-OTHER_SLICE = "other"
+ALL_SLICE = "all prompts"
+OTHER_SLICE = "other prompts"
 
 _KANA = re.compile(r"[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
@@ -29,7 +29,7 @@ def script_slice(text: str) -> str:
     """The kind of writing: a tenth of East Asian characters decides, otherwise the script with most letters.
 
     >>> script_slice("この部品の検査結果を要約してください。"), script_slice("Summarise the log."), script_slice("检查零件")
-    ('Japanese', 'Latin script', 'Chinese')
+    ('Japanese text', 'Latin script', 'Chinese text')
     """
     letters = len(_WORD_CHARACTER.findall(text))
     if not letters:
@@ -37,8 +37,8 @@ def script_slice(text: str) -> str:
     kana, han, hangul = (len(pattern.findall(text)) for pattern in (_KANA, _HAN, _HANGUL))
     if 10 * (kana + han + hangul) >= letters:
         if hangul > kana + han:
-            return "Korean"
-        return "Japanese" if 20 * kana >= kana + han else "Chinese"
+            return "Korean text"
+        return "Japanese text" if 20 * kana >= kana + han else "Chinese text"
     counts = {"Latin script": len(_LATIN.findall(text)), "Cyrillic script": len(_CYRILLIC.findall(text))}
     counts["other script"] = letters - sum(counts.values()) - kana - han - hangul
     return max(counts, key=lambda name: counts[name])
@@ -72,7 +72,7 @@ def _given(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Mess
             values={"slice": ALL_SLICE},
         )
         return tuple(replace(example, slice=ALL_SLICE) for example in examples), (note,)
-    note = Message(id="{n} examples name no slice and stand in '{slice}'.", values={"n": without, "slice": OTHER_SLICE})
+    note = Message(id="Examples that name no slice: {n}. They stand in '{slice}'.", values={"n": without, "slice": OTHER_SLICE})
     return tuple(example if example.slice else replace(example, slice=OTHER_SLICE) for example in examples), (note,)
 
 
@@ -88,7 +88,7 @@ def _by_length(examples: Sequence[Example]) -> tuple[list[str], Message]:
     lengths = [example.n_characters for example in examples]
     ordered = sorted(lengths)
     low, high = ordered[(len(ordered) - 1) // 3], ordered[2 * (len(ordered) - 1) // 3]
-    names = ["short" if length <= low else "medium" if length <= high else "long" for length in lengths]
+    names = ["short prompts" if length <= low else "medium prompts" if length <= high else "long prompts" for length in lengths]
     return names, Message(
         id="Slices are thirds by length with the response: short up to {low} characters, long above {high}.",
         values={"low": low, "high": high},
