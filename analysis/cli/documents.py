@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from analysis.contracts import Contract, Profile
-from analysis.errors import DocumentError
+from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
 
-Document = TypeVar("Document", bound=Contract)
 
-
-def read_profile(path: Path) -> Profile:
-    """The profile in a file.
+def read_profile(given: str) -> Profile:
+    """The profile in a file, or of a kept run.
 
     Raises:
-        DocumentError: no such file, not JSON, or not a profile of this version.
+        DocumentError: not a readable file and not a kept run, or not a profile of this version.
     """
+    from analysis.runs.documents import parse_document
+
+    path = Path(given)
+    if not path.exists():
+        return _kept(given)
     try:
         data = path.read_bytes()
     except OSError as exc:
         raise DocumentError(
-            "{path} cannot be read. Give --profile a file written by: python -m analysis profile --out profile.json", path=str(path)
+            "{path} cannot be read ({problem}). Give another file, or allow reading it.", path=given, problem=str(exc.strerror)
         ) from exc
-    try:
-        return Profile.model_validate_json(data)
-    except ValidationError as exc:
+    document = parse_document(data, path.name)
+    if not isinstance(document, Profile):
         raise DocumentError(
-            "{path} is not a profile of this version of Strata: {problem}. Profile the model again.",
-            path=str(path),
-            problem=first_problem(exc),
+            "{path} is a plan, and a profile is needed. Make one: python -m analysis profile --out profile.json", path=given
+        )
+    return document
+
+
+def _kept(run_id: str) -> Profile:
+    from analysis.runs.store import open_store
+
+    try:
+        return open_store().runs.profile(run_id)
+    except InputError as exc:
+        raise DocumentError(
+            "{given} is neither a file nor the id of a kept run. Make one: python -m analysis profile --out profile.json", given=run_id
         ) from exc
-
-
-def first_problem(error: ValidationError) -> str:
-    """Where a document departs from its contract, and how: "overall.norms: Field required"."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def write_document(document: Contract, out: Path) -> None:

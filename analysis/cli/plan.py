@@ -34,7 +34,7 @@ HELP = paragraphs(
 
 def plan(
     ctx: typer.Context,
-    profile: Annotated[Path, typer.Option(help=N_("File written by: python -m analysis profile --out"))],
+    profile: Annotated[str, typer.Option(help=N_("File written by python -m analysis profile --out, or the id of a kept run."))],
     budget: Annotated[str, typer.Option(help=N_("How much to remove: 20%, 20%params, 20%flops, 1GiB or 6layers."))],
     op: Annotated[
         Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))

@@ -115,9 +115,9 @@ def profile(
 
 def _measured(request: ProfileRequest, terminal: Terminal, keep: bool) -> Profile:
     from analysis.profiling import run_profile
-    from analysis.runs.client import open_client
+    from analysis.runs.store import open_store
 
-    client = open_client() if keep else None
+    kept = open_store().runs if keep else None
     with shown_progress(terminal) as show, stopping() as should_stop:
         try:
             found = run_profile(
@@ -125,13 +125,17 @@ def _measured(request: ProfileRequest, terminal: Terminal, keep: bool) -> Profil
                 on_progress=show,
                 should_stop=should_stop,
                 checkpoint_folder=home() / "checkpoints",
-                known=client.known_profile if client else lambda key: None,
+                known=kept.measured if kept else _nothing_known,
             )
         except Cancelled as exc:
             raise Cancelled("Stopped. What was measured so far is kept: the same command goes on from there.") from exc
-    if client:
-        client.save_profile(found)
+    if kept:
+        kept.add(found)
     return found
+
+
+def _nothing_known(_content_key: str) -> Profile | None:
+    return None
 
 
 def _summarise(profile: Profile, out: Path | None, terminal: Terminal) -> None:

@@ -114,14 +114,12 @@ def examples(*commands: str) -> str:
     return "\n".join(("\b", *commands))
 
 
-_english: dict[tuple[int, str], str] = {}
-
-
 def _say_help_in(command: Any, t: Translator) -> None:
     # Typer reads help texts when the module is imported, long before the language is known: they are replaced in place.
     for owner in (command, *command.params):
+        english = vars(owner).setdefault("_in_english", {})
         for field in ("help", "epilog", "short_help"):
-            text = _english.setdefault((id(owner), field), getattr(owner, field, None) or "")
+            text = english.setdefault(field, getattr(owner, field, None) or "")
             if text:
                 setattr(owner, field, paragraphs(*(part if part.startswith("\b") else t(part) for part in text.split("\n\n"))))
     for child in getattr(command, "commands", {}).values():

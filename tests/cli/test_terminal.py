@@ -1,0 +1,158 @@
+"""The terminal's manners: help, languages, one sentence per failure, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from analysis.cli import app
+from analysis.cli.terminal import StrataGroup, chosen_language, key_values, stopping
+from analysis.errors import Cancelled, GuardrailMissed, InputError, JobLost, ResourceError, StrataError
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("sample-model", "profile", "plan", "runs", "worker", "schema")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
+    for name in ("LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "analysis", *args], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_every_command_explains_itself_in_both_languages(command: str, lang: str) -> None:
+    result = CliRunner().invoke(app, ["--lang", lang, command, "--help"])
+    assert result.exit_code == 0
+    assert ("。" in result.output) is (lang == "ja")
+
+
+@pytest.mark.parametrize("command", ["profile", "plan", "runs", "worker", "schema"])
+def test_help_teaches_by_example(command: str) -> None:
+    assert f"  python -m analysis {command}" in CliRunner().invoke(app, [command, "--help"]).output
+
+
+def test_exit_codes_stand_in_the_help() -> None:
+    said = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+    for code in ("0 done", "2 bad input", "3 a guardrail", "4 memory or disk", "130 cancelled"):
+        assert code in said
+
+
+def test_help_loads_no_torch_and_answers_at_once() -> None:
+    code = """
+import sys
+from analysis.cli import app
+try:
+    app(['profile', '--help'])
+except SystemExit:
+    assert not {'torch', 'transformers'} & set(sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=20).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "environ", "language"),
+    [
+        ([], {"LANG": "ja_JP.UTF-8"}, "ja"),
+        ([], {"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, "en"),
+        ([], {"LC_MESSAGES": "ja_JP", "LANG": "en_GB"}, "ja"),
+        (["--lang", "ja"], {"LANG": "en_GB"}, "ja"),
+        (["profile", "--lang=en"], {"LANG": "ja_JP"}, "en"),
+        ([], {}, "en"),
+    ],
+)
+def test_the_language_is_the_one_asked_for_else_that_of_the_locale(args: list[str], environ: dict[str, str], language: str) -> None:
+    assert chosen_language(args, environ) == language
+
+
+def test_program_options_may_stand_behind_the_command(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["schema", "--out", str(tmp_path), "--lang", "ja"])
+    assert result.exit_code == 0
+    assert "書き出しました" in result.stderr
+    assert CliRunner().invoke(app, ["schema", "--out", str(tmp_path), "--quiet"]).output == ""
+
+
+def test_a_language_that_is_not_spoken_is_a_usage_error() -> None:
+    assert CliRunner().invoke(app, ["--lang", "fr", "runs"]).exit_code == 2
+
+
+def failing(error: BaseException) -> typer.Typer:
+    small = typer.Typer(cls=StrataGroup, rich_markup_mode=None)
+
+    @small.callback()
+    def options() -> None: ...
+
+    @small.command()
+    def fail() -> None:
+        raise error
+
+    return small
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("What was given is wrong."), 2),
+        (GuardrailMissed("The limit was missed."), 3),
+        (ResourceError("The disk is full."), 4),
+        (Cancelled("Stopped."), 130),
+        (JobLost("The worker died."), 1),
+        (KeyboardInterrupt(), 130),
+        (MemoryError(), 4),
+    ],
+)
+def test_a_failure_is_one_sentence_and_an_exit_code(error: BaseException, code: int) -> None:
+    result = CliRunner().invoke(failing(error), ["fail"])
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    if isinstance(error, StrataError):
+        assert result.stderr.strip() == str(error)
+
+
+def test_a_surprise_is_logged_and_said_without_a_traceback(tmp_path: Path) -> None:
+    result = CliRunner().invoke(failing(ZeroDivisionError("secret detail")), ["fail"])
+    log = tmp_path / "home" / "logs" / "terminal.log"
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert str(log) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "secret detail" in log.read_text()
+
+
+def test_usage_errors_name_the_option_and_exit_with_2() -> None:
+    result = CliRunner().invoke(app, ["plan"])
+    assert result.exit_code == 2
+    assert "--profile" in result.stderr
+    assert run("profile", "--dtype", "int3").returncode == 2
+
+
+def test_field_mappings_are_read_and_nonsense_is_refused() -> None:
+    assert key_values(["prompt=text", "answer = solution "], "--map") == {"prompt": "text", "answer": "solution"}
+    for wrong in ("prompt", "=text", "prompt=", ""):
+        with pytest.raises(InputError, match="FIELD=COLUMN"):
+            key_values([wrong], "--map")
+
+
+def test_the_first_interrupt_asks_and_the_second_insists() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stopping() as should_stop:
+        assert not should_stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert should_stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
