@@ -1,0 +1,173 @@
+"""A profile.json or plan.json made elsewhere: read with suspicion, refused in one sentence."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import string
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from analysis.contracts import Freeze, Plan, Profile, Scores
+from analysis.errors import DocumentError
+
+DOCUMENT_LIMIT_BYTES = 64 * 2**20
+_CONTRACTS: dict[str, type[Profile] | type[Plan]] = {"profile": Profile, "plan": Plan}
+
+
+def parse_document(data: bytes, filename: str) -> Profile | Plan:
+    """The profile or plan in a file's bytes (gzipped or not).
+
+    Raises:
+        DocumentError: too large, not text, not JSON, not ours, another version, damaged, or at odds with itself.
+    """
+    fields = _fields(_unpacked(data, filename), filename)
+    contract = _CONTRACTS[_kind(fields, filename)]
+    _check_version(fields, filename)
+    _check_messages(fields, filename)
+    if contract is Plan:
+        fields.pop("id", None)  # worked out from the rest, never believed
+    try:
+        document = contract.model_validate(fields)
+        problem = _odds(document)
+    except (ValidationError, RecursionError) as exc:
+        problem = first_problem(exc) if isinstance(exc, ValidationError) else "too deep"
+    if problem:
+        raise _damaged(filename, problem)
+    return document
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field that does not fit, and how: "overall.norms: Field required"."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))[:200]
+    return f"{place}: {first['msg'][:200]}" if place else str(first["msg"])[:200]
+
+
+def _damaged(filename: str, problem: str) -> DocumentError:
+    return DocumentError(
+        "{file} is damaged or was changed by hand ({problem}). Download it again from the Strata that made it.",
+        file=filename,
+        problem=problem,
+    )
+
+
+def _unpacked(data: bytes, filename: str) -> bytes:
+    if data[:2] == b"\x1f\x8b":
+        try:
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(DOCUMENT_LIMIT_BYTES + 1)
+        except (OSError, EOFError, zlib.error) as exc:
+            raise DocumentError(
+                "{file} is a gzip file that cannot be unpacked. Download it again from the Strata that made it.", file=filename
+            ) from exc
+    if len(data) > DOCUMENT_LIMIT_BYTES:
+        raise DocumentError(
+            "{file} is larger than {limit} MiB, which no profile or plan is. Choose a profile.json or plan.json written by Strata.",
+            file=filename,
+            limit=DOCUMENT_LIMIT_BYTES // 2**20,
+        )
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def _fields(data: bytes, filename: str) -> dict[str, Any]:
+    try:
+        data.decode()
+    except UnicodeDecodeError as exc:
+        raise DocumentError("{file} is not UTF-8 text. Choose a profile.json or plan.json written by Strata.", file=filename) from exc
+    try:
+        fields = from_json(data, allow_inf_nan=False)
+    except ValueError as exc:
+        raise DocumentError(
+            "{file} is not JSON ({problem}). Choose a profile.json or plan.json written by Strata.", file=filename, problem=str(exc)[:200]
+        ) from exc
+    return fields if isinstance(fields, dict) else {}
+
+
+def _kind(fields: dict[str, Any], filename: str) -> str:
+    kind = fields.get("kind")
+    if not isinstance(kind, str) or kind not in _CONTRACTS:
+        raise DocumentError(
+            "{file} is JSON, but neither a profile nor a plan. Choose a profile.json or plan.json written by Strata.", file=filename
+        )
+    return kind
+
+
+def _check_version(fields: dict[str, Any], filename: str) -> None:
+    version = fields.get("schema_version")
+    if version != 1 or isinstance(version, bool):
+        raise DocumentError(
+            "{file} has schema version {found}; this Strata reads version 1. Open it with the Strata that made it, or make it again here.",
+            file=filename,
+            found=str(version)[:20],
+        )
+
+
+def _check_messages(fields: dict[str, Any], filename: str) -> None:
+    """Sentences in a document are filled with values when they are shown: only plain named places are let in."""
+    for message in _messages(fields):
+        sentence, values = message["id"], message.get("values", {})
+        try:
+            places = [(name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(sentence) if name is not None]
+        except (ValueError, TypeError):
+            places = [("", "", None)]
+        if not isinstance(values, dict) or any(
+            name not in values or not name.isidentifier() or spec or conversion for name, spec, conversion in places
+        ):
+            raise _damaged(filename, "notes")
+
+
+def _messages(value: Any) -> Iterator[dict[str, Any]]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, dict):
+            if "id" in item and set(item) <= {"id", "values"}:
+                yield item
+            waiting.extend(item.values())
+
+
+def _odds(document: Profile | Plan) -> str | None:
+    """What contradicts itself in a document whose every field is well-formed."""
+    return _profile_odds(document) if isinstance(document, Profile) else _plan_odds(document)
+
+
+def _profile_odds(profile: Profile) -> str | None:
+    stack = next((stack for stack in profile.model.stacks if stack.name == profile.stack), None)
+    if stack is None or not stack.blocks:
+        return "stack"
+    named = {"overall": profile.overall, **{f"slices.{name}": scores for name, scores in profile.slices.items()}}
+    wrong = (f"{name}.{field}" for name, scores in named.items() for field in _misshapen(scores, stack.n_blocks))
+    examples = (f"examples.{index}" for index, example in enumerate(profile.examples) if len(example.block_influence) != stack.n_blocks)
+    return next(wrong, None) or next(examples, None)
+
+
+def _misshapen(scores: Scores, n_blocks: int) -> Iterator[str]:
+    for name in ("block_influence", "attention_influence", "mlp_influence", "relative_contribution", "norms"):
+        if len(getattr(scores, name)) != n_blocks + (name == "norms"):
+            yield name
+    for name in ("cosine_similarity", "angular_distance", "angular_distance_last_token", "linear_cka"):
+        matrix = getattr(scores, name)
+        if matrix is not None and {len(matrix), *map(len, matrix)} != {n_blocks + 1}:
+            yield name
+    if scores.intervals is not None:
+        yield from (
+            f"intervals.{unit}_{kind}"
+            for unit in ("block", "attention", "mlp")
+            for kind in ("influence", "rank")
+            if len(getattr(scores.intervals, f"{unit}_{kind}")) != n_blocks
+        )
+
+
+def _plan_odds(plan: Plan) -> str | None:
+    for index, operation in enumerate(plan.operations):
+        last = operation.eof_layer if isinstance(operation, Freeze) else operation.blocks[-1]
+        if last >= plan.model.n_blocks - isinstance(operation, Freeze):
+            return f"operations.{index}"
+    return None

@@ -1,0 +1,103 @@
+"""What a worker can do. Each job function imports what it needs when it runs: torch is loaded here and nowhere above."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from analysis.contracts import Message, ModelSource, ProfileRequest, Progress
+from analysis.home import home
+from analysis.models.source import source_label
+from analysis.runs.keys import request_key
+from analysis.runs.queue import ClaimedJob
+from analysis.runs.slot import ModelSlot
+from analysis.runs.store import Store
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a job function is given.
+
+    Attributes:
+        report: tells how far it is; cheap, may be called often. Raises Cancelled when the job is to stop.
+        should_stop: whether to stop now; only reads a flag in memory.
+    """
+
+    job: ClaimedJob
+    store: Store
+    slot: ModelSlot
+    report: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+
+    def say(self, stage: Message) -> None:
+        """Reports a stage that has no figure."""
+        self.report(Progress(stage=stage))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job came to: the id of the run it made, and what should be said about it."""
+
+    result_id: str | None = None
+    notes: tuple[Message, ...] = ()
+
+
+JobFunction = Callable[[JobContext], Outcome]
+
+
+def profile_job(context: JobContext) -> Outcome:
+    """Measures a model on a workload, or finds that it was measured before; a killed one goes on from its checkpoint."""
+    from analysis.profiling.run import run_profile
+
+    request = ProfileRequest.model_validate(context.job.payload["request"])
+    again = bool(context.job.payload.get("force"))
+    checkpoints = home() / "checkpoints" / (context.job.id if again else "shared")
+    profile = run_profile(
+        _as_seen_here(request),
+        load=context.slot.load,
+        on_progress=context.report,
+        should_stop=context.should_stop,
+        checkpoint_folder=checkpoints,
+        known=(lambda _key: None) if again else context.store.runs.measured,
+    )
+    run_id = context.store.runs.add(profile, again=again)
+    context.store.runs.remember(request_key(request, profile.model.commit, profile.workload.content_hash), run_id)
+    if again:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return Outcome(run_id, profile.notes)
+
+
+def describe_job(context: JobContext) -> Outcome:
+    """Reads a model's anatomy and tokenizer without its weights and keeps them as a card."""
+    from analysis.models.load import describe_model
+
+    source = ModelSource.model_validate(context.job.payload["source"])
+    context.say(Message(id="Reading the description of {model}", values={"model": source_label(source)}))
+    return Outcome(notes=describe_model(source).info.notes)
+
+
+def sample_model_job(context: JobContext) -> Outcome:
+    """Prepares the sample model."""
+    from analysis.models.sample import prepare_sample
+
+    prepare_sample(context.say)
+    return Outcome()
+
+
+JOBS: Mapping[str, JobFunction] = {"profile": profile_job, "describe": describe_job, "sample_model": sample_model_job}
+
+
+def discard_old_checkpoints(days: float = 14) -> None:
+    """Takes away checkpoints that nobody came back for."""
+    for path in (home() / "checkpoints").glob("*/*"):
+        if path.stat().st_mtime < time.time() - days * 86400:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _as_seen_here(request: ProfileRequest) -> ProfileRequest:
+    """A worker sees only its own GPU, as the first one, whatever its number on the machine."""
+    if not request.settings.device.startswith("cuda"):
+        return request
+    return request.model_copy(update={"settings": request.settings.model_copy(update={"device": "cuda"})})

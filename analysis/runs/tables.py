@@ -1,0 +1,84 @@
+"""The rows of the store. Times are seconds since the epoch (UTC); what is JSON is a contract's dump."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData, String, Table, Text
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),  # the order of the queue
+    Column("id", String(16), unique=True, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("host", String(255), nullable=False),
+    Column("device", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("payload", JSON, nullable=False),
+    Column("twin_key", String(64), nullable=False, index=True),  # same key while active: the same work, asked for twice
+    Column("progress", JSON),
+    Column("error", JSON),
+    Column("notes", JSON, nullable=False),
+    Column("result_id", String(64)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("cancel", Boolean, nullable=False, default=False),
+    Column("owner", String(32)),  # id of the worker that holds the lease
+    Column("heartbeat", Float),
+    Column("lease_until", Float),
+    sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("id", String(32), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("model", Text),
+    Column("memory_bytes", Integer),
+    Column("unload", Boolean, nullable=False, default=False),
+    Column("heartbeat", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_key", Text, nullable=False),
+    Column("origin", String(16), nullable=False),  # measured here | imported: only the first answers new requests
+    Column("name", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False, index=True),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
