@@ -144,11 +144,10 @@ def _finished(
         for x, y in {(j, i), (i, j)}:
             figure.add_shape(type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": look.palette.text, "width": 3})
     dressed(figure, look, height=560, title=title)
-    marks = _axis_marks(n, look)
-    figure.update_xaxes(
-        **marks, title={"text": look.t("position in the model; layers are counted from 0"), "standoff": 8}, constrain="domain"
-    )
-    figure.update_yaxes(**marks, autorange=False, range=[n - 0.5, -0.5], scaleanchor="x", constrain="domain")
+    fine = 1 if n <= 13 else 5 if n <= 50 else 10
+    words = {"text": look.t("position in the model; layers are counted from 0"), "standoff": 8}
+    figure.update_xaxes(**_axis_marks(n, look, 3 if n <= 13 else 2 * fine), title=words, constrain="domain")
+    figure.update_yaxes(**_axis_marks(n, look, fine), autorange=False, range=[n - 0.5, -0.5], scaleanchor="x", constrain="domain")
     figure.update_xaxes(range=[-0.5, n - 0.5])
     return figure
 
@@ -170,14 +169,13 @@ def _click_targets(n: int, hover: Callable[[int, int], str]) -> go.Scatter:
     )
 
 
-def _axis_marks(n: int, look: Look) -> dict[str, object]:
-    every = 1 if n <= 13 else 5 if n <= 50 else 10
-    places = [0, *(position for position in range(1, n) if (position - 1) % every == 0 or position == n - 1)]
-    if len(places) > 2 and places[-1] - places[-2] < every / 2 and every > 1:
-        del places[-2]
+def _axis_marks(n: int, look: Look, every: int) -> dict[str, object]:
+    """Ticks at "in", every so many positions counted back from the last one, all unturned."""
+    places = [0, *(position for position in range(1, n) if (n - 1 - position) % every == 0 and position > every / 3)]
     return {
         "tickvals": places,
         "ticktext": [position_name(position, look) for position in places],
+        "tickangle": 0,
         "showline": True,
         "mirror": True,
         "linewidth": 1,

@@ -80,10 +80,12 @@ def stack_figure(
     for column, plan in enumerate(drawn):
         _draw_bars(figure, blocks, plan, look, column, model)
     if profile is not None:
-        _draw_influence(figure, profile, look, unit, len(drawn), drawn)
+        _draw_influence(figure, profile, look, unit, drawn, dot=4 if compact else 7)
     height = _height(len(blocks), compact)
-    dressed(figure, look, height=height)
     _lay_out(figure, blocks, look, panels, drawn, compact, unit if profile else None)
+    dressed(figure, look, height=height)
+    figure.update_layout(margin={"l": 40, "r": 8, "t": 12 if compact else 52, "b": 12 if compact else 48})
+    figure.update_xaxes(selector=len(drawn), showgrid=True, gridcolor=look.palette.grid)
     if selected is not None:
         figure.add_hrect(y0=selected - 0.5, y1=selected + 0.5, line={"color": look.palette.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)")
     return figure
@@ -186,7 +188,7 @@ def _bar(group: Sequence[Piece], treatment: Treatment, look: Look, column: int, 
         marker={
             "color": "rgba(0,0,0,0)" if hollow else colour,
             "line": {"color": "rgba(0,0,0,0)" if hollow else look.palette.page, "width": 0 if hollow else 1.5},
-            "pattern": {"shape": PATTERNS[treatment], "fgcolor": look.palette.page, "bgcolor": colour, "size": 5, "solidity": 0.32}
+            "pattern": {"shape": PATTERNS[treatment], "fgcolor": look.palette.page, "bgcolor": colour, "size": 4, "solidity": 0.3}
             if PATTERNS[treatment]
             else {},
         },
@@ -217,7 +219,8 @@ def _piece_hover(piece: Piece, look: Look, model: ModelInfo) -> str:
     return "<br>".join(lines)
 
 
-def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit, column: int, plans: Sequence[Plan | None]) -> None:
+def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit, plans: Sequence[Plan | None], dot: int) -> None:
+    column = len(plans)
     scores, intervals = influence(profile.overall, unit), _intervals(profile, unit)
     gone = {
         block
@@ -235,7 +238,7 @@ def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit,
             xaxis=_axis("x", column),
             yaxis="y",
             marker={
-                "size": 7,
+                "size": dot,
                 "color": [look.palette.page if block in gone else look.palette.text for block in known],
                 "line": {"color": look.palette.text, "width": 1.5},
             },
@@ -326,7 +329,7 @@ def _lay_out(
     t, n = look.t, len(blocks)
     widest = max(block.n_parameters for block in blocks)
     every = 1 if n <= 12 else 5 if n <= 50 else 10
-    figure.update_layout(barmode="overlay", bargap=0, margin={"l": 40, "r": 8, "t": 12 if compact else 52, "b": 12 if compact else 44})
+    figure.update_layout(barmode="overlay", bargap=0, barcornerradius=1 if compact else 2)
     figure.update_yaxes(range=[n - 0.4, -0.6], tickvals=[*range(0, n, every)], ticks="", showline=False)
     if not compact:
         figure.update_yaxes(title={"text": t("layer, counted from 0"), "standoff": 6})
@@ -334,7 +337,7 @@ def _lay_out(
         is_bars = column < len(plans)
         axis: dict[str, object] = {"domain": list(domain), "anchor": "y", "showticklabels": not compact, "ticks": ""}
         if is_bars:
-            axis |= {"range": [0, widest * 1.005], "tickvals": [0, widest], "ticktext": ["0", amount(widest, look.language)]}
+            axis |= {"range": [0, widest * 1.005], "showticklabels": False}
         else:
             axis |= {
                 "rangemode": "tozero",
@@ -345,7 +348,8 @@ def _lay_out(
                 "zerolinecolor": look.palette.quiet,
             }
         if not compact:
-            axis["title"] = {"text": t("parameters of a layer") if is_bars else t(_UNIT_TITLES[unit or "block"]), "standoff": 6}
+            words = t("parameters of a layer, up to {n}", n=amount(widest, look.language)) if is_bars else t(_UNIT_TITLES[unit or "block"])
+            axis["title"] = {"text": words, "standoff": 22 if is_bars else 6}
         figure.update_layout({f"xaxis{column + 1 if column else ''}": axis})
     if not compact:
         _head(figure, blocks, look, panels, plans)
