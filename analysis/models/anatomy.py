@@ -6,7 +6,10 @@ Counted from the modules' shapes, so it works without weights (on the meta devic
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -29,10 +32,16 @@ def describe(
     name: str,
     source: ModelSource,
     commit: str,
+    stored: torch.dtype,
     notes: tuple[Message, ...] = (),
 ) -> ModelInfo:
-    """The anatomy of an instantiated model, with or without weights."""
+    """The anatomy of an instantiated model, with or without weights.
+
+    Args:
+        stored: the checkpoint's number format, in which bytes are counted whatever format the model runs in.
+    """
     config, text = model.config, model.config.get_text_config()
+    measure = partial(_Measure, computed=model.dtype, stored=stored)
     outside = _outside(model, stacks)
     head = model.get_output_embeddings()
     tied = head is not None and any(head.weight is module.weight for module in model.modules() if isinstance(module, nn.Embedding))
@@ -44,20 +53,20 @@ def describe(
         hidden_size=text.hidden_size,
         vocab_size=getattr(text, "vocab_size", 0) or 0,
         max_context_tokens=_max_context(text),
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=str(stored).removeprefix("torch."),
         n_parameters=count(model),
-        weight_bytes=weigh(model),
+        weight_bytes=measure(config).weigh(model),
         embedding_parameters=sum(p.numel() for p in _embeddings(outside)),
         head_parameters=0 if head is None or tied else count(head),
         head_flops_per_token=0 if head is None else linear_flops(head),
         tied_head=tied,
-        stacks=tuple(_stack_info(stack, layout) for stack, layout in zip(stacks, layouts, strict=True)),
-        refusal=refusal(model, config),
+        stacks=tuple(measure(stack.root.config).stack(stack, layout) for stack, layout in zip(stacks, layouts, strict=True)),
+        refusal=refusal(model),
         notes=notes,
     )
 
 
-def refusal(model: PreTrainedModel, config: object) -> Message | None:
+def refusal(model: PreTrainedModel) -> Message | None:
     """Why a model cannot be profiled on prompts; None: it can."""
     if model.main_input_name == "input_ids":
         return None
@@ -72,11 +81,6 @@ def count(*modules: nn.Module) -> int:
     return sum(parameter.numel() for parameter in _unique(modules))
 
 
-def weigh(*modules: nn.Module) -> int:
-    """Bytes of the parameters, shared ones once."""
-    return sum(parameter.numel() * parameter.element_size() for parameter in _unique(modules))
-
-
 def linear_flops(*modules: nn.Module) -> int:
     """FLOPs one token costs in weight products: 2 x in x out of each matrix, of experts only those it is sent to."""
     return sum(_linear_flops(module) for module in modules)
@@ -89,7 +93,12 @@ def _linear_flops(module: nn.Module, parent: nn.Module | None = None) -> int:
     if isinstance(getattr(module, "in_features", None), int) and isinstance(getattr(module, "out_features", None), int):
         return 2 * int(module.in_features) * int(module.out_features)  # type: ignore[arg-type]  # also quantised kinds, whose weights are packed
     children = list(module.children())
-    if isinstance(module, nn.ModuleList) and parent is not None and len(children) == _number(parent, _EXPERTS) and (k := _number(parent, _TOP_K)):
+    if (
+        isinstance(module, nn.ModuleList)
+        and parent is not None
+        and len(children) == _number(parent, _EXPERTS)
+        and (k := _number(parent, _TOP_K))
+    ):
         return k * _linear_flops(children[0])
     own = sum(_product_flops(parameter, module, parent) for parameter in module.parameters(recurse=False))
     return own + sum(_linear_flops(child, module) for child in children)
@@ -99,7 +108,12 @@ def _product_flops(parameter: nn.Parameter, module: nn.Module, parent: nn.Module
     if parameter.dim() == 2 and not _is_expert_bias(parameter, module):
         return 2 * parameter.numel()
     if parameter.dim() == 3 and parameter.shape[0] == _number(module, _EXPERTS):
-        k = _number(module, _TOP_K) or (_deep_number(parent, _TOP_K) if parent is not None else None) or _number_in_config(module, _TOP_K) or 1
+        k = (
+            _number(module, _TOP_K)
+            or (_deep_number(parent, _TOP_K) if parent is not None else None)
+            or _number_in_config(module, _TOP_K)
+            or 1
+        )
         return 2 * parameter.numel() // parameter.shape[0] * k
     return 0
 
@@ -112,44 +126,57 @@ def _is_expert_bias(parameter: nn.Parameter, module: nn.Module) -> bool:
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
 
-def _stack_info(stack: FoundStack, layout: Layout) -> StackInfo:
-    config = stack.root.config
-    blocks = tuple(_block_info(block, index, config, causal=stack.causal) for index, block in enumerate(stack.blocks))
-    return StackInfo(name=stack.name, path=stack.path, layout=layout, causal=stack.causal, blocks=blocks)
+@dataclass(frozen=True)
+class _Measure:
+    """Counts one stack's blocks. `stored`: what the checkpoint keeps of weights that run in the model's `computed` dtype."""
+
+    config: object
+    computed: torch.dtype
+    stored: torch.dtype
+
+    def weigh(self, *modules: nn.Module) -> int:
+        """Bytes of the parameters as the checkpoint stores them, shared ones once."""
+        return sum(p.numel() * (self.stored.itemsize if p.dtype == self.computed else p.element_size()) for p in _unique(modules))
+
+    def stack(self, stack: FoundStack, layout: Layout) -> StackInfo:
+        """A stack with all its blocks."""
+        causal = stack.causal
+        blocks = tuple(self.block(block, index, causal=causal) for index, block in enumerate(stack.blocks))
+        return StackInfo(name=stack.name, path=stack.path, layout=layout, causal=causal, blocks=blocks)
+
+    def block(self, block: nn.Module, index: int, *, causal: bool) -> BlockInfo:
+        """One block and its halves."""
+        parts = parts_of(block)
+        window = attention_window(self.config, index, parts.attention)
+        return BlockInfo(
+            index=index,
+            n_parameters=count(block),
+            weight_bytes=self.weigh(block),
+            attention=None if parts.attention is None else self.attention(parts.attention, window=window, cached=causal),
+            mlp=self.half(*parts.mlp) if parts.mlp else None,
+            cross_attention=None if parts.cross_attention is None else self.attention(parts.cross_attention, window=None, cached=False),
+        )
+
+    def half(self, *modules: nn.Module) -> SubBlockInfo:
+        """The weights of one half."""
+        return SubBlockInfo(n_parameters=count(*modules), weight_bytes=self.weigh(*modules), linear_flops_per_token=linear_flops(*modules))
+
+    def attention(self, attention: nn.Module, *, window: int | None, cached: bool) -> SubBlockInfo:
+        """An attention with what its heads cost and cache. Scores take 2 x heads x qk, the weighted sum 2 x heads x v."""
+        heads = _shape(attention, self.config, _HEADS) or 1
+        qk = _shape(attention, self.config, _QK_DIM) or int(self.config.hidden_size) // heads  # type: ignore[attr-defined]
+        value = _shape(attention, self.config, _V_DIM) or qk
+        numbers = _cached_numbers(attention, heads, qk, value) if cached else 0
+        return self.half(attention).model_copy(
+            update={
+                "flops_per_token_per_context": 2 * heads * (qk + value),
+                "attention_window": window,
+                "kv_bytes_per_token": numbers * self.stored.itemsize,
+            }
+        )
 
 
-def _block_info(block: nn.Module, index: int, config: object, *, causal: bool) -> BlockInfo:
-    parts = parts_of(block)
-    window = attention_window(config, index, parts.attention)
-    return BlockInfo(
-        index=index,
-        n_parameters=count(block),
-        weight_bytes=weigh(block),
-        attention=None if parts.attention is None else _attention_info(parts.attention, config, window=window, cached=causal),
-        mlp=_half(parts.mlp) if parts.mlp else None,
-        cross_attention=None if parts.cross_attention is None else _attention_info(parts.cross_attention, config, window=None, cached=False),
-    )
-
-
-def _half(modules: Sequence[nn.Module]) -> SubBlockInfo:
-    return SubBlockInfo(n_parameters=count(*modules), weight_bytes=weigh(*modules), linear_flops_per_token=linear_flops(*modules))
-
-
-def _attention_info(attention: nn.Module, config: object, *, window: int | None, cached: bool) -> SubBlockInfo:
-    half = _half([attention])
-    heads = _shape(attention, config, _HEADS) or 1
-    qk = _shape(attention, config, _QK_DIM) or int(config.hidden_size) // heads  # type: ignore[attr-defined]
-    value = _shape(attention, config, _V_DIM) or qk
-    return half.model_copy(
-        update={
-            "flops_per_token_per_context": 2 * heads * (qk + value),
-            "attention_window": window,
-            "kv_bytes_per_token": _cached_numbers(attention, config, heads, qk, value) * _element_size(attention) if cached else 0,
-        }
-    )
-
-
-def _cached_numbers(attention: nn.Module, config: object, heads: int, qk: int, value: int) -> int:
+def _cached_numbers(attention: nn.Module, heads: int, qk: int, value: int) -> int:
     """Numbers a token leaves in the cache: keys and values of every key-value head, or the latent of MLA."""
     latent = next((module for module in attention.modules() if hasattr(module, "expand_kv")), None)
     if latent is not None:  # multi-head latent attention caches what keys and values are expanded from
@@ -207,12 +234,6 @@ def _unique(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
                 yield parameter
 
 
-def _element_size(module: nn.Module) -> int:
-    """Bytes of one number as the module computes with it (packed integer weights compute in 2 bytes)."""
-    parameter = next(module.parameters())
-    return parameter.element_size() if parameter.is_floating_point() else 2
-
-
 def _shape(module: nn.Module, config: object, names: Sequence[str]) -> int | None:
     found = _deep_number(module, names)
     return found if found is not None else next((v for name in names if isinstance(v := getattr(config, name, None), int)), None)
@@ -236,4 +257,3 @@ def _deep_number(module: nn.Module, names: Sequence[str]) -> int | None:
 def _number_in_config(module: nn.Module, names: Sequence[str]) -> int | None:
     config = getattr(module, "config", None)
     return next((v for name in names if isinstance(v := getattr(config, name, None), int)), None)
-

@@ -19,7 +19,9 @@ def resolve_device(text: str = "auto") -> torch.device:
         ModelError: no such device on this machine.
     """
     if text == "auto":
-        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("mps" if _has_mps() else "cpu")
+        return (
+            torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("mps" if _has_mps() else "cpu")
+        )
     try:
         device = torch.device(text)
     except RuntimeError as exc:

@@ -80,7 +80,9 @@ def probe_stack(stack: FoundStack, inputs: dict[str, Any]) -> tuple[list[Finding
 
 def _make(block: nn.Module) -> object:
     """Blocks of one make are built of the same kinds of modules under the same names."""
-    return tuple((name, type(module)) for name, module in block.named_modules() if name.count(".") < 2 and not name.split(".")[-1].isdigit())
+    return tuple(
+        (name, type(module)) for name, module in block.named_modules() if name.count(".") < 2 and not name.split(".")[-1].isdigit()
+    )
 
 
 def _common(seen: Sequence[tuple[Record, nn.Module]]) -> Finding | None:
@@ -210,7 +212,9 @@ def _parallel(events: list[Event], start: Tensor, end: Tensor, done: int, once: 
     outside = [event for event in outputs if not f"{event.place.path}.".startswith(f"{path}.")]
     for a in inside:
         for b in reversed(outside):
-            if any(torch.equal(total, end) for total in (start + (a.value + b.value), (start + a.value) + b.value, (start + b.value) + a.value)):
+            if any(
+                torch.equal(total, end) for total in (start + (a.value + b.value), (start + a.value) + b.value, (start + b.value) + a.value)
+            ):
                 yield Finding("parallel", attention=a.place, mlp=b.place)
 
 

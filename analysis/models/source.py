@@ -62,5 +62,7 @@ def _file(path: Path) -> ModelSource:
     if path.suffix.lower() == ".gguf":
         return ModelSource(kind="gguf", location=str(path.resolve()))
     if path.suffix == ".safetensors":
-        raise ModelError("{file} is only the weights. Give the folder that holds it together with config.json and the tokenizer.", file=str(path))
+        raise ModelError(
+            "{file} is only the weights. Give the folder that holds it together with config.json and the tokenizer.", file=str(path)
+        )
     raise ModelError("{file} is not a model file. Give a folder with safetensors files, or a GGUF file.", file=str(path))

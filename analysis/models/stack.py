@@ -81,18 +81,39 @@ def find_stacks(model: nn.Module) -> tuple[Stack, ...]:
     Raises:
         ModelError: no stack was found, or its blocks do not run once each.
     """
-    return assemble(model, name=type(model).__name__, source=ModelSource(kind="folder"), commit="")[1]
+    return assemble(model, Identity(type(model).__name__, ModelSource(kind="folder"), ""))[1]
 
 
-def assemble(model: nn.Module, *, name: str, source: ModelSource, commit: str, notes: tuple[Message, ...] = ()) -> tuple[ModelInfo, tuple[Stack, ...]]:
+@dataclass(frozen=True)
+class Identity:
+    """Which model it is. `stored`: its checkpoint's number format; None: the format it is in now."""
+
+    name: str
+    source: ModelSource
+    commit: str
+    stored: torch.dtype | None = None
+    notes: tuple[Message, ...] = ()
+
+
+def assemble(model: nn.Module, identity: Identity) -> tuple[ModelInfo, tuple[Stack, ...]]:
     """Describes an instantiated model and finds its stacks. On the meta device nothing can be proved: no taps."""
     runs = find_runs(model)
     assert isinstance(model, PreTrainedModel)
     taps = [prove_taps(model, run) for run in runs]
     layouts = [_layout(stack_taps) for stack_taps in taps]
-    info = describe(model, runs, layouts, name=name, source=source, commit=commit, notes=notes + _notes(taps))
+    info = describe(
+        model,
+        runs,
+        layouts,
+        name=identity.name,
+        source=identity.source,
+        commit=identity.commit,
+        stored=identity.stored or model.dtype,
+        notes=identity.notes + _notes(taps),
+    )
     stacks = (
-        Stack(stack_info, _runner(model, run), run.blocks, stack_taps) for stack_info, run, stack_taps in zip(info.stacks, runs, taps, strict=True)
+        Stack(stack_info, _runner(model, run), run.blocks, stack_taps)
+        for stack_info, run, stack_taps in zip(info.stacks, runs, taps, strict=True)
     )
     return info, tuple(stacks)
 
@@ -107,7 +128,10 @@ def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, .
         return (SubBlockTaps("unknown"),) * len(run.blocks)
     findings, once = probe_stack(run, _inputs(run))
     if not once:
-        raise ModelError("{architecture} does not run each of its layers once per token, so its layers cannot be told apart.", architecture=type(model).__name__)
+        raise ModelError(
+            "{architecture} does not run each of its layers once per token, so its layers cannot be told apart.",
+            architecture=type(model).__name__,
+        )
     return tuple(_taps(block, finding) for block, finding in zip(run.blocks, findings, strict=True))
 
 
