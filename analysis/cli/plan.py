@@ -34,21 +34,26 @@ HELP = paragraphs(
 
 def plan(
     ctx: typer.Context,
-    profile: Annotated[str, typer.Option(help=N_("File written by python -m analysis profile --out, or the id of a kept run."))],
-    budget: Annotated[str, typer.Option(help=N_("How much to remove: 20%, 20%params, 20%flops, 1GiB or 6layers."))],
+    profile: Annotated[
+        str, typer.Option(metavar="FILE", help=N_("File written by python -m analysis profile --out, or the id of a kept run."))
+    ],
+    budget: Annotated[str, typer.Option(metavar="AMOUNT", help=N_("How much to remove: 20%, 20%params, 20%flops, 1GiB or 6layers."))],
     op: Annotated[
         Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))
     ] = "prune",
     unit: Annotated[Unit, typer.Option(help=N_("Remove whole layers, or only their attention or their MLP."))] = "block",
     criterion: Annotated[
-        str, typer.Option(help=N_("block_influence: least change first. angular_distance: the most similar run of layers."))
+        str, typer.Option(metavar="NAME", help=N_("block_influence: least change first. angular_distance: the most similar run of layers."))
     ] = "block_influence",
-    protect: Annotated[str, typer.Option(help=N_("Layers that stay whatever was measured, e.g. 0,1,29."))] = "",
-    context: Annotated[int | None, typer.Option(min=1, help=N_("Sequence length in tokens behind the projected figures."))] = None,
-    out: Annotated[
-        Path | None, typer.Option(help=N_("File that receives the plan; - for stdout. Without it the plan is only kept in the store."))
+    protect: Annotated[str, typer.Option(metavar="LAYERS", help=N_("Layers that stay whatever was measured, e.g. 0,1,29."))] = "",
+    context: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help=N_("Sequence length in tokens behind the projected figures."))
     ] = None,
-    name: Annotated[str, typer.Option(help=N_("Name of the plan."))] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=N_("File that receives the plan; - for stdout. Without it the plan is only kept in the store.")),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help=N_("Name of the plan."))] = "",
     store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the plan for the pages."))] = True,
 ) -> None:
     """Proposes the plan, writes the file, and says what it should save."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import typer
 
+from analysis.cli import options
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, check_output, examples, key_values, paragraphs, stopping, terminal_of
-from analysis.contracts import DType, Profile, ProfileRequest, ProfileSettings
+from analysis.contracts import Profile, ProfileRequest, ProfileSettings
 from analysis.errors import Cancelled
 from analysis.home import home
 from analysis.i18n import N_
@@ -27,61 +27,25 @@ HELP = paragraphs(
     ),
     N_("The first Ctrl-C stops at the next batch and keeps what was measured; the same command goes on from there."),
 )
-Slicing = Literal["given", "language", "length", "none"]
 
 
 def profile(
     ctx: typer.Context,
-    model: Annotated[
-        str,
-        typer.Option(
-            help=N_("sample, a hub id (owner/name or owner/name@revision), a model folder, a .gguf file or a LoRA adapter folder.")
-        ),
-    ] = "sample",
-    workload: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help=N_(
-                "File of prompts: JSON Lines, JSON, CSV, TSV, Excel, Parquet or text. Repeat for several. Without it: the sample workload."
-            )
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help=N_("File that receives the profile; - for stdout. Without it the profile is only kept in the store.")),
-    ] = None,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", help=N_("FIELD=COLUMN when your columns have other names, e.g. prompt=text. Repeat for several.")),
-    ] = None,
-    device: Annotated[str, typer.Option(help=N_("auto, cpu, cuda, cuda:1, mps"))] = "auto",
-    dtype: Annotated[
-        DType, typer.Option(help=N_("Number format of the weights; auto: float32 on a CPU, the model's own on a GPU."))
-    ] = "auto",
-    max_tokens: Annotated[int, typer.Option(min=1, help=N_("Longest prompt in tokens; longer ones are cut, counted and reported."))] = 1024,
-    batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help=N_("Tokens in one batch. Changes speed and memory, never results."))
-    ] = None,
-    slice_: Annotated[list[str] | None, typer.Option("--slice", help=N_("Only this slice of the workload. Repeat for several."))] = None,
-    slicing: Annotated[
-        Slicing, typer.Option(help=N_("Where slices come from: the slice column, or made by language or by length."))
-    ] = "given",
-    mask: Annotated[
-        bool, typer.Option("--mask", help=N_("Mask likely mail addresses and telephone numbers before the model sees them."))
-    ] = False,
-    chat_template: Annotated[
-        bool, typer.Option("--chat-template/--no-chat-template", help=N_("Wrap prompts in the model's chat template, if it has one."))
-    ] = True,
-    excerpts: Annotated[
-        bool,
-        typer.Option(
-            "--excerpts/--no-excerpts", help=N_("Keep the first 80 characters of each prompt in the profile, to tell prompts apart.")
-        ),
-    ] = True,
-    name: Annotated[str | None, typer.Option(help=N_("Name of the run in the list of runs."))] = None,
-    store: Annotated[
-        bool, typer.Option("--store/--no-store", help=N_("Keep the run for the pages; a run that is already kept is not computed again."))
-    ] = True,
+    model: options.Model = "sample",
+    workload: options.Workloads = None,
+    out: options.Out = None,
+    map_: options.Mapping = None,
+    device: options.Device = "auto",
+    dtype: options.Number = "auto",
+    max_tokens: options.MaxTokens = 1024,
+    batch_tokens: options.BatchTokens = None,
+    slice_: options.Slices = None,
+    slicing: options.Slicing = "given",
+    mask: options.Mask = False,
+    chat_template: options.ChatTemplate = True,
+    name: options.Name = None,
+    excerpts: options.Excerpts = True,
+    store: options.Keep = True,
 ) -> None:
     """Measures, writes the file, and says in a few lines what was found."""
     from analysis.models.source import parse_source
@@ -114,7 +78,7 @@ def profile(
 
 
 def _measured(request: ProfileRequest, terminal: Terminal, keep: bool) -> Profile:
-    from analysis.profiling import run_profile
+    from analysis.profiling.run import run_profile
     from analysis.runs.store import open_store
 
     kept = open_store().runs if keep else None

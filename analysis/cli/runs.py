@@ -59,7 +59,9 @@ def _list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", he
 
 @runs.command("open", help=N_("Write a kept run or plan to a file, or to stdout."))
 def _open(
-    ctx: typer.Context, id: _Id, out: Annotated[Path, typer.Option(help=N_("File that receives it; - for stdout."))] = Path("-")
+    ctx: typer.Context,
+    id: _Id,
+    out: Annotated[Path, typer.Option(metavar="FILE", help=N_("File that receives it; - for stdout."))] = Path("-"),
 ) -> None:
     from analysis.runs.client import open_client
 

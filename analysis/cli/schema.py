@@ -18,16 +18,18 @@ SHORT_HELP = N_("Write the JSON Schemas of profile.json and plan.json.")
 HELP = paragraphs(
     SHORT_HELP, N_("Examples:"), examples("python -m analysis schema --out docs/schemas", "python -m analysis schema --check")
 )
-_DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan}
+DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan}
 
 
 def schema(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help=N_("Folder that receives profile.schema.json and plan.schema.json."))] = Path("docs/schemas"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help=N_("Folder that receives profile.schema.json and plan.schema.json."))] = Path(
+        "docs/schemas"
+    ),
     check: Annotated[bool, typer.Option("--check", help=N_("Write nothing; say whether the files there are current."))] = False,
 ) -> None:
     """Writes the schemas, or checks that they are current."""
-    for name, contract in _DOCUMENTS.items():
+    for name, contract in DOCUMENTS.items():
         path, text = out / f"{name}.schema.json", schema_text(name, contract)
         if not check:
             write_atomically(path, text.encode())

@@ -1,0 +1,68 @@
+"""The options of `profile`, each with the sentence that explains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from analysis.contracts import DType
+from analysis.i18n import N_
+
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="MODEL",
+        help=N_("sample, a hub id (owner/name or owner/name@revision), a model folder, a .gguf file or a LoRA adapter folder."),
+    ),
+]
+Workloads = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help=N_(
+            "File of prompts: JSON Lines, JSON, CSV, TSV, Excel, Parquet or text. Repeat for several. Without it: the sample workload."
+        ),
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help=N_("File that receives the profile; - for stdout. Without it the profile is only kept in the store.")
+    ),
+]
+Mapping = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="FIELD=COLUMN", help=N_("FIELD=COLUMN when your columns have other names, e.g. prompt=text. Repeat for several.")
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help=N_("auto, cpu, cuda, cuda:1, mps"))]
+Number = Annotated[DType, typer.Option(help=N_("Number format of the weights; auto: float32 on a CPU, the model's own on a GPU."))]
+MaxTokens = Annotated[
+    int, typer.Option(metavar="N", min=1, help=N_("Longest prompt in tokens; longer ones are cut, counted and reported."))
+]
+BatchTokens = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help=N_("Tokens in one batch. Changes speed and memory, never results."))
+]
+Slices = Annotated[
+    list[str] | None, typer.Option("--slice", metavar="NAME", help=N_("Only this slice of the workload. Repeat for several."))
+]
+Slicing = Annotated[
+    Literal["given", "language", "length", "none"],
+    typer.Option(help=N_("Where slices come from: the slice column, or made by language or by length.")),
+]
+Mask = Annotated[bool, typer.Option("--mask", help=N_("Mask likely mail addresses and telephone numbers before the model sees them."))]
+ChatTemplate = Annotated[
+    bool, typer.Option("--chat-template/--no-chat-template", help=N_("Wrap prompts in the model's chat template, if it has one."))
+]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help=N_("Name of the run in the list of runs."))]
+Excerpts = Annotated[
+    bool,
+    typer.Option("--excerpts/--no-excerpts", help=N_("Keep the first 80 characters of each prompt in the profile, to tell prompts apart.")),
+]
+Keep = Annotated[
+    bool,
+    typer.Option("--store/--no-store", help=N_("Keep the run for the pages; a run that is already kept is not computed again.")),
+]
