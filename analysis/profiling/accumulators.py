@@ -1,0 +1,202 @@
+"""Running sums over units. Each is flat in the size of the workload, can be merged, saved and reduced over machines.
+
+accumulator.update(unit_sums)   adds a unit            accumulator.merge(other)      adds another's sums
+accumulator.state()             tensors to keep        accumulator.all_reduce_()     adds those of all ranks
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from analysis.profiling.bootstrap import minibatch_weights, weights_matrix
+from analysis.profiling.features import Features
+from analysis.profiling.measures import UnitSums
+from analysis.profiling.units import LAST, N_KINDS, SINK, MinibatchView
+from analysis.workload import PROMPT, RESPONSE, TEMPLATE
+
+
+class Accumulator(Protocol):
+    """What `profile_model` needs of running sums; other rooms bring their own."""
+
+    def update(self, unit: UnitSums) -> None:
+        """Adds a unit."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The sums themselves, not copies."""
+
+
+class Sums(ABC):
+    """Named tensors that add: the base of every accumulator here."""
+
+    def __init__(self, **tensors: Tensor) -> None:
+        self.tensors = tensors
+
+    @abstractmethod
+    def update(self, unit: UnitSums) -> None:
+        """Adds a unit."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The sums themselves, not copies."""
+        return self.tensors
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continues from saved sums."""
+        for name, tensor in self.tensors.items():
+            tensor.copy_(state[name])
+
+    def merge(self, other: Sums) -> None:
+        """Adds the sums of another part of the workload."""
+        for name, tensor in self.tensors.items():
+            tensor.add_(other.tensors[name].to(tensor.device))
+
+    def all_reduce_(self) -> None:
+        """Adds the sums of all ranks (torch.distributed must be up)."""
+        for tensor in self.tensors.values():
+            torch.distributed.all_reduce(tensor)
+
+
+KIND_SETS = {"overall": (PROMPT, RESPONSE), "prompt": (PROMPT,), "response": (RESPONSE,), "template": (TEMPLATE,), "sink": (SINK,)}
+
+
+class ScoreSums(Sums):
+    """Sums of all token measures for every group of tokens, and their bootstrap replicates.
+
+    Groups: the default tokens, the automatic slices, and the workload's own slices; `last` the same over last tokens.
+    G groups, R replicates, F columns.
+    """
+
+    def __init__(self, features: Features, slices: Sequence[str], replicates: int) -> None:
+        self.features, self.slices, self.replicates = features, tuple(slices), replicates
+        self.groups = (*KIND_SETS, *(name for name in slices if name not in KIND_SETS))
+        self._own = [name for name in self.groups if name not in KIND_SETS]
+        n, r, device = len(self.groups), replicates, features.device
+        influences = features.influence.stop
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=torch.float64, device=device)
+
+        super().__init__(
+            sums=zeros(n, features.width),
+            weights=zeros(n),
+            last_sums=zeros(n, features.n_pairs),
+            last_weights=zeros(n),
+            tokens=zeros(n),
+            examples=zeros(n),
+            replicate_sums=zeros(n, r, influences),
+            replicate_weights=zeros(n, r),
+            replicate_angles=zeros(r, features.n_pairs),
+            invalid=zeros(1),
+        )
+
+    def update(self, unit: UnitSums) -> None:
+        """Adds a unit: a handful of matrix products, no waiting for the device."""
+        device, sums = unit.sums.device, self.tensors
+        members = self._members(unit).to(device)
+        weight = torch.tensor([example.weight for example in unit.unit.examples], dtype=torch.float64).to(device)
+        chosen = (members[:, :, :LAST] * unit.counts[None, :, :LAST]).sum(2)
+        weighted = members[:, :, :LAST] * weight[None, :, None]
+        flat = unit.sums[:, :LAST].flatten(0, 1)
+        sums["sums"].addmm_(weighted.flatten(1), flat)
+        sums["weights"] += chosen @ weight
+        sums["tokens"] += chosen.sum(1)
+        sums["examples"] += (chosen > 0).double().sum(1)
+        of_slice = members[:, :, PROMPT].maximum(members[:, :, RESPONSE]) * weight
+        sums["last_sums"].addmm_(of_slice, unit.sums[:, LAST, self.features.angles])
+        sums["last_weights"] += of_slice @ unit.counts[:, LAST]
+        sums["invalid"] += unit.n_invalid
+        self._replicate(unit, members, weight, chosen)
+
+    def _replicate(self, unit: UnitSums, members: Tensor, weight: Tensor, chosen: Tensor) -> None:
+        draws = torch.from_numpy(weights_matrix([one.example_id for one in unit.unit.examples], self.replicates)).to(weight.device) * weight
+        influence = unit.sums[:, :LAST, self.features.influence]
+        per_group = torch.einsum("gek,ekf->gef", members[:, :, :LAST], influence)
+        self.tensors["replicate_sums"] += draws @ per_group
+        self.tensors["replicate_weights"] += chosen @ draws.T
+        angles = unit.sums[:, PROMPT, self.features.angles] + unit.sums[:, RESPONSE, self.features.angles]
+        self.tensors["replicate_angles"].addmm_(draws, angles)
+
+    def _members(self, unit: UnitSums) -> Tensor:
+        """[G, E, kinds] 1 where a token of that kind in that example belongs to the group."""
+        kinds = torch.zeros(len(self.groups), 1, N_KINDS, dtype=torch.float64)
+        examples = torch.ones(len(self.groups), len(unit.unit.examples), 1, dtype=torch.float64)
+        for row, name in enumerate(self.groups):
+            for kind in KIND_SETS.get(name, KIND_SETS["overall"]):
+                kinds[row, 0, kind] = 1
+            if name not in KIND_SETS:
+                examples[row, :, 0] = torch.tensor([float(one.slice == name) for one in unit.unit.examples])
+        return kinds * examples
+
+
+class CkaSums(Sums):
+    """HSIC of all pairs of positions, averaged over minibatches, for the default tokens, prompts, responses and slices."""
+
+    def __init__(self, features: Features, slices: Sequence[str], replicates: int) -> None:
+        self.groups = ("overall", "prompt", "response", *(name for name in slices if name not in KIND_SETS))
+        self.replicates, p, device = replicates, features.n_positions, features.device
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=torch.float64, device=device)
+
+        n = len(self.groups)
+        super().__init__(
+            hsic=zeros(n, p, p),
+            minibatches=zeros(n),
+            tokens=zeros(n),
+            replicate_hsic=zeros(replicates, p, p),
+            replicate_tokens=zeros(replicates),
+        )
+
+    def update(self, unit: UnitSums) -> None:
+        """Adds the unit's minibatches, each weighted by its tokens."""
+        view = unit.unit.minibatches
+        if view is None:
+            return
+        masks = [None, unit.kind == PROMPT, unit.kind == RESPONSE]
+        overall, prompt, response = unit.minibatches(view, masks)
+        self._add("overall", overall)
+        self._add("prompt", prompt)
+        self._add("response", response)
+        self._replicate(unit, view, *overall)
+        for own in unit.unit.slice_minibatches:
+            if own.name in self.groups[3:]:
+                same = own.start == view.start and own.stop == view.stop
+                self._add(own.name, overall if same else unit.minibatches(own, [None])[0])
+
+    def _add(self, name: str, part: tuple[Tensor, Tensor]) -> None:
+        hsic, tokens = part
+        row = self.groups.index(name)
+        self.tensors["hsic"][row] += torch.einsum("k,kij->ij", tokens, hsic)
+        self.tensors["tokens"][row] += tokens.sum()
+        self.tensors["minibatches"][row] += (tokens > 0).sum()
+
+    def _replicate(self, unit: UnitSums, view: MinibatchView, hsic: Tensor, tokens: Tensor) -> None:
+        draws = torch.from_numpy(minibatch_weights(unit.unit.examples[0].example_id, view.count, self.replicates))
+        weights = draws.to(tokens.device) * tokens
+        self.tensors["replicate_hsic"] += torch.einsum("rk,kij->rij", weights, hsic)
+        self.tensors["replicate_tokens"] += weights.sum(1)
+
+
+class ExampleTable(Sums):
+    """Each prompt's own Block Influence: the first `capacity` prompts in content-hash order, which is a random sample."""
+
+    def __init__(self, features: Features, n_examples: int, capacity: int = 2000) -> None:
+        self.features, self.capacity = features, min(n_examples, capacity)
+        super().__init__(
+            cosines=torch.zeros(self.capacity, features.n_blocks, dtype=torch.float64, device=features.device),
+            counts=torch.zeros(self.capacity, dtype=torch.float64, device=features.device),
+        )
+
+    def update(self, unit: UnitSums) -> None:
+        """Writes the unit's prompts into their rows."""
+        first = unit.unit.first_example
+        stop = min(first + len(unit.unit.examples), self.capacity)
+        if first >= stop:
+            return
+        block = unit.sums[: stop - first, :, : self.features.n_blocks]
+        self.tensors["cosines"][first:stop] = block[:, PROMPT] + block[:, RESPONSE]
+        self.tensors["counts"][first:stop] = unit.counts[: stop - first, PROMPT] + unit.counts[: stop - first, RESPONSE]

@@ -1,0 +1,305 @@
+"""Profiles a model on a workload: from a request to the finished contract."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+import transformers
+
+from analysis import __version__
+from analysis.contracts import (
+    AUTOMATIC_SLICES,
+    DType,
+    Message,
+    ModelInfo,
+    ModelSource,
+    Profile,
+    ProfileRequest,
+    ProfileSettings,
+    Progress,
+    Timing,
+    content_hash,
+)
+from analysis.errors import ModelError, WorkloadError
+from analysis.models.device import device_name, resolve_device, resolve_dtype
+from analysis.models.load import describe_model, load_model
+from analysis.models.stack import LoadedModel, Stack
+from analysis.profiling import sizes
+from analysis.profiling.accumulators import Accumulator, CkaSums, ExampleTable, ScoreSums
+from analysis.profiling.features import Features
+from analysis.profiling.scores import ScoreBook, defined_units, example_scores, stability
+from analysis.profiling.stream import Pass, Saving, Watch
+from analysis.profiling.units import Unit, cut_units
+from analysis.similarity.registry import method_versions
+from analysis.workload import EncodedWorkload, Encoder, encode_workload, requested_workload
+
+Loader = Callable[..., LoadedModel]
+
+
+@dataclass
+class Sums:
+    """The accumulators of a full profile."""
+
+    scores: ScoreSums
+    cka: CkaSums
+    examples: ExampleTable
+
+    @classmethod
+    def empty(cls, features: Features, encoded: EncodedWorkload, replicates: int) -> Sums:
+        """Nothing added yet."""
+        names = sorted({example.slice for example in encoded.examples} - set(AUTOMATIC_SLICES))
+        return cls(
+            scores=ScoreSums(features, names, replicates),
+            cka=CkaSums(features, names, replicates),
+            examples=ExampleTable(features, len(encoded.examples)),
+        )
+
+    def all(self) -> tuple[ScoreSums, CkaSums, ExampleTable]:
+        """In the order they are saved."""
+        return self.scores, self.cka, self.examples
+
+    def merge(self, other: Sums) -> None:
+        """Adds the sums of another part of the workload."""
+        for mine, theirs in zip(self.all(), other.all(), strict=True):
+            mine.merge(theirs)
+
+
+def content_key(model: ModelInfo, workload_hash: str, settings: ProfileSettings) -> str:
+    """What a profile's numbers depend on: the same key never needs computing twice (settings must be resolved)."""
+    shaping = settings.model_dump(mode="json", exclude={"device", "batch_tokens"})
+    return content_hash(model.commit, workload_hash, shaping, method_versions())[:16]
+
+
+def resolve_settings(settings: ProfileSettings, model: ModelInfo, device: torch.device, dtype: torch.dtype) -> ProfileSettings:
+    """The settings with every "auto" and None replaced by what will be done."""
+    stack = model.stack(settings.stack)
+    unit_tokens = settings.unit_tokens or sizes.unit_tokens(device, stack.n_blocks, model.hidden_size, dtype)
+    return settings.model_copy(
+        update={
+            "stack": stack.name,
+            "device": str(device),
+            "dtype": str(dtype).removeprefix("torch."),
+            "unit_tokens": unit_tokens,
+            "batch_tokens": settings.batch_tokens or sizes.batch_tokens(device, unit_tokens),
+        }
+    )
+
+
+def run_profile(
+    request: ProfileRequest,
+    *,
+    load: Loader = load_model,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_folder: Path | None = None,
+    known: Callable[[str], Profile | None] = lambda _key: None,
+) -> Profile:
+    """A profile for a request; answered by `known` when there already is one, resumed when there is a checkpoint.
+
+    Raises:
+        InputError: the model, the workload or a setting cannot be used.
+        ResourceError: memory or disk ran out.
+        Cancelled: `should_stop` said so.
+    """
+    _say(on_progress, Message(id="Reading the workload"))
+    workload = requested_workload(request)
+    device = resolve_device(request.settings.device)
+    _say(on_progress, Message(id="Looking at the model"))
+    card = describe_model(request.model)
+    _check_can_run(card.info, request.settings)
+    dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
+    settings = resolve_settings(request.settings, card.info, device, dtype)
+    key = content_key(card.info, workload.info.content_hash, settings)
+    found = known(key)
+    if found is not None:
+        return found
+    assert card.tokenizer_folder is not None
+    encoded = encode_workload(
+        workload,
+        Encoder.from_folder(card.tokenizer_folder),
+        max_tokens=settings.max_tokens,
+        chat_template=settings.chat_template,
+        slices=settings.slices,
+    )
+    _say(on_progress, Message(id="Loading the model"))
+    started = time.monotonic()
+    loaded = load(request.model, device=str(device), dtype=settings.dtype)
+    loading = time.monotonic() - started
+    saving = Saving(checkpoint_folder / f"{key}.npz", key) if checkpoint_folder else None
+    job = ProfileJob(loaded, encoded, settings, Watch(on_progress, should_stop), saving, name=request.name, load_seconds=loading)
+    return job.run()
+
+
+def profile_model(
+    loaded: LoadedModel,
+    encoded: EncodedWorkload,
+    settings: ProfileSettings | None = None,
+    *,
+    watch: Watch | None = None,
+    saving: Saving | None = None,
+    accumulators: Sequence[Accumulator] = (),
+) -> Profile:
+    """One streaming pass of a loaded model over an encoded workload. `accumulators` see every unit too.
+
+    Raises:
+        ModelError: the model cannot be run on prompts.
+        Cancelled, ResourceError: see `Pass.run`.
+    """
+    settings = settings or ProfileSettings()
+    _check_can_run(loaded.info, settings)
+    resolved = resolve_settings(settings, loaded.info, loaded.device, loaded.dtype)
+    return ProfileJob(loaded, encoded, resolved, watch or Watch(), saving, accumulators).run()
+
+
+@dataclass
+class ProfileJob:
+    """A loaded model, an encoded workload and resolved settings, ready to run."""
+
+    loaded: LoadedModel
+    encoded: EncodedWorkload
+    settings: ProfileSettings
+    watch: Watch = field(default_factory=Watch)
+    saving: Saving | None = None
+    accumulators: Sequence[Accumulator] = ()
+    name: str | None = None
+    load_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.encoded.examples:
+            raise WorkloadError("No example of this workload has a token to measure. Give prompts with text in them.")
+        self.stack: Stack = self.loaded.stack(self.settings.stack)
+        self.features = Features(
+            n_blocks=len(self.stack.blocks),
+            device=self.loaded.device,
+            parallel=tuple(taps.layout == "parallel" for taps in self.stack.taps),
+        )
+        self.sums = Sums.empty(self.features, self.encoded, self.settings.replicates)
+
+    def units(self) -> list[Unit]:
+        """The workload, cut."""
+        assert self.settings.unit_tokens is not None
+        return cut_units(self.encoded.examples, self.settings.unit_tokens, self.settings.cka_minibatch)
+
+    def stream(self, units: Sequence[Unit]) -> Pass:
+        """A pass over some of the units, adding to this job's sums."""
+        assert self.settings.batch_tokens is not None
+        return Pass(
+            stack=self.stack,
+            units=units,
+            features=self.features,
+            width=self.loaded.info.hidden_size,
+            dtype=self.loaded.dtype,
+            batch_tokens=self.settings.batch_tokens,
+            sums=self.sums.all(),
+            others=self.accumulators,
+            watch=self.watch,
+            saving=self.saving,
+        )
+
+    def run(self) -> Profile:
+        """The whole pass and its profile."""
+        _reset_peak(self.loaded.device)
+        started = datetime.now(UTC)
+        stream = self.stream(self.units())
+        stream.run()
+        return self.profile(stream, started)
+
+    def profile(self, stream: Pass, started: datetime) -> Profile:
+        """The contract from finished sums."""
+        book = ScoreBook(self.sums.scores, self.sums.cka, defined_units([taps.layout for taps in self.stack.taps], self.features.n_blocks))
+        names = [name for name in self.sums.scores.groups if name != "overall"]
+        slices = {name: book.of(name) for name in names}
+        examples = self.encoded.examples
+        return Profile(
+            id=content_key(self.loaded.info, self.encoded.info.content_hash, self.settings),
+            name=self.name or f"{self.loaded.info.name} · {self.encoded.info.name}",
+            model=self.loaded.info,
+            stack=self.stack.info.name,
+            workload=self.encoded.info,
+            counts=self.encoded.counts,
+            settings=self.settings,
+            methods=method_versions(),
+            overall=book.of("overall"),
+            slices={name: scores for name, scores in slices.items() if scores.n_tokens},
+            examples=example_scores(self.sums.examples, examples, excerpts=self.settings.excerpts),
+            rank_stability=stability(self.sums.examples, examples),
+            timing=self._timing(stream, started),
+            versions={
+                "strata": __version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "python": platform.python_version(),
+            },
+            notes=self._notes(stream),
+        )
+
+    def _timing(self, stream: Pass, started: datetime) -> Timing:
+        assert self.settings.batch_tokens is not None
+        assert self.settings.unit_tokens is not None
+        return Timing(
+            device=str(self.loaded.device),
+            device_name=device_name(self.loaded.device),
+            dtype=str(self.loaded.dtype).removeprefix("torch."),
+            started_at=started.isoformat(timespec="seconds"),
+            load_seconds=round(self.load_seconds, 3),
+            profile_seconds=round(stream.seconds, 3),
+            tokens_per_second=round(stream.tokens / max(stream.seconds, 1e-9), 1),
+            peak_memory_bytes=_peak(self.loaded.device),
+            batch_tokens=stream.batch_tokens,
+            unit_tokens=self.settings.unit_tokens,
+            batch_halvings=stream.halvings,
+            resumed=stream.resumed,
+        )
+
+    def _notes(self, stream: Pass) -> tuple[Message, ...]:
+        notes = []
+        invalid = round(float(self.sums.scores.state()["invalid"]))
+        if invalid:
+            notes.append(
+                Message(
+                    id="{n} tokens were left out because the model's numbers overflowed there. Use bfloat16 or float32 instead of {dtype}.",
+                    values={"n": invalid, "dtype": str(self.loaded.dtype).removeprefix("torch.")},
+                )
+            )
+        if stream.halvings:
+            notes.append(
+                Message(
+                    id="Memory ran short: batches were made smaller ({tokens} tokens) and the run went on. The results are the same.",
+                    values={"tokens": stream.batch_tokens},
+                )
+            )
+        return tuple(notes)
+
+
+def _check_can_run(info: ModelInfo, settings: ProfileSettings) -> None:
+    if info.refusal is not None:
+        raise ModelError.from_message(info.refusal)
+    names = [stack.name for stack in info.stacks]
+    if settings.stack is not None and settings.stack not in names:
+        raise ModelError("{model} has no stack named {name}. It has: {names}.", model=info.name, name=settings.stack, names=tuple(names))
+
+
+def _say(on_progress: Callable[[Progress], None], stage: Message) -> None:
+    on_progress(Progress(stage=stage))
+
+
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+__all__ = ["DType", "ModelSource", "ProfileJob", "content_key", "profile_model", "resolve_settings", "run_profile"]
