@@ -55,7 +55,8 @@ def encode_workload(
     kept = tuple(example for example in encoded if example.n_counted)
     if not kept:
         raise WorkloadError(
-            "No token of any prompt would count within {max_tokens} tokens (prompts: {n}). Allow longer prompts (--max-tokens) or give others.",
+            "No token of any prompt would count within {max_tokens} tokens (prompts: {n}). "
+            "Allow longer prompts (--max-tokens) or give others.",
             n=len(encoded),
             max_tokens=max_tokens,
         )

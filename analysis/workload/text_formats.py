@@ -231,7 +231,8 @@ def table_rows(lines: Iterator[tuple[int, list[object]]], file: str, mapping: Ma
         extra = [cell for cell in cells[len(columns) :] if cell is not None and str(cell).strip()]
         if extra:
             raise WorkloadError(
-                "File {file}, line {line}: there are more cells ({n}) than columns in the head line ({columns}). Check the quotation marks.",
+                "File {file}, line {line}: there are more cells ({n}) than columns in the head line ({columns}). "
+                "Check the quotation marks.",
                 file=file,
                 line=number,
                 n=len(cells),
