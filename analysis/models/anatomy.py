@@ -43,8 +43,9 @@ def describe(
     config, text = model.config, model.config.get_text_config()
     measure = partial(_Measure, computed=model.dtype, stored=stored)
     outside = _outside(model, stacks)
-    head = model.get_output_embeddings()
-    tied = head is not None and any(head.weight is module.weight for module in model.modules() if isinstance(module, nn.Embedding))
+    head = _head(model)
+    embeddings = list(_embeddings(outside))
+    shared = {id(parameter) for parameter in embeddings}
     return ModelInfo(
         name=name,
         source=source,
@@ -56,10 +57,10 @@ def describe(
         dtype=str(stored).removeprefix("torch."),
         n_parameters=count(model),
         weight_bytes=measure(config).weigh(model),
-        embedding_parameters=sum(p.numel() for p in _embeddings(outside)),
-        head_parameters=0 if head is None or tied else count(head),
-        head_flops_per_token=0 if head is None else linear_flops(head),
-        tied_head=tied,
+        embedding_parameters=sum(p.numel() for p in embeddings),
+        head_parameters=sum(p.numel() for p in _unique(head) if id(p) not in shared),
+        head_flops_per_token=linear_flops(*head),
+        tied_head=any(id(p) in shared for p in _unique(head)),
         stacks=tuple(measure(stack.root.config).stack(stack, layout) for stack, layout in zip(stacks, layouts, strict=True)),
         refusal=refusal(model),
         notes=notes,
@@ -148,6 +149,8 @@ class _Measure:
         """One block and its halves."""
         parts = parts_of(block)
         window = attention_window(self.config, index, parts.attention)
+        if window is not None and not causal:
+            window = 2 * window - 1  # it looks that far to either side
         return BlockInfo(
             index=index,
             n_parameters=count(block),
@@ -205,6 +208,16 @@ def attention_window(config: object, index: int, attention: nn.Module | None) ->
 def _outside(model: nn.Module, stacks: Sequence[FoundStack]) -> list[nn.Module]:
     inside = {id(module) for stack in stacks for block in stack.blocks for module in block.modules()}
     return [module for module in model.modules() if id(module) not in inside]
+
+
+def _head(model: PreTrainedModel) -> list[nn.Module]:
+    """What turns states into words: the children beside the base model, when one of them holds the output matrix."""
+    output = model.get_output_embeddings()
+    if output is None:
+        return []
+    if model.base_model is model:
+        return [output]
+    return [child for child in model.children() if not any(module is model.base_model for module in child.modules())]
 
 
 def _embeddings(outside: Iterable[nn.Module]) -> Iterator[nn.Parameter]:

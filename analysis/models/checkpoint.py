@@ -126,7 +126,8 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
     unsafe = tuple(sorted(file.name for file in folder.iterdir() if file.suffix in _UNSAFE))
     if unsafe:
         raise ModelError(
-            "{folder} has its weights only in {files}, a format that can carry programs and is not opened. Save the model as safetensors (save_pretrained does) and give that folder.",
+            "{folder} has its weights only in {files}, a format that can carry programs and is not opened. Save the model "
+            "as safetensors (save_pretrained does) and give that folder.",
             folder=str(folder),
             files=unsafe,
         )

@@ -29,7 +29,8 @@ def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -
         folder = snapshot_download(source.location, revision=source.revision, allow_patterns=list(EVERYTHING if weights else DESCRIPTION))
     except GatedRepoError as exc:
         raise ModelError(
-            "{model} asks for consent on the hub before it can be fetched. Accept its terms there, log in on this machine (hf auth login) or set HF_TOKEN, and try again.",
+            "{model} asks for consent on the hub before it can be fetched. Accept its terms there, log in on this machine "
+            "(hf auth login) or set HF_TOKEN, and try again.",
             model=source.location,
         ) from exc
     except RevisionNotFoundError as exc:
@@ -40,12 +41,14 @@ def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -
         ) from exc
     except RepositoryNotFoundError as exc:
         raise ModelError(
-            "The hub has no model {model} that this machine may see. Check the name; for a private model, log in on this machine (hf auth login) or set HF_TOKEN.",
+            "The hub has no model {model} that this machine may see. Check the name; for a private model, log in on this "
+            "machine (hf auth login) or set HF_TOKEN.",
             model=source.location,
         ) from exc
     except LocalEntryNotFoundError as exc:
         raise ResourceError(
-            "{model} is not on this machine and the hub cannot be reached. Connect to the network, or give the path of a folder that holds the model.",
+            "{model} is not on this machine and the hub cannot be reached. Connect to the network, or give the path of a "
+            "folder that holds the model.",
             model=source.location,
         ) from exc
     except OSError as exc:

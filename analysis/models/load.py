@@ -104,7 +104,8 @@ def _config(files: ModelFiles) -> Any:
     if kind not in transformers.CONFIG_MAPPING:
         if "auto_map" in stored:
             raise ModelError(
-                "{model} brings its own program code ({kind}), which is never run. Use a model whose kind is part of transformers, or convert it to one.",
+                "{model} brings its own program code ({kind}), which is never run. Use a model whose kind is part of "
+                "transformers, or convert it to one.",
                 model=files.name,
                 kind=kind,
             )
@@ -149,7 +150,7 @@ def _load(files: ModelFiles, config: Any, device: torch.device, dtype: torch.dty
         model = _from_folder(cast(Checkpoint, files.checkpoint), files.name, config, dtype, "auto" if spread else str(device))
     if files.adapter is not None:
         model = _merged(model, files)
-    return model.eval() if spread or model.device == device else model.to(device).eval()  # type: ignore[arg-type]
+    return model.eval() if spread or model.device == device else model.to(device).eval()
 
 
 def _from_folder(checkpoint: Checkpoint, name: str, config: Any, dtype: torch.dtype, device_map: str) -> PreTrainedModel:

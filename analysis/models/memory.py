@@ -35,7 +35,8 @@ def require(n_bytes: int, device: torch.device, *, model: str) -> None:
     free = available_bytes(device)
     if free is not None and n_bytes > free:
         raise ResourceError(
-            "{model} needs {needed} GiB on {device}, where {free} GiB are free. Choose bfloat16, another device or a smaller model, or end other programs.",
+            "{model} needs {needed} GiB on {device}, where {free} GiB are free. Choose bfloat16, another device or a "
+            "smaller model, or end other programs.",
             model=model,
             needed=round(n_bytes / 2**30, 1),
             free=round(free / 2**30, 1),

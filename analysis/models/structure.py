@@ -81,7 +81,8 @@ def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:
     if not lists:
         found = Counter(type(module).__name__ for module in model.modules() if next(module.children(), None) is not None)
         raise ModelError(
-            "No stack of like layers was found in {architecture}. Found instead: {found}. Models with one row of transformer layers can be used.",
+            "No stack of like layers was found in {architecture}. Found instead: {found}. Models with one row of "
+            "transformer layers can be used.",
             architecture=type(model).__name__,
             found=tuple(name for name, _ in found.most_common(6)),
         )

@@ -1,0 +1,78 @@
+"""How much memory a profile will take, worked out from a model's anatomy before anything is loaded. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.contracts import ModelInfo, ProfileSettings
+
+_WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
+CPU_UNIT = 1024
+CPU_BATCH = 512
+GPU_BUFFER_BYTES = 600 * 2**20
+GPU_UNITS = (1024, 16384)
+_MARGIN_BYTES = 64 * 2**20
+"""Accumulators, Gram matrices and the allocator's rounding."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on the device: the weights, what profiling holds beside them, and both."""
+
+    weight_bytes: int
+    profile_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All that must fit."""
+        return self.weight_bytes + self.profile_bytes
+
+
+def estimate_memory(info: ModelInfo, settings: ProfileSettings, *, device: str | None = None) -> MemoryEstimate:
+    """The memory a profile with these settings needs.
+
+    Args:
+        info: the model's anatomy, from its card or from a run.
+        settings: the profile's settings.
+        device: the device it will run on when the settings say ``auto``; None: a CPU, which needs most.
+    """
+    chosen = settings.device if settings.device != "auto" else device or "cpu"
+    on_cpu = chosen.startswith("cpu")
+    width = run_width(info, settings, on_cpu=on_cpu)
+    per_token = (info.stack(settings.stack).n_blocks + 1) * info.hidden_size * width
+    unit = settings.unit_tokens or unit_tokens(per_token, on_cpu=on_cpu)
+    batch = max(settings.batch_tokens or batch_tokens(unit, on_cpu=on_cpu), settings.max_tokens)
+    return MemoryEstimate(weights_bytes(info, width), unit * per_token + batch * _bytes_per_token(info, settings, width) + _MARGIN_BYTES)
+
+
+def unit_tokens(bytes_per_token: int, *, on_cpu: bool) -> int:
+    """Tokens in the pair buffer: about 600 MiB on a GPU, 1,024 tokens on a CPU so that progress keeps moving."""
+    if on_cpu:
+        return CPU_UNIT
+    power = 1 << max(0, (GPU_BUFFER_BYTES // bytes_per_token).bit_length() - 1)
+    return max(GPU_UNITS[0], min(GPU_UNITS[1], power))
+
+
+def batch_tokens(unit: int, *, on_cpu: bool) -> int:
+    """Padded tokens in a forward batch: all of a unit on a GPU, fewer on a CPU, whose caches are small."""
+    return min(unit, CPU_BATCH) if on_cpu else unit
+
+
+def run_width(info: ModelInfo, settings: ProfileSettings, *, on_cpu: bool) -> int:
+    """Bytes of one number while running."""
+    if settings.dtype != "auto":
+        return _WIDTH[settings.dtype]
+    return 4 if on_cpu else _WIDTH.get(info.dtype, 4)
+
+
+def weights_bytes(info: ModelInfo, width: int) -> int:
+    """Bytes of the weights once they are in that width; packed (quantised) ones stay as they are."""
+    packed = info.weight_bytes < info.n_parameters * _WIDTH.get(info.dtype, 4)
+    return info.weight_bytes if packed else info.n_parameters * width
+
+
+def _bytes_per_token(info: ModelInfo, settings: ProfileSettings, width: int) -> int:
+    """The widest moment of a forward: the stream, its norm and sum, and the MLP's inner states of one block."""
+    block = max(info.stack(settings.stack).blocks, key=lambda b: b.mlp.linear_flops_per_token if b.mlp else 0)
+    inner = block.mlp.linear_flops_per_token // (2 * info.hidden_size) if block.mlp else 4 * info.hidden_size
+    return (8 * info.hidden_size + inner) * width
