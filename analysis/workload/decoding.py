@@ -69,8 +69,6 @@ def _looks_japanese(text: str) -> bool:
     accented Latin letters misread as cp932 have ASCII second bytes, EUC-JP and GBK turn into half-width katakana.
     """
     letters = [character for character in text if character > "\x7f"]
-    if any("\ue000" <= character <= "\uf8ff" for character in letters):
-        return False
     good = sum(
         1 for character in letters if "\u3000" <= character <= "\u30ff" or "\uff01" <= character <= "\uff5e" or _high_second_byte(character)
     )
