@@ -2,7 +2,7 @@
 
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.check import check_plan, plan_in_words
-from analysis.planning.compare import ComparedRow, compare_plans
+from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
 from analysis.planning.evidence import says_harmless
@@ -16,6 +16,7 @@ __all__ = [
     "ComparedRow",
     "Criterion",
     "DEFAULT_CONTEXT_TOKENS",
+    "QUANTITIES",
     "RankedUnit",
     "Ranking",
     "Span",

@@ -14,9 +14,9 @@ RowKind = Literal["blocks", "count", "bytes", "flops"]
 Cell = tuple[int, ...] | float | None
 
 QUANTITIES: tuple[tuple[str, str, RowKind], ...] = (
-    ("n_blocks", N_("layers that run"), "count"),
-    ("n_parameters", N_("parameters"), "count"),
-    ("weight_bytes", N_("weights in memory"), "bytes"),
+    ("n_blocks", N_("Layers that run"), "count"),
+    ("n_parameters", N_("Parameters"), "count"),
+    ("weight_bytes", N_("Weights in memory"), "bytes"),
     ("prefill_flops_per_token", N_("FLOPs per token, reading the prompt"), "flops"),
     ("decode_flops_per_token", N_("FLOPs per token, writing the answer"), "flops"),
     ("kv_bytes_per_token", N_("KV cache per token"), "bytes"),

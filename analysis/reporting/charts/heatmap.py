@@ -87,7 +87,7 @@ def difference_heatmap(
         low=f"{-reach:.2f}",
         high=f"+{reach:.2f}",
     )
-    figure = _cells(difference, look, steps(DIVERGING), (-reach, reach), (names[1], names[0]))
+    figure = _cells(difference, look, steps(DIVERGING), (-reach, reach), None)
     return _finished(figure, difference, look, title, None, lambda i, j: _hover(difference, measure, look, i, j, signed=True))
 
 
@@ -104,9 +104,12 @@ def heatmap_rows(matrix: Matrix, measure: Measure, look: Look) -> list[dict[str,
     return [{look.t(measure.title): name, **dict(zip(names, row, strict=True))} for name, row in zip(names, matrix, strict=True)]
 
 
-def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: Range, ends: tuple[str, str]) -> go.Figure:
+def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: Range, ends: tuple[str, str] | None) -> go.Figure:
     low, high = limits
     ticks = [low, (low + high) / 2, high]
+    texts = (
+        [f"{ticks[0]:.2f}<br>{ends[0]}", f"{ticks[1]:.2f}", f"{ticks[2]:.2f}<br>{ends[1]}"] if ends else [f"{low:.2f}", "0", f"+{high:.2f}"]
+    )
     return go.Figure(
         go.Heatmap(
             z=[list(row) for row in matrix],
@@ -121,7 +124,7 @@ def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: R
                 "outlinecolor": look.palette.text,
                 "outlinewidth": 1,
                 "tickvals": ticks,
-                "ticktext": [f"{ticks[0]:.2f}<br>{ends[0]}", f"{ticks[1]:.2f}", f"{ticks[2]:.2f}<br>{ends[1]}"],
+                "ticktext": texts,
                 "tickfont": {"color": look.palette.quiet, "size": 12},
                 "ticks": "",
                 "len": 1.0,

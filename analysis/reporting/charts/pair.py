@@ -117,7 +117,7 @@ def _matrix(scores: Scores, name: str) -> Matrix | None:
 
 
 def _curve(matrix: Matrix, position: int, place: int, look: Look, name: str, in_legend: bool) -> go.Scatter:
-    said = look.t("from {position}", position=position_name(position, look))
+    said = position_name(position, look)
     row = matrix[position]
     return go.Scatter(
         x=list(range(len(row))),

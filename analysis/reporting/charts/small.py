@@ -9,18 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.contracts import Projection, Quantity, RankStability
-from analysis.i18n import N_
 from analysis.i18n.numbers import amount, number, size
+from analysis.planning.compare import QUANTITIES
 from analysis.reporting.charts.palette import Look, dressed
 
-SAVINGS: tuple[tuple[str, str, str], ...] = (
-    ("n_parameters", N_("Parameters"), "amount"),
-    ("weight_bytes", N_("Weights in memory"), "size"),
-    ("prefill_flops_per_token", N_("FLOPs per token, reading the prompt"), "amount"),
-    ("decode_flops_per_token", N_("FLOPs per token, writing the answer"), "amount"),
-    ("kv_bytes_at_context", N_("KV cache of one sequence"), "size"),
-)
-"""Fields of Projection that are drawn, with their labels."""
+SAVINGS = tuple(row for row in QUANTITIES if row[0] not in ("n_blocks", "kv_bytes_per_token"))
+"""The projected figures that are drawn; the table has them all."""
 
 
 def stability_curve(stability: Sequence[RankStability], look: Look) -> go.Figure:
@@ -178,7 +172,6 @@ def savings_bars(projection: Projection, look: Look) -> go.Figure:
 def savings_rows(projection: Projection, look: Look) -> list[dict[str, object]]:
     """Before, after and the change in percent of every projected figure."""
     t = look.t
-    fields = (("n_blocks", N_("Layers that run"), ""), *SAVINGS[:4], ("kv_bytes_per_token", N_("KV cache per token"), "size"), SAVINGS[4])
     return [
         {
             t("figure"): t(label),
@@ -186,7 +179,7 @@ def savings_rows(projection: Projection, look: Look) -> list[dict[str, object]]:
             t("after"): found.after,
             t("change in %"): round(-100 * found.saved_share, 2),
         }
-        for field, label, _ in fields
+        for field, label, _ in QUANTITIES
         if (found := _quantity(projection, field)).before
     ]
 
@@ -197,7 +190,7 @@ def _quantity(projection: Projection, field: str) -> Quantity:
 
 
 def _before_after(found: Quantity, kind: str, look: Look) -> str:
-    write = size if kind == "size" else amount
+    write = size if kind == "bytes" else amount
     share = 100 * found.saved_share
     change = look.t("no change") if abs(share) < 0.05 else look.t("{share}% less", share=f"{share:.1f}")
     return f"{write(found.before, look.language)} → {write(found.after, look.language)}, {change}"

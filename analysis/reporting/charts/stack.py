@@ -124,7 +124,7 @@ def stack_rows(model: ModelInfo, look: Look, *, profile: Profile | None = None, 
     treated = [treatments(plan, len(blocks)) for plan in plans[:2]]
     rows = []
     for block in blocks:
-        row: dict[str, object] = {t("layer"): block.index, t("parameters"): block.n_parameters}
+        row: dict[str, object] = {t("layer"): block.index, t("Parameters"): block.n_parameters}
         if profile:
             for unit, title in _UNIT_TITLES.items():
                 interval = _intervals(profile, unit)
@@ -361,7 +361,7 @@ def _head(
     """Over each column: the plan's name, what the halves are, and the operations in words with their swatch."""
     for column, plan in enumerate(plans):
         used = [kind for kind in OPERATION_NAMES if kind in {piece.treatment for piece in pieces(blocks, plan)}]
-        names = "   ".join(f"{_swatch(kind, look)} {look.t(OPERATION_NAMES[kind])}" for kind in used)
+        names = "" if plan is None else "   ".join(f"{_swatch(kind, look)} {look.t(OPERATION_NAMES[kind])}" for kind in used)
         title = f"<b>{plan.name}</b>   " if plan and plan.name else ""
         figure.add_annotation(
             text=title + names,

@@ -1,0 +1,30 @@
+"""Tables as CSV that Excel opens rightly, in Japanese too."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """UTF-8 with BOM and CRLF line ends, the columns in the order in which they first appear; None is an empty cell.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front: prompts are data, not instructions.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([_cell(column) for column in columns])
+    writer.writerows([[_cell(row.get(column)) for column in columns] for row in rows])
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_FORMULA_SIGNS):
+        return "'" + value
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value))
+    return "" if value is None else value
