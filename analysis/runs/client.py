@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -29,7 +29,7 @@ from analysis.runs.executor import Executor, make_executor
 from analysis.runs.keys import request_key
 from analysis.runs.queue import JobKind, NewJob
 from analysis.runs.store import Store, artifacts_url, database_url, open_store
-from analysis.runs.uploads import folder_size, save_upload
+from analysis.runs.uploads import folder_size, safe_name, save_upload
 from analysis.runs.workers import WorkerInfo
 from analysis.workload import Encoder, Workload, preview_workload, requested_workload
 
@@ -58,7 +58,8 @@ class Client:
         key = self._request_key(request)
         answer = None if force or key is None else self._store.runs.answer(key)
         payload = {"request": request.model_dump(mode="json"), "force": force}
-        return self._submit("profile", request.name or source_label(request.model), payload, request.settings.device, result_id=answer)
+        name = request.name or source_label(request.model)
+        return self._submit("profile", name, payload, request.settings.device, twin=(key,), result_id=answer)
 
     def submit_describe(self, source: ModelSource) -> Job:
         """Asks for a model's card: anatomy, tokenizer, identity."""
@@ -89,7 +90,8 @@ class Client:
 
     def ensure_worker(self, device: str) -> None:
         """Sees to it that a device's jobs are worked on, also after a crash; pages call it while they wait for a job."""
-        self._executor.ensure(device)
+        if (here := self._here(device)) is not None:
+            self._executor.ensure(here)
 
     def workers(self) -> tuple[WorkerInfo, ...]:
         """Workers that are alive."""
@@ -97,7 +99,8 @@ class Client:
 
     def unload(self, device: str) -> None:
         """Has the device's worker give its model's memory back, after the job it is at."""
-        self._store.workers.ask_to_unload(self._executor.host, device)
+        if (here := self._here(device)) is not None:
+            self._store.workers.ask_to_unload(self._executor.host, here)
 
     # Runs and plans
 
@@ -147,7 +150,7 @@ class Client:
         Raises:
             DocumentError: it is not one, or it is damaged.
         """
-        document = parse_document(data, filename)
+        document = parse_document(data, safe_name(filename))
         if isinstance(document, Profile):
             return "profile", self._store.runs.add(document, origin="imported")
         return "plan", self._store.plans.save(document)
@@ -180,16 +183,30 @@ class Client:
         """Bytes by kind of thing kept: artifacts, models, uploads, checkpoints, logs."""
         return {name: folder_size(home() / name) for name in ("artifacts", "models", "uploads", "checkpoints", "logs")}
 
-    def _submit(self, kind: JobKind, name: str, payload: dict[str, object], device: str, *, result_id: str | None = None) -> Job:
-        twin = content_hash(kind, payload)
-        placed = self._executor.place(device)
-        new = NewJob(kind=kind, host=self._executor.host, device=placed, name=name, payload=payload, twin_key=twin)
+    def _submit(
+        self,
+        kind: JobKind,
+        name: str,
+        payload: dict[str, object],
+        device: str,
+        *,
+        twin: Sequence[str | None] = (),
+        result_id: str | None = None,
+    ) -> Job:
+        key, placed = content_hash(kind, payload, *twin), self._executor.place(device)
+        new = NewJob(kind=kind, host=self._executor.host, device=placed, name=name, payload=payload, twin_key=key)
         job_id = self._store.queue.add(new, result_id=result_id)
         job = self._store.queue.job(job_id)
         assert job is not None
         if job.active:
             self._executor.submit(job_id, job.device)
         return job
+
+    def _here(self, device: str) -> str | None:
+        """A device of this client's own; None: it is another machine's, which looks after it itself."""
+        if device in {info.id for info in self._executor.devices()}:
+            return device
+        return self._executor.place(device) if device in ("auto", "cuda") else None
 
     def _request_key(self, request: ProfileRequest) -> str | None:
         """None while the model's card is not there: then only the worker can tell."""

@@ -126,7 +126,7 @@ def _messages(value: Any) -> Iterator[dict[str, Any]]:
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
-            waiting.extend(item)
+            waiting.extend(part for part in item if isinstance(part, list | dict))
         elif isinstance(item, dict):
             if "id" in item and set(item) <= {"id", "values"}:
                 yield item

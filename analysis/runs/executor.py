@@ -10,6 +10,7 @@ import pkgutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol
@@ -23,8 +24,9 @@ from analysis.runs.store import Store, this_host
 PARENT_VARIABLE = "STRATA_WORKER_PARENT"
 DEVICE_VARIABLE = "STRATA_WORKER_DEVICE"
 MAX_FAILED_STARTS = 3
+_EARLY_SECONDS = 60.0
 _LOG_LIMIT_BYTES = 8 * 2**20
-_CODE = Path(__file__).parents[2]
+CODE = Path(__file__).parents[2]
 
 
 class Executor(Protocol):
@@ -77,6 +79,7 @@ class LocalExecutor:
         self._command = command
         self._lock = threading.Lock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
         self._failed_starts: dict[str, int] = {}
 
     @property
@@ -105,13 +108,14 @@ class LocalExecutor:
                 return
             if child is not None:
                 self._after_death(device, child)
-            self._store.queue.reap(self.host, device)
-            if self._store.workers.alive(self.host, device):
+            if self._store.workers.alive(self.host, device):  # another server's, or one started by hand
                 return
+            self._store.queue.reap(self.host, device)
             if self._failed_starts.get(device, 0) >= MAX_FAILED_STARTS:
-                self._store.queue.fail_waiting(self.host, device, _will_not_start(device))
+                self._store.queue.fail_waiting(self.host, device, will_not_start(device))
             else:
                 self._children[device] = self._start(device)
+                self._started[device] = time.monotonic()
 
     def cancel(self, job_id: str) -> None:
         """Nothing more to do: the worker looks at the store four times a second."""
@@ -128,8 +132,9 @@ class LocalExecutor:
     def _after_death(self, device: str, child: subprocess.Popen[bytes]) -> None:
         del self._children[device]
         self._store.workers.bury(self.host, device, child.pid)
-        # A signal is a crash, which the job's own attempts count; an exit code is a worker that never got as far.
-        self._failed_starts[device] = self._failed_starts.get(device, 0) + 1 if child.returncode > 0 else 0
+        # A signal is a crash, which the job's own attempts count; an early exit code is a worker that never got as far.
+        early = child.returncode > 0 and time.monotonic() - self._started[device] < _EARLY_SECONDS
+        self._failed_starts[device] = self._failed_starts.get(device, 0) + 1 if early else 0
 
     def _start(self, device: str) -> subprocess.Popen[bytes]:
         own = {DEVICE_VARIABLE: device, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
@@ -137,7 +142,7 @@ class LocalExecutor:
         with _open_log(device) as output:
             return subprocess.Popen(
                 list(self._command(device)),
-                cwd=_CODE,
+                cwd=CODE,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -155,7 +160,8 @@ def _open_log(device: str) -> IO[bytes]:
         return path.open("ab")
 
 
-def _will_not_start(device: str) -> Message:
+def will_not_start(device: str) -> Message:
+    """Why the jobs of a device were given up before they began."""
     return Message(
         id="The worker process for {device} ends as soon as it is started. The reason is in the log {file} in the storage folder; "
         "run make setup again if a library is missing.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,15 +43,21 @@ class RunLibrary:
         """Stores a profile and returns its run id; one that is there already is not stored twice, except `again`."""
         if not again and (known := self._known(profile, origin)):
             return known
-        run_id = self._free_id(profile.id)
-        size = self._artifacts.write(_file(run_id), profile.model_dump_json())
-        row = {"id": run_id, "content_key": profile.id, "origin": origin, "name": clipped(profile.name), "stored_at": time.time()}
+        stem = _stem(profile.id)
+        artifact = f"runs/{stem}-{uuid.uuid4().hex[:8]}.json.gz"
+        size = self._artifacts.write(artifact, profile.model_dump_json())
+        described = {"content_key": profile.id, "artifact": artifact, "origin": origin, "name": clipped(profile.name)}
+
+        def work(connection: Connection) -> str:
+            run_id = _free_id(connection, stem)
+            connection.execute(runs.insert().values(id=run_id, **described, stored_at=time.time(), summary=_facts(profile, size)))
+            return run_id
+
         try:
-            self._database.write(lambda connection: connection.execute(runs.insert().values(**row, summary=_facts(profile, size))))
+            return self._database.write(work)
         except BaseException:
-            self._artifacts.delete(_file(run_id))
+            self._artifacts.delete(artifact)
             raise
-        return run_id
 
     def runs(self) -> list[RunSummary]:
         """All runs, newest first; the sample comes last."""
@@ -66,7 +74,7 @@ class RunLibrary:
         """
         found = self._find((runs.c.id == run_id) | (runs.c.content_key == run_id))
         if found is not None:
-            profile = _parsed(self._artifacts.read(_file(found["id"])), _file(found["id"]))
+            profile = self._open(found)
             return profile.model_copy(update={"name": found["name"]})
         if (sample := self._sample_profile()) and run_id in (SAMPLE_RUN_ID, sample.id):
             return sample
@@ -76,7 +84,7 @@ class RunLibrary:
         """The profile measured here under a content key; None when there is none, or its file is gone."""
         found = self._find((runs.c.content_key == content_key) & (runs.c.origin == "measured"))
         try:
-            return _parsed(self._artifacts.read(_file(found["id"])), _file(found["id"])) if found else None
+            return self._open(found) if found is not None else None
         except DocumentError:
             return None
 
@@ -95,13 +103,16 @@ class RunLibrary:
             self._set("sample_hidden", "1")
             return
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> str | None:
+            artifact = connection.execute(select(runs.c.artifact).where(runs.c.id == run_id)).scalar()
             connection.execute(delete(requests).where(requests.c.run_id == run_id))
-            return connection.execute(delete(runs).where(runs.c.id == run_id)).rowcount
+            connection.execute(delete(runs).where(runs.c.id == run_id))
+            return artifact
 
-        if not self._database.write(work):
+        artifact = self._database.write(work)
+        if artifact is None:
             raise _no_run(run_id)
-        self._artifacts.delete(_file(run_id))
+        self._artifacts.delete(artifact)
 
     def answer(self, request_key: str) -> str | None:
         """The id of the run that answered this request before."""
@@ -121,27 +132,20 @@ class RunLibrary:
         query = select(runs).where(where).order_by(runs.c.stored_at.desc()).limit(1)
         return self._database.read(lambda connection: connection.execute(query).mappings().first())
 
+    def _open(self, row: RowMapping) -> Profile:
+        return _parsed(self._artifacts.read(row["artifact"]), row["artifact"])
+
     def _known(self, profile: Profile, origin: Origin) -> str | None:
         """A measured run answers its key; an import is known only when it is the same document."""
         key = runs.c.content_key == profile.id
         if origin == "measured":
             found = self._find(key & (runs.c.origin == "measured"))
             return found["id"] if found is not None and self.measured(profile.id) else None
-        rows = self._database.read(lambda connection: connection.execute(select(runs.c.id).where(key)).scalars().all())
+        rows = self._database.read(lambda connection: connection.execute(select(runs).where(key)).mappings().all())
         if profile == self._sample_profile():
             self._set("sample_hidden", "")
             return SAMPLE_RUN_ID
-        return next((run_id for run_id in rows if self.profile(run_id) == profile), None)
-
-    def _free_id(self, content_key: str) -> str:
-        """The start of the content key, which a stranger's document may have filled with anything."""
-        stem = content_key[:12] if re.fullmatch(r"[0-9a-f]{12,128}", content_key) else content_hash(content_key)[:12]
-        like = select(runs.c.id).where(runs.c.id.like(f"{stem}%"))
-        taken = set(self._database.read(lambda connection: connection.execute(like).scalars().all()))
-        number = 2
-        while (run_id := stem if stem not in taken else f"{stem}-{number}") in taken:
-            number += 1
-        return run_id
+        return next((row["id"] for row in rows if self._open(row) == profile), None)
 
     def _sample_profile(self) -> Profile | None:
         if not self._sample.exists():
@@ -190,8 +194,15 @@ def _parsed(data: bytes, name: str) -> Profile:
     return document
 
 
-def _file(run_id: str) -> str:
-    return f"runs/{run_id}/profile.json.gz"
+def _stem(content_key: str) -> str:
+    """The start of the content key, which a stranger's document may have filled with anything."""
+    return content_key[:12] if re.fullmatch(r"[0-9a-f]{12,128}", content_key) else content_hash(content_key)[:12]
+
+
+def _free_id(connection: Connection, stem: str) -> str:
+    taken = set(connection.execute(select(runs.c.id).where(runs.c.id.like(f"{stem}%"))).scalars().all())
+    numbered = (f"{stem}-{number}" for number in count(2))
+    return next(run_id for run_id in chain((stem,), numbered) if run_id not in taken)
 
 
 def _facts(profile: Profile, size: int) -> dict[str, Any]:

@@ -100,6 +100,8 @@ class PulseThread(threading.Thread):
                 self._tick()
             except StrataError as exc:  # a full or locked store: the job goes on, the next tick tries again
                 log.warning("heartbeat: %s", exc)
+            except Exception:
+                log.exception("heartbeat")  # whatever it is, a worker without a pulse would lose its job
 
     def silence(self) -> None:
         """Stops ticking and waits until the last tick is over."""

@@ -75,9 +75,10 @@ class Queue:
         """Jobs, newest first."""
         return self._jobs(select(jobs).order_by(jobs.c.seq.desc()).limit(limit))
 
-    def latest(self, twin_key: str) -> Job | None:
-        """The last job that was asked to do this work."""
-        return next(iter(self._jobs(select(jobs).where(jobs.c.twin_key == twin_key).order_by(jobs.c.seq.desc()).limit(1))), None)
+    def waiting(self, host: str, device: str) -> list[str]:
+        """Ids of the jobs that wait for a device, oldest first."""
+        query = select(jobs.c.id).where(_of(host, device), jobs.c.state == "queued").order_by(jobs.c.seq)
+        return list(self._database.read(lambda connection: connection.execute(query).scalars().all()))
 
     def load(self, host: str) -> dict[str, int]:
         """Device -> jobs waiting or running there."""

@@ -79,7 +79,8 @@ def free_memory() -> None:
 def memory_in_use() -> int | None:
     """Bytes this process holds: on the accelerator if it uses one, else in main memory; None: not known here."""
     torch: Any = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_available() and torch.cuda.is_initialized():
+    cuda = getattr(torch, "cuda", None)
+    if getattr(cuda, "is_initialized", bool)():  # the other thread may be half-way through importing torch
         return int(torch.cuda.memory_reserved())
     try:
         with open("/proc/self/statm") as file:

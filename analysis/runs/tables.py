@@ -60,6 +60,7 @@ runs = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("content_key", Text, nullable=False),
+    Column("artifact", Text, nullable=False),  # its own file, never shared: two processes may store the same content key at once
     Column("origin", String(16), nullable=False),  # measured here | imported: only the first answers new requests
     Column("name", Text, nullable=False),
     Column("summary", JSON, nullable=False),
