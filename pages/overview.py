@@ -1,0 +1,83 @@
+"""Overview: what was found last, the model as a stack, and everything that is stored."""
+
+import streamlit as st
+
+from analysis.reporting import headlines
+from analysis.reporting.charts.stack import stack_figure, stack_rows
+from pages.ui.charts import draw, look
+from pages.ui.evidence import badge, how_do_we_know
+from pages.ui.frame import footer, headline, standing, subject
+from pages.ui.imports import import_box
+from pages.ui.language import say, words
+from pages.ui.messages import stopping_on_errors
+from pages.ui.session import client, ensure_session, go, profile, stored_plan
+from pages.ui.similarity_charts import bootstrap_words, sample_words
+from pages.ui.stored import stored_plans, stored_runs
+
+TERMS = (
+    "layer",
+    "workload",
+    "slice",
+    "critical case",
+    "plan",
+    "measured",
+    "projected",
+    "verification",
+    "confidence interval",
+    "prune",
+    "skip",
+    "freeze",
+)
+
+ensure_session("overview")
+t, about = words(), subject()
+plans = client().plans()
+if about.run is None:
+    headline(t("Nothing was measured yet: choose a model and its prompts, and see which of its layers change little."))
+    standing(about, next_label=t("I examine a model"), next_page="workload")
+    st.markdown(t("The sample model and the sample workload come with Strata; a first run with them takes about a minute."))
+else:
+    with stopping_on_errors():
+        found = profile(about.run.id)
+        plan = stored_plan(about.plan.id, about.plan.name) if about.plan else None
+    sample = headlines.is_sample(found)
+    headline(say(headlines.overview(found, headlines.next_step(has_plan=bool(plans), sample=sample))))
+    if plans and sample:
+        standing(about, next_label=t("Profile your own model"), next_page="workload")
+    else:
+        standing(about, next_label=t("Compare plans") if plans else t("Make a plan"), next_page="plans")
+
+left, right = st.columns([6, 5], gap="large")
+with left:
+    if about.run is not None:
+        st.subheader(t("The model as a stack of layers"), anchor=False)
+        badge("measured")
+        shown = [plan] if plan and plan.model.n_blocks == found.n_blocks else []
+        figure = stack_figure(found.model, look(), stack=found.stack, profile=found, plans=shown)
+        draw(figure, key="stack", alt=t("The model's layers as a stack of bars; beside each bar a dot shows how much the layer changes."))
+        if few := headlines.too_few_prompts(found):
+            st.caption(say(few))
+        how_do_we_know(
+            formula=t("1 - mean cosine between what enters and what leaves a layer; 0: unchanged, 2: turned around"),
+            source="ShortGPT (arXiv 2403.03853)",
+            sample=sample_words(found.overall, ""),
+            interval=bootstrap_words(found),
+            rows=stack_rows(found.model, look(), profile=found, plans=shown),
+            file_name="stack.csv",
+            key="stack",
+        )
+with right:
+    if about.run is not None and st.button(
+        t("I examine a model"), key="door", icon=":material/search:", help=t("Choose a model and its prompts, and measure it.")
+    ):
+        go("workload")
+    st.subheader(t("Plans"), anchor=False)
+    stored_plans(about)
+    if not plans:
+        st.caption(t("No plan is stored yet. A plan says which layers are taken out, and on what evidence."))
+    st.subheader(t("Runs"), anchor=False)
+    stored_runs(about)
+    if about.run is None:
+        st.caption(t("No run is stored yet. A run is one measurement of a model on its prompts."))
+    import_box()
+footer(TERMS)

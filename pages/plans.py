@@ -1,0 +1,101 @@
+"""Plans: how much to take out, which layers that is and why, what it should save; saved, downloaded, compared."""
+
+import pandas as pd
+import streamlit as st
+
+from analysis.contracts import Freeze
+from analysis.errors import StrataError
+from analysis.planning import check_plan, plan_in_words
+from analysis.reporting import headlines
+from analysis.reporting.charts.stack import stack_figure
+from pages.ui.charts import draw, look
+from pages.ui.evidence import badge, how_do_we_know
+from pages.ui.frame import empty_state, footer, headline, standing, stop_with, subject
+from pages.ui.language import say, words
+from pages.ui.messages import stopping_on_errors
+from pages.ui.plan_form import controls, proposed
+from pages.ui.plan_shelf import compare_box, save_box, saved_box, upload_box
+from pages.ui.plan_view import method_of, projection_table, reasons_table, warnings_of
+from pages.ui.session import ensure_session, profile, stored_plan
+
+TERMS = (
+    "plan",
+    "layer",
+    "attention",
+    "MLP",
+    "prune",
+    "skip",
+    "Block Influence (BI)",
+    "angular distance",
+    "FLOPs",
+    "KV cache",
+    "projected",
+    "assumed",
+)
+
+ensure_session("plans")
+t, about = words(), subject()
+if about.run is None:
+    empty_state(about, t("There is nothing to plan from yet: a plan is made from the figures of a run."))
+with stopping_on_errors():
+    found = profile(about.run.id)
+
+answer = st.container()
+try:
+    if about.plan:
+        plan = stored_plan(about.plan.id, about.plan.name)
+        saved_box(plan, about.plan)
+    else:
+        with st.container(border=True):
+            asked = controls(found)
+        plan = proposed(about.run.id, asked, found)
+        save_box(plan)
+except StrataError as error:
+    stop_with(answer, about, error, TERMS)
+with answer:
+    headline(say(headlines.plans(plan)))
+    standing(about)
+
+problems = check_plan(plan, found.model)
+for problem in problems:
+    st.error(say(problem), icon=":material/error:")
+other = compare_box(plan)
+left, right = st.columns([6, 5], gap="large")
+with left:
+    st.subheader(t("The layers, and what the plan does to them"), anchor=False)
+    first = plan.operations[0]
+    shown = [one for one in (plan, other) if one and one.model.n_blocks == found.n_blocks]
+    figure = stack_figure(
+        found.model, look(), stack=found.stack, profile=found, plans=shown, unit="block" if isinstance(first, Freeze) else first.unit
+    )
+    draw(figure, key="plan_stack", alt=t("The model's layers as a stack of bars. {plan}.", plan=plan_in_words(plan)))
+with right:
+    st.subheader(t("What it should save"), anchor=False)
+    badge("projected")
+    if plan.projection:
+        st.dataframe(projection_table(plan.projection), hide_index=True, alt=t("Projected figures before and after the plan"))
+        st.caption(t("For requests of {n} tokens; change the context length above.", n=plan.projection.context_tokens))
+    st.info(
+        t("What this does to quality is not known until the plan is verified. A small change is not yet safe to remove."),
+        icon=":material/help:",
+    )
+
+st.subheader(t("Which layers, and why"), anchor=False)
+badge("measured")
+warnings_of(plan)
+meaning, source = method_of(plan)
+reasons = reasons_table(plan)
+if len(reasons):
+    st.dataframe(pd.DataFrame(reasons), hide_index=True, alt=t("The removed layers with the figures that speak for and against each"))
+counts = found.counts
+how_do_we_know(
+    formula=meaning,
+    source=source,
+    sample=t("{n} prompts, {tokens} tokens", n=counts.n_examples, tokens=counts.n_prompt + counts.n_response),
+    interval=t("95%, by drawing the prompts anew 200 times (bootstrap)"),
+    rows=reasons,
+    file_name="reasons.csv",
+    key="plan",
+)
+upload_box(found.model)
+footer(TERMS)

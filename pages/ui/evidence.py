@@ -1,0 +1,58 @@
+"""Where figures come from: origin badges, "How do we know?", tables to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pandas as pd
+import streamlit as st
+
+from analysis.i18n import N_
+from analysis.reporting.csv import to_csv
+from pages.ui.language import words
+
+Row = Mapping[str, object]
+Origin = Literal["measured", "projected", "assumed"]
+_MEANING = {
+    "measured": N_("The plan was run and this is what came out."),
+    "projected": N_("Worked out from measurements, not yet run."),
+    "assumed": N_("Put in by a person; you can change it."),
+}
+
+
+def badge(origin: Origin) -> None:
+    """The word that says where the figures beside it come from."""
+    t = words()
+    st.badge(
+        t(origin),
+        color="gray",
+        help=t(_MEANING[origin]) if origin != "measured" else t("Measured on this machine, on the run named above."),
+    )
+
+
+def download_rows(rows: Sequence[Row], file_name: str, *, key: str) -> None:
+    """The figures as CSV that Excel opens in any language (UTF-8 with BOM)."""
+    t = words()
+    st.download_button(
+        t("Download as CSV"),
+        data=lambda: to_csv(rows),
+        file_name=file_name,
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"csv_{key}",
+    )
+
+
+def how_do_we_know(*, formula: str, source: str, sample: str, interval: str, rows: Sequence[Row], file_name: str, key: str) -> None:
+    """Formula, source, sample size, interval and raw table, one click below the figure."""
+    t = words()
+    box = st.expander(t("How do we know?"), icon=":material/science:", key=f"know_{key}", on_change="rerun")
+    if not box.open:  # a closed box computes and sends nothing
+        return
+    with box:
+        facts = {t("Formula"): formula, t("Source"): source, t("Sample"): sample, t("Interval"): interval}
+        st.markdown("\n".join(f"- **{name}**: {text}" for name, text in facts.items() if text))
+        st.dataframe(pd.DataFrame(rows), hide_index=True, height=260, alt=t("The figures behind the chart, as a table"))
+        download_rows(rows, file_name, key=key)

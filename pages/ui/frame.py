@@ -1,0 +1,143 @@
+"""What stands on every page: the answer first, which run and plan it is about, the next step, and where things are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from analysis.contracts import PlanSummary, RunSummary
+from analysis.errors import StrataError
+from analysis.home import home
+from analysis.i18n import N_
+from pages.ui.glossary import glossary
+from pages.ui.language import language_switch, plain, say, tell_document, words
+from pages.ui.session import client, forget, go, remember, remembered
+
+PLAN_STATES = {
+    "draft": N_("draft"),
+    "verified": N_("verified"),
+    "in_pilot": N_("in pilot"),
+    "approved": N_("approved"),
+    "rolled_out": N_("rolled out"),
+    "withdrawn": N_("withdrawn"),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The run and the plan that a page is about."""
+
+    run: RunSummary | None
+    plan: PlanSummary | None
+
+
+def subject() -> Subject:
+    """The run and plan in the URL or chosen before; else the newest run. What was deleted elsewhere is forgotten in words."""
+    runs, plans = {run.id: run for run in client().runs()}, {plan.id: plan for plan in client().plans()}
+    asked = remembered("run")
+    if asked and asked not in runs:
+        _say_gone(asked)
+        forget("run")
+    run = runs.get(asked or "") or next(iter(runs.values()), None)
+    if run:
+        remember("run", run.id)
+    chosen = remembered("plan")
+    if chosen and chosen not in plans:
+        forget("plan")
+    return Subject(run, plans.get(chosen or ""))
+
+
+def _say_gone(asked: str) -> None:
+    t = words()
+    st.warning(
+        t(
+            "There is no run {run} here: it was deleted, or the address comes from another machine. The newest run is shown instead.",
+            run=plain(asked[:12]),
+        )
+    )
+
+
+def headline(sentence: str) -> None:
+    """The page's answer, and the language switch beside it."""
+    tell_document()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="top", gap="medium"):
+        with st.container(width=820):
+            st.title(sentence, anchor=False)
+        with st.container(width="content"):
+            language_switch()
+
+
+def standing(about: Subject, *, next_label: str | None = None, next_page: str | None = None, next_help: str | None = None) -> None:
+    """Which run and plan this is about, and the next step as the page's one primary button."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", horizontal_alignment="distribute"):
+        with st.container(width="content"):
+            st.caption(_state_line(about))
+        if (
+            next_label
+            and next_page
+            and st.button(
+                next_label, type="primary", icon=":material/arrow_forward:", icon_position="right", help=next_help, key="next_step"
+            )
+        ):
+            go(next_page)
+    if about.run and about.run.is_sample:
+        sample_notice()
+
+
+def _state_line(about: Subject) -> str:
+    t = words()
+    run = t("Run: {run}", run=plain(about.run.name)) if about.run else t("No run yet")
+    plan = (
+        t("Plan: {plan} ({state})", plan=plain(about.plan.name), state=t(PLAN_STATES[about.plan.state])) if about.plan else t("No plan yet")
+    )
+    return f"{run}  ·  {plan}"
+
+
+def sample_notice() -> None:
+    """The sample is a sample, said wherever it is shown, with the way to one's own figures."""
+    t = words()
+    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+        with st.container(width="content"):
+            notice = t("These are the sample's figures, not yours.")
+            st.markdown(f":material/info: {notice}")
+        if st.button(
+            t("Use our own figures"), key="own_figures", help=t("Opens the Workload page, where you choose your model and your prompts.")
+        ):
+            go("workload")
+
+
+def empty_state(about: Subject, sentence: str) -> NoReturn:
+    """What a page says when there is no run yet: what is missing, and the one button that helps."""
+    t = words()
+    headline(sentence)
+    standing(about, next_label=t("Go to Workload"), next_page="workload")
+    st.markdown(t("Measure a model first: choose it and its prompts on the Workload page. The sample takes about a minute."))
+    footer(("profile", "workload", "layer"))
+    st.stop()
+
+
+def stop_with(answer: DeltaGenerator, about: Subject, error: StrataError, terms: Sequence[str]) -> NoReturn:
+    """The page's answer when what was asked for cannot be: the reason, in place of the finding."""
+    with answer:
+        headline(say(error))
+        standing(about)
+    footer(terms)
+    st.stop()
+
+
+def footer(terms: Sequence[str]) -> None:
+    """The page's terms, where things are kept, and that nothing leaves the machine."""
+    t = words()
+    st.divider()
+    glossary(terms)
+    st.caption(
+        t(
+            "Everything is read and kept on this machine only, in {folder}. Nothing is sent anywhere; "
+            "a model is fetched from its hub only when you name one.",
+            folder=f"`{home()}`",
+        )
+    )

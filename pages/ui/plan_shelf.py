@@ -1,0 +1,111 @@
+"""Keeping plans: save and name, download, compare with another, check one made elsewhere."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from analysis.contracts import ModelInfo, Plan, PlanSummary
+from analysis.planning import check_plan, plan_in_words, plan_to_json, read_plan
+from pages.ui.language import plain, say, words
+from pages.ui.messages import saying_errors
+from pages.ui.plan_view import comparison_table
+from pages.ui.session import chosen, client, forget, remember, stored_plan
+
+
+def save_box(plan: Plan) -> None:
+    """Name and save what the choices amount to: the page's primary button."""
+    t = words()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.text_input(t("Name of the plan"), key="plan_name", max_chars=120, placeholder=say_in_short(plan), width=360)
+        if st.button(t("Save this plan"), type="primary", key="save_plan", icon=":material/bookmark_add:"):
+            with saying_errors():
+                remember("plan", client().save_plan(plan, (name or "").strip() or say_in_short(plan)))
+                st.rerun()
+        download(plan)
+
+
+def saved_box(plan: Plan, summary: PlanSummary) -> None:
+    """A stored plan: take it away, or go on from it."""
+    t = words()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        download(plan, primary=True)
+        if st.button(
+            t("Make another plan"), key="new_plan", icon=":material/tune:", help=t("Back to the choices; this plan stays stored.")
+        ):
+            forget("plan")
+            st.rerun()
+        st.caption(t("Stored as {name}.", name=plain(summary.name)))
+
+
+def download(plan: Plan, *, primary: bool = False) -> None:
+    """plan.json, as the terminal writes it."""
+    t = words()
+    st.download_button(
+        t("Download plan.json"),
+        data=lambda: plan_to_json(plan).encode(),
+        file_name="plan.json",
+        mime="application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        key="download_plan",
+        type="primary" if primary else "secondary",
+    )
+
+
+def say_in_short(plan: Plan) -> str:
+    """A name for a plan that got none."""
+    t, operation = words(), plan.operations[0]
+    kind = {"prune": t("prune"), "skip": t("skip"), "freeze": t("freeze")}[operation.op]
+    unit = {"block": t("layers"), "attention": t("attention"), "mlp": t("MLP")}[getattr(operation, "unit", "block")]
+    return t("{operation} {unit}, {amount}", operation=kind, unit=unit, amount=plan.provenance.amount)
+
+
+def compare_box(plan: Plan) -> Plan | None:
+    """Another stored plan beside this one; returns it for the drawing."""
+    t = words()
+    others = {item.id: item.name for item in client().plans() if item.id != plan.id}
+    if not others:
+        return None
+    asked = chosen("compare_plan")
+    if asked in others:
+        st.session_state.plan_beside = asked
+        forget("compare_plan")
+    beside = st.selectbox(
+        t("Compare with another stored plan"),
+        ["", *others],
+        format_func=lambda found: others.get(found, t("none")),
+        key="plan_beside",
+        persist_state="session",
+        width=420,
+    )
+    if not beside or beside not in others:
+        return None
+    with saying_errors():
+        other = stored_plan(beside, others[beside])
+        table: pd.DataFrame = comparison_table(plan.model_copy(update={"name": plan.name or t("this plan")}), other)
+        st.dataframe(table, hide_index=True, alt=t("What two plans take out and leave, side by side"))
+        return other
+    return None
+
+
+def upload_box(info: ModelInfo) -> None:
+    """A plan.json made elsewhere, checked against the model of this run before it is kept."""
+    t = words()
+    with st.expander(t("Check a plan.json made elsewhere"), icon=":material/upload_file:"):
+        file = st.file_uploader("plan.json", type=["json"], key="plan_file", max_upload_size=64)
+        if file is None:
+            return
+        with saying_errors():
+            plan = read_plan(file.getvalue())
+            problems = check_plan(plan, info)
+            for problem in problems:
+                st.error(say(problem), icon=":material/error:")
+            if not problems:
+                st.success(
+                    t("This plan fits the model of this run: {plan}.", plan=say(plan_in_words(plan))), icon=":material/check_circle:"
+                )
+            if st.button(t("Keep this plan"), key="keep_plan"):
+                _, found = client().import_document(file.getvalue(), file.name)
+                remember("plan", found)
+                st.rerun()

@@ -1,0 +1,78 @@
+"""What a visit remembers: the guard, the store behind it, and which run, plan and job it looks at."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from analysis.contracts import Plan, Profile
+from analysis.runs.client import Client, open_client
+
+Remembered = Literal["run", "plan", "job", "compare", "compare_plan"]
+
+
+def ensure_session(page: str) -> None:
+    """First line of every page: a deep link to a fresh server goes through app.py and comes back (see there)."""
+    if "ready" not in st.session_state:
+        st.session_state.goto = (page, st.query_params.to_dict())
+        st.switch_page("app.py")
+
+
+@st.cache_resource(show_spinner=False)
+def client() -> Client:
+    """The one client of this server's store."""
+    return open_client()
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def profile(run_id: str) -> Profile:
+    """A stored profile, parsed once; profiles never change under their id."""
+    return client().profile(run_id)
+
+
+def remembered(what: Remembered) -> str | None:
+    """The id this visit is about: from the URL, else as chosen before; put back into the URL."""
+    found = st.query_params.get(what) or st.session_state.get(f"chosen_{what}")
+    if found:
+        remember(what, found)
+    return found or None
+
+
+def remember(what: Remembered, found: str) -> None:
+    """Makes `found` what this visit is about, so that a reload or a copied address shows the same."""
+    st.session_state[f"chosen_{what}"] = found
+    if st.query_params.get(what) != found:
+        st.query_params[what] = found
+
+
+def chosen(what: Remembered) -> str | None:
+    """The id chosen in this visit, wherever it came from."""
+    found: str | None = st.session_state.get(f"chosen_{what}")
+    return found
+
+
+def forget(what: Remembered) -> None:
+    """This visit is about none of them any more."""
+    st.session_state.pop(f"chosen_{what}", None)
+    st.query_params.pop(what, None)
+
+
+def go(page: str) -> None:
+    """To another page, with the run, plan and language this visit is about."""
+    kept = {
+        what: st.session_state[f"chosen_{what}"]
+        for what in ("run", "plan", "compare", "compare_plan")
+        if st.session_state.get(f"chosen_{what}")
+    }
+    st.switch_page(f"pages/{page}.py", query_params={**kept, "lang": st.session_state.language})
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _plan(plan_id: str, _name: str) -> Plan:
+    return client().plan(plan_id)
+
+
+def stored_plan(plan_id: str, name: str) -> Plan:
+    """A stored plan under the name it has now."""
+    return _plan(plan_id, name).model_copy(update={"name": name})

@@ -1,0 +1,87 @@
+"""The stored runs and plans as rows, and what opening, comparing and deleting one means for this visit."""
+
+from __future__ import annotations
+
+from analysis.contracts import PlanSummary, RunSummary
+from pages.ui.frame import PLAN_STATES, Subject
+from pages.ui.language import plain, words
+from pages.ui.session import chosen, client, forget, go, remember
+from pages.ui.shelf import Item, shelf
+
+
+def stored_runs(about: Subject) -> None:
+    """All runs, newest first."""
+    shelf([_run_item(run, about) for run in client().runs()], key="run")
+
+
+def stored_plans(about: Subject) -> None:
+    """All plans with their state, newest first."""
+    shelf([_plan_item(plan, about) for plan in client().plans()], key="plan")
+
+
+def _open_run(run_id: str) -> None:
+    """Makes a run the one that all pages are about, and shows it."""
+    remember("run", run_id)
+    forget("plan")
+    go("similarity")
+
+
+def _compare_runs(run_id: str) -> None:
+    """Sets a run beside the one in use."""
+    remember("compare", run_id)
+    go("similarity")
+
+
+def _delete_run(run_id: str) -> None:
+    """Deletes a run and forgets that it was in use."""
+    client().delete_run(run_id)
+    if chosen("run") == run_id:
+        forget("run")
+
+
+def _open_plan(plan_id: str) -> None:
+    """Shows a stored plan, on the run that it was made from where that is still there."""
+    remember("plan", plan_id)
+    made_from = client().plan(plan_id).provenance.profile_id
+    if made_from in {run.id for run in client().runs()}:
+        remember("run", made_from)
+    go("plans")
+
+
+def _compare_plans(plan_id: str) -> None:
+    """Sets a plan beside the one in use."""
+    remember("compare_plan", plan_id)
+    go("plans")
+
+
+def _delete_plan(plan_id: str) -> None:
+    """Deletes a plan and forgets that it was in use."""
+    client().delete_plan(plan_id)
+    if chosen("plan") == plan_id:
+        forget("plan")
+
+
+def _run_item(run: RunSummary, about: Subject) -> Item:
+    """A run as a row."""
+    t = words()
+    facts = t(
+        "{model} · {workload} · prompts: {n}, tokens: {tokens} · {device} · {date}",
+        model=plain(run.model_name),
+        workload=plain(run.workload_name),
+        n=run.n_examples,
+        tokens=run.n_tokens,
+        device=plain(run.device_name),
+        date=run.created_at[:10],
+    )
+    used = bool(about.run and about.run.id == run.id)
+    return Item(
+        run.id, run.name, facts, used, _open_run, client().rename_run, _delete_run, _compare_runs, t("sample") if run.is_sample else None
+    )
+
+
+def _plan_item(plan: PlanSummary, about: Subject) -> Item:
+    """A plan as a row."""
+    t = words()
+    facts = t("{model} · {operations} · {date}", model=plain(plan.model_name), operations=plain(plan.operations), date=plan.created_at[:10])
+    used = bool(about.plan and about.plan.id == plan.id)
+    return Item(plan.id, plan.name, facts, used, _open_plan, client().rename_plan, _delete_plan, _compare_plans, t(PLAN_STATES[plan.state]))
