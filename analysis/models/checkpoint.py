@@ -120,9 +120,13 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         return _indexed(folder, index)
     if (folder / "model.safetensors").is_file():
         return (folder / "model.safetensors",)
-    files = tuple(sorted(folder.glob("*.safetensors")))
-    if files:
-        return files
+    if others := tuple(sorted(file.name for file in folder.glob("*.safetensors"))):
+        raise ModelError(
+            "{folder} holds {files}, but neither model.safetensors nor model.safetensors.index.json. Copy the missing file, "
+            "or rename the one there is.",
+            folder=str(folder),
+            files=others,
+        )
     unsafe = tuple(sorted(file.name for file in folder.iterdir() if file.suffix in _UNSAFE))
     if unsafe:
         raise ModelError(

@@ -28,9 +28,9 @@ def resolve_device(text: str = "auto") -> torch.device:
         raise ModelError("{device} is not a device. Use auto, cpu, cuda, cuda:0 or mps.", device=text) from exc
     if device.type == "cpu" or (device.type == "mps" and _has_mps()):
         return torch.device(device.type)
-    if device.type == "cuda" and torch.cuda.is_available():
-        return _cuda(device, text)
-    raise ModelError("This machine has no device {device}. Available: {available}.", device=text, available=tuple(available_devices()))
+    if device.type == "cuda" and torch.cuda.is_available() and (index := _index(device)) < torch.cuda.device_count():
+        return torch.device("cuda", index)
+    raise ModelError("This machine has no device {device}. Choose one of {available}.", device=text, available=tuple(available_devices()))
 
 
 def available_devices() -> list[str]:
@@ -60,11 +60,8 @@ def dtype_named(name: str | None) -> torch.dtype:
     return _DTYPES.get((name or "").removeprefix("torch."), torch.float32)
 
 
-def _cuda(device: torch.device, text: str) -> torch.device:
-    index = torch.cuda.current_device() if device.index is None else device.index
-    if index >= torch.cuda.device_count():
-        raise ModelError("This machine has no device {device}. Available: {available}.", device=text, available=tuple(available_devices()))
-    return torch.device("cuda", index)
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def _has_mps() -> bool:

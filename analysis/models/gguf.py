@@ -16,11 +16,7 @@ def read_config(file: Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
     except (ValueError, KeyError, OSError, IndexError) as exc:
-        raise ModelError(
-            "{file} cannot be read: it is damaged, or holds a kind of model that is not supported. {reason}",
-            file=str(file),
-            reason=first_line(exc),
-        ) from exc
+        raise _unreadable(file, exc) from exc
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     return config
@@ -45,11 +41,7 @@ def expand(file: Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         packed = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32, local_files_only=True)
     except (ValueError, KeyError, OSError, IndexError, RuntimeError) as exc:
-        raise ModelError(
-            "{file} cannot be read: it is damaged, or holds a kind of model that is not supported. {reason}",
-            file=str(file),
-            reason=first_line(exc),
-        ) from exc
+        raise _unreadable(file, exc) from exc
     weights = {name: value.to(dtype) for name, value in packed.state_dict().items()}
     config = packed.config
     if hasattr(config, "quantization_config"):
@@ -70,6 +62,15 @@ def _filled(fresh: PreTrainedModel, weights: dict[str, torch.Tensor], packed: Pr
     fresh.tie_weights()
     fresh.generation_config = packed.generation_config
     return fresh.eval()
+
+
+def _unreadable(file: Path, exc: BaseException) -> ModelError:
+    return ModelError(
+        "{file} cannot be read: it is damaged, or holds a kind of model that is not supported ({reason}). Copy it again, "
+        "or give the model as a safetensors folder.",
+        file=str(file),
+        reason=first_line(exc),
+    )
 
 
 def first_line(exc: BaseException) -> str:

@@ -10,6 +10,7 @@ from analysis.models.sample import Report, silent
 
 DESCRIPTION = ("*.json", "tokenizer*", "*.model", "*.txt", "*.jinja")
 EVERYTHING = ("*.safetensors", *DESCRIPTION)
+SECOND_COPIES = ("consolidated*", "original/*", "onnx/*", "openvino/*")
 
 
 def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -> Path:
@@ -26,7 +27,12 @@ def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -
 
     on_progress(Message(id="Fetching {model}", values={"model": source.location}))
     try:
-        folder = snapshot_download(source.location, revision=source.revision, allow_patterns=list(EVERYTHING if weights else DESCRIPTION))
+        folder = snapshot_download(
+            source.location,
+            revision=source.revision,
+            allow_patterns=list(EVERYTHING if weights else DESCRIPTION),
+            ignore_patterns=list(SECOND_COPIES),
+        )
     except GatedRepoError as exc:
         raise ModelError(
             "{model} asks for consent on the hub before it can be fetched. Accept its terms there, log in on this machine "
@@ -57,4 +63,10 @@ def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -
             model=source.location,
             reason=type(exc).__name__,
         ) from exc
+    if weights and not any(Path(folder).glob("*.safetensors")):
+        raise ModelError(
+            "{model} has no safetensors files on the hub, or they are not on this machine and the hub cannot be reached. "
+            "Choose a model with safetensors files, or connect to the network.",
+            model=source.location,
+        )
     return Path(folder)

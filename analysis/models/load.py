@@ -88,7 +88,7 @@ def model_class(name: str, config: Any) -> type[PreTrainedModel]:
             mapped = auto._model_mapping[type(config)]
             return cast(type[PreTrainedModel], mapped[0] if isinstance(mapped, tuple) else mapped)
     raise ModelError(
-        "{model} is of a kind ({kind}) that transformers {version} cannot load.",
+        "{model} is of a kind ({kind}) that transformers {version} cannot load. Update transformers, or choose another model.",
         model=name,
         kind=config.model_type,
         version=transformers.__version__,
@@ -110,7 +110,7 @@ def _config(files: ModelFiles) -> Any:
                 kind=kind,
             )
         raise ModelError(
-            "{model} is of a kind ({kind}) that transformers {version} cannot load.",
+            "{model} is of a kind ({kind}) that transformers {version} cannot load. Update transformers, or choose another model.",
             model=files.name,
             kind=kind,
             version=transformers.__version__,
@@ -118,7 +118,11 @@ def _config(files: ModelFiles) -> Any:
     try:
         return AutoConfig.from_pretrained(str(files.checkpoint.folder), local_files_only=True, trust_remote_code=False)
     except Exception as exc:  # a config's own checks raise many kinds
-        raise ModelError("The config.json of {model} is not valid: {reason}", model=files.name, reason=first_line(exc)) from exc
+        raise ModelError(
+            "The config.json of {model} is not valid ({reason}). Copy the model again, or correct that entry.",
+            model=files.name,
+            reason=first_line(exc),
+        ) from exc
 
 
 def _own_dtype(files: ModelFiles, config: Any) -> torch.dtype:
@@ -164,7 +168,8 @@ def _from_folder(checkpoint: Checkpoint, name: str, config: Any, dtype: torch.dt
     except ImportError as exc:
         kind = str(checkpoint.config.get("quantization_config", {}).get("quant_method", "?"))
         raise ModelError(
-            "{model} is quantised ({kind}), and the library for that is not installed here. {reason}",
+            "{model} is quantised ({kind}), and the library for that is not installed here ({reason}). Install it, or give "
+            "the model unquantised.",
             model=name,
             kind=kind,
             reason=first_line(exc),
@@ -172,7 +177,9 @@ def _from_folder(checkpoint: Checkpoint, name: str, config: Any, dtype: torch.dt
     except (RuntimeError, ValueError, OSError, KeyError) as exc:
         if isinstance(exc, torch.OutOfMemoryError):
             raise
-        raise ModelError("The weights of {model} do not fit its config: {reason}", model=name, reason=first_line(exc)) from exc
+        raise ModelError(
+            "The weights of {model} do not fit its config ({reason}). Copy the model again.", model=name, reason=first_line(exc)
+        ) from exc
     if missing := tuple(sorted(report["missing_keys"])):
         _refuse_missing(name, model, missing)
     return cast(PreTrainedModel, model)
@@ -201,7 +208,11 @@ def _merged(model: PreTrainedModel, files: ModelFiles) -> PreTrainedModel:
     try:
         return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(files.adapter), local_files_only=True).merge_and_unload())
     except (RuntimeError, ValueError, KeyError, OSError) as exc:
-        raise ModelError("The adapter {model} does not fit the model it names: {reason}", model=files.name, reason=first_line(exc)) from exc
+        raise ModelError(
+            "The adapter {model} does not fit the model it names ({reason}). Correct base_model_name_or_path in its adapter_config.json.",
+            model=files.name,
+            reason=first_line(exc),
+        ) from exc
 
 
 @contextlib.contextmanager

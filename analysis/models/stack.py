@@ -135,7 +135,8 @@ def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, .
     findings, once = probe_stack(run, _inputs(model, run))
     if not once:
         raise ModelError(
-            "{architecture} does not run each of its layers once per token, so its layers cannot be told apart.",
+            "{architecture} does not run each of its layers once per token, so its layers cannot be told apart. Choose a "
+            "model whose layers each have their own weights.",
             architecture=type(model).__name__,
         )
     return tuple(_taps(block, finding) for block, finding in zip(run.blocks, findings, strict=True))

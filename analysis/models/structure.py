@@ -76,7 +76,9 @@ def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:
         ModelError: there is no run of like blocks with one residual stream.
     """
     if not isinstance(model, PreTrainedModel):
-        raise ModelError("{kind} is not a transformers model, so its layers cannot be found.", kind=type(model).__name__)
+        raise ModelError(
+            "{kind} is not a transformers model, so its layers cannot be found. Load it with transformers.", kind=type(model).__name__
+        )
     lists = [(path, blocks) for path, blocks in _outermost_lists(model) if _is_stack(blocks)]
     if not lists:
         found = Counter(type(module).__name__ for module in model.modules() if next(module.children(), None) is not None)
