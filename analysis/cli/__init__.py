@@ -13,7 +13,7 @@ import typer
 from analysis.cli import plan, profile, schema, worker
 from analysis.cli.runs import runs
 from analysis.cli.sample import sample_model
-from analysis.cli.terminal import StrataGroup, Terminal, chosen_language
+from analysis.cli.terminal import StrataGroup, Terminal, chosen_language, hush_libraries
 from analysis.i18n import N_, Language
 
 __all__ = ["app"]
@@ -39,6 +39,8 @@ def _options(
     quiet: Annotated[bool, typer.Option("--quiet", help=N_("No progress, no summary: only errors and what was asked for."))] = False,
     debug: Annotated[bool, typer.Option("--debug", help=N_("Show the traceback of an unexpected error."))] = False,
 ) -> None:
+    if not debug:
+        hush_libraries()
     ctx.obj = Terminal(language=lang or chosen_language([]), quiet=quiet, debug=debug)
 
 

@@ -116,4 +116,5 @@ def _run_line(run: RunSummary, terminal: Terminal) -> str:
 
 
 def _plan_line(plan: PlanSummary, terminal: Terminal) -> str:
-    return "  ".join((plan.id[:12], terminal.t("plan"), plan.created_at[:16], plan.name, plan.model_name, plan.operations))
+    said = (plan.id[:12], terminal.t("plan"), plan.created_at[:16], plan.name, plan.model_name, plan.operations)
+    return "  ".join(dict.fromkeys(said))  # a plan without a name of its own is named after what it does

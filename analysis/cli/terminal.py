@@ -71,6 +71,13 @@ def chosen_language(args: Sequence[str], environ: Mapping[str, str] = os.environ
     return language_of(next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), None))
 
 
+def hush_libraries() -> None:
+    """Keeps the bars and remarks of the model libraries out of our own progress; must be called before they are imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
 class StrataGroup(TyperGroup):
     """The root command: speaks the caller's language and ends every failure with one sentence and its exit code."""
 
