@@ -48,6 +48,7 @@ def robust_range(matrices: Sequence[Matrix], *, low: float = 2.0, high: float = 
     if not cells:
         return FULL_RANGE
     bottom, top = (float(edge) for edge in np.percentile(cells, (low, high)))
+    bottom, top = round(bottom, 4) + 0.0, round(top, 4) + 0.0
     return (bottom, top) if top - bottom > 1e-6 else (bottom - 0.005, top + 0.005)
 
 
@@ -66,7 +67,7 @@ def heatmap(
     low, high = shown_range or robust_range([matrix])
     colours = RAMP if measure.high_is_alike else RAMP[::-1]
     t = look.t
-    title = t("{measure}, shown from {low} to {high}", measure=t(measure.title), low=f"{low:.2f}", high=f"{high:.2f}")
+    title = t("{measure}, shown from {low} to {high}", measure=t(measure.title), low=_two(low), high=_two(high))
     ends = (t("different"), t("alike")) if measure.high_is_alike else (t("alike"), t("different"))
     figure = _cells(matrix, look, steps(colours), (low, high), ends)
     return _finished(figure, matrix, look, title, selected, lambda i, j: _hover(matrix, measure, look, i, j))
@@ -106,9 +107,12 @@ def heatmap_rows(matrix: Matrix, measure: Measure, look: Look) -> list[dict[str,
 
 def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: Range, ends: tuple[str, str] | None) -> go.Figure:
     low, high = limits
+    gap = 1 if len(matrix) <= 64 else 0  # cells of five pixels would drown in their own gaps
     ticks = [low, (low + high) / 2, high]
     texts = (
-        [f"{ticks[0]:.2f}<br>{ends[0]}", f"{ticks[1]:.2f}", f"{ticks[2]:.2f}<br>{ends[1]}"] if ends else [f"{low:.2f}", "0", f"+{high:.2f}"]
+        [f"{_two(ticks[0])}<br>{ends[0]}", _two(ticks[1]), f"{_two(ticks[2])}<br>{ends[1]}"]
+        if ends
+        else [f"{low:.2f}", "0", f"+{high:.2f}"]
     )
     return go.Figure(
         go.Heatmap(
@@ -116,8 +120,8 @@ def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: R
             zmin=low,
             zmax=high,
             colorscale=scale,
-            xgap=1,
-            ygap=1,
+            xgap=gap,
+            ygap=gap,
             hoverinfo="skip",
             colorbar={
                 "thickness": 12,
@@ -193,3 +197,8 @@ def _hover(matrix: Matrix, measure: Measure, look: Look, i: int, j: int, signed:
     said = t(measure.undefined) if value is None else f"{t(measure.title)} {value:+.3f}" if signed else f"{t(measure.title)} {value:.3f}"
     pair = t("{a} and {b}", a=position_name(i, look), b=position_name(j, look))
     return f"<b>{pair}</b><br>{said}"
+
+
+def _two(value: float) -> str:
+    """Two decimals, and never a minus before zero."""
+    return f"{round(value, 2) + 0.0:.2f}"

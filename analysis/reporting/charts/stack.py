@@ -49,6 +49,15 @@ class Piece:
     treatment: Treatment
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What a bar's hover text tells."""
+
+    model: ModelInfo
+    profile: Profile | None
+    unit: Unit
+
+
 def stack_figure(
     model: ModelInfo,
     look: Look,
@@ -78,14 +87,15 @@ def stack_figure(
     panels = _panels(len(drawn), profile is not None, compact)
     figure = go.Figure()
     for column, plan in enumerate(drawn):
-        _draw_bars(figure, blocks, plan, look, column, model)
+        _draw_bars(figure, blocks, plan, look, column, _Facts(model, profile, unit))
     if profile is not None:
         _draw_influence(figure, profile, look, unit, drawn, dot=4 if compact else 7)
     height = _height(len(blocks), compact)
     _lay_out(figure, blocks, look, panels, drawn, compact, unit if profile else None)
     dressed(figure, look, height=height)
-    figure.update_layout(margin={"l": 40, "r": 8, "t": 12 if compact else 52, "b": 12 if compact else 48})
-    figure.update_xaxes(selector=len(drawn), showgrid=True, gridcolor=look.palette.grid)
+    figure.update_layout(margin={"l": 40, "r": 8, "t": 12 if compact else 54, "b": 12 if compact else 48})
+    if profile is not None:
+        figure.update_layout({f"xaxis{len(drawn) + 1}": {"showgrid": True, "gridcolor": look.palette.grid}})
     if selected is not None:
         figure.add_hrect(y0=selected - 0.5, y1=selected + 0.5, line={"color": look.palette.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)")
     return figure
@@ -154,11 +164,11 @@ def _widths(block: BlockInfo) -> tuple[tuple[str, int], ...]:
     return (*known, ("other", rest if rest > 0.01 * block.n_parameters else 0))
 
 
-def _draw_bars(figure: go.Figure, blocks: Sequence[BlockInfo], plan: Plan | None, look: Look, column: int, model: ModelInfo) -> None:
+def _draw_bars(figure: go.Figure, blocks: Sequence[BlockInfo], plan: Plan | None, look: Look, column: int, facts: _Facts) -> None:
     drawn = pieces(blocks, plan)
     for treatment in dict.fromkeys(piece.treatment for piece in drawn):
         group = [piece for piece in drawn if piece.treatment == treatment]
-        figure.add_trace(_bar(group, treatment, look, column, model))
+        figure.add_trace(_bar(group, treatment, look, column, facts))
     for piece in drawn:
         if piece.treatment == "prune":
             figure.add_shape(
@@ -174,7 +184,7 @@ def _draw_bars(figure: go.Figure, blocks: Sequence[BlockInfo], plan: Plan | None
             )
 
 
-def _bar(group: Sequence[Piece], treatment: Treatment, look: Look, column: int, model: ModelInfo) -> go.Bar:
+def _bar(group: Sequence[Piece], treatment: Treatment, look: Look, column: int, facts: _Facts) -> go.Bar:
     colour = look.palette.operations[treatment]
     hollow = treatment == "prune"
     return go.Bar(
@@ -194,14 +204,14 @@ def _bar(group: Sequence[Piece], treatment: Treatment, look: Look, column: int, 
         },
         name=look.t(OPERATION_NAMES[treatment]),
         customdata=[[piece.block] for piece in group],
-        text=[_piece_hover(piece, look, model) for piece in group],
+        text=[_piece_hover(piece, look, facts) for piece in group],
         textposition="none",
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
 
 
-def _piece_hover(piece: Piece, look: Look, model: ModelInfo) -> str:
+def _piece_hover(piece: Piece, look: Look, facts: _Facts) -> str:
     t = look.t
     lines = [
         f"<b>{t('layer {block} (counted from 0)', block=piece.block)}</b>",
@@ -209,13 +219,15 @@ def _piece_hover(piece: Piece, look: Look, model: ModelInfo) -> str:
         t(
             "{n} parameters, {share}% of the model",
             n=amount(piece.width, look.language),
-            share=f"{100 * piece.width / max(model.n_parameters, 1):.2f}",
+            share=f"{100 * piece.width / max(facts.model.n_parameters, 1):.2f}",
         ),
     ]
     if piece.treatment == "prune":
         lines.append(t("saves these parameters and their computation"))
     elif piece.treatment == "skip":
         lines.append(t("saves their computation; the weights stay"))
+    if facts.profile is not None:
+        lines += _score_lines(facts.profile, look, facts.unit, piece.block)
     return "<br>".join(lines)
 
 
@@ -276,20 +288,24 @@ def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit,
 
 
 def _score_hover(profile: Profile, look: Look, unit: Unit, block: int) -> str:
+    head = f"<b>{look.t('layer {block} (counted from 0)', block=block)}</b>"
+    return "<br>".join([head, *_score_lines(profile, look, unit, block)])
+
+
+def _score_lines(profile: Profile, look: Look, unit: Unit, block: int) -> list[str]:
     t, score = look.t, influence(profile.overall, unit)[block]
+    if score is None:
+        return [t("no influence is defined here: this model shows no separate part of this kind")]
+    lines = [f"{t(_UNIT_TITLES[unit])} {score:.3f}"]
     intervals = _intervals(profile, unit)
     interval: Interval | None = intervals[block] if intervals else None
-    lines = [f"<b>{t('layer {block} (counted from 0)', block=block)}</b>"]
-    if score is None:
-        return "<br>".join([*lines, t("no influence is defined here: this model shows no separate part of this kind")])
-    lines.append(f"{t(_UNIT_TITLES[unit])} {score:.3f}")
     if interval:
         lines.append(t("95% interval {range}", range=span(f"{interval[0]:.3f}", f"{interval[1]:.3f}", look.language)))
     sink = profile.slices.get("sink")
     on_sink = influence(sink, unit)[block] if sink else None
     if on_sink is not None:
         lines.append(t("first tokens of prompts (sink) {score}", score=f"{on_sink:.3f}"))
-    return "<br>".join(lines)
+    return lines
 
 
 def _intervals(profile: Profile, unit: Unit) -> tuple[Interval | None, ...] | None:
@@ -304,7 +320,7 @@ def _axis(letter: str, column: int) -> str:
 
 
 def _height(n_blocks: int, compact: bool) -> int:
-    row = max(4.0, 8.0 - n_blocks / 24) if compact else max(8.0, min(18.0, 620 / n_blocks))
+    row = max(4.0, 8.0 - n_blocks / 24) if compact else max(8.0, min(18.0 if n_blocks > 12 else 26.0, 620 / n_blocks))
     return round(n_blocks * row + (28 if compact else 96))
 
 
@@ -335,7 +351,13 @@ def _lay_out(
         figure.update_yaxes(title={"text": t("layer, counted from 0"), "standoff": 6})
     for column, domain in enumerate(panels):
         is_bars = column < len(plans)
-        axis: dict[str, object] = {"domain": list(domain), "anchor": "y", "showticklabels": not compact, "ticks": ""}
+        axis: dict[str, object] = {
+            "domain": list(domain),
+            "anchor": "y",
+            "showticklabels": not compact,
+            "ticks": "",
+            "showline": not is_bars,
+        }
         if is_bars:
             axis |= {"range": [0, widest * 1.005], "showticklabels": False}
         else:
@@ -369,7 +391,8 @@ def _head(
             yref="paper",
             x=panels[column][0],
             y=1,
-            yshift=34,
+            yshift=22,
+            yanchor="bottom",
             xanchor="left",
             showarrow=False,
             font={"family": FONT, "size": 13, "color": look.palette.text},
@@ -381,7 +404,8 @@ def _head(
                 yref="paper",
                 x=width_before,
                 y=1,
-                yshift=14,
+                yshift=2,
+                yanchor="bottom",
                 xanchor="left",
                 showarrow=False,
                 font={"family": FONT, "size": 12, "color": look.palette.quiet},
