@@ -94,6 +94,8 @@ def _measured(request: ProfileRequest, terminal: Terminal, keep: bool) -> Profil
         except Cancelled as exc:
             raise Cancelled("Stopped. What was measured so far is kept: the same command goes on from there.") from exc
     if kept:
+        if kept.measured(found.id) is not None:
+            terminal.tell("The same run was kept already, so nothing was computed again.")
         kept.add(found)
     return found
 
