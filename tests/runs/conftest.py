@@ -9,6 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from analysis.contracts import (
+    BlockInfo,
+    Message,
+    ModelInfo,
+    ModelRef,
+    ModelSource,
+    Plan,
+    Profile,
+    ProfileSettings,
+    Provenance,
+    Prune,
+    Scores,
+    StackInfo,
+    Timing,
+    TokenCounts,
+    WorkloadInfo,
+)
 from analysis.runs.executor import LocalExecutor
 from analysis.runs.queue import NewJob
 from analysis.runs.store import Store, open_store, this_host
@@ -56,3 +73,49 @@ def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> float:
 @pytest.fixture
 def until() -> Callable[..., float]:
     return wait_until
+
+
+def a_profile(content_key: str = "0123456789abcdef", name: str = "a run", n_blocks: int = 2, speed: float = 100.0) -> Profile:
+    """The smallest profile that agrees with itself."""
+    blocks = tuple(BlockInfo(index=index, n_parameters=10, weight_bytes=40) for index in range(n_blocks))
+    stack = StackInfo(name="decoder", path="model.layers", layout="pre_norm", causal=True, blocks=blocks)
+    model = ModelInfo(
+        name="tiny", source=ModelSource(kind="folder", location="/models/tiny"), commit="c" * 40, architecture="TinyForCausalLM",
+        hidden_size=4, dtype="float32", n_parameters=30, weight_bytes=120, stacks=(stack,),
+    )  # fmt: skip
+    workload = WorkloadInfo(
+        name="prompts", content_hash="d" * 64, files=(), n_examples=2, n_calibration=1, n_verification=1, n_with_response=0, slices=()
+    )
+    series, positions = (0.25,) * n_blocks, (1.0,) * (n_blocks + 1)
+    scores = Scores(
+        n_tokens=8, n_examples=1, block_influence=series, attention_influence=series, mlp_influence=series, relative_contribution=series,
+        norms=positions, cosine_similarity=(positions,) * (n_blocks + 1), angular_distance=(positions,) * (n_blocks + 1),
+    )  # fmt: skip
+    timing = Timing(
+        device="cpu", device_name="a processor", dtype="float32", started_at="2026-01-01T00:00:00+00:00", load_seconds=1.0,
+        profile_seconds=1.0, tokens_per_second=speed, batch_tokens=64, unit_tokens=64,
+    )  # fmt: skip
+    counts = TokenCounts(n_examples=1, n_tokens=8, n_prompt=8, n_response=0, n_template=0)
+    return Profile(
+        id=content_key, name=name, model=model, stack="decoder", workload=workload, counts=counts, settings=ProfileSettings(), methods={},
+        overall=scores, slices={}, examples=(), rank_stability=(), timing=timing, versions={},
+        notes=(Message(id="One {n}.", values={"n": 1}),),
+    )  # fmt: skip
+
+
+def a_plan(name: str = "a plan", blocks: tuple[int, ...] = (1,)) -> Plan:
+    """A plan for that profile's model."""
+    source = ModelSource(kind="folder", location="/models/tiny")
+    model = ModelRef(name="tiny", source=source, commit="c" * 40, architecture="TinyForCausalLM", n_blocks=2, stack="decoder")
+    provenance = Provenance(profile_id="0123456789abcdef", criterion="block_influence", amount="1 layer")
+    return Plan(name=name, model=model, operations=(Prune(blocks=blocks),), provenance=provenance)
+
+
+@pytest.fixture
+def make_profile() -> Callable[..., Profile]:
+    return a_profile
+
+
+@pytest.fixture
+def make_plan() -> Callable[..., Plan]:
+    return a_plan
