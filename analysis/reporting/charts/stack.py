@@ -7,46 +7,18 @@ one axis, each layer's influence as a dot with its 95 % interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from analysis.contracts import BlockInfo, Freeze, Interval, ModelInfo, Plan, Profile, Prune, ScoreIntervals, Skip, Unit, influence
-from analysis.i18n import N_
+from analysis.contracts import BlockInfo, Interval, ModelInfo, Plan, Profile, Unit, influence
 from analysis.i18n.numbers import amount, span
+from analysis.reporting.charts.anatomy import OPERATION_NAMES, PART_NAMES, UNIT_TITLES, Piece, pieces, treatments, unit_intervals, widths
 from analysis.reporting.charts.palette import FONT, PATTERNS, Look, Treatment, dressed
 
-Part = Unit | str
 BAR_HALF = 0.36
 """Half of a bar's height, in layers."""
-
-OPERATION_NAMES: Mapping[Treatment, str] = {
-    "kept": N_("kept"),
-    "prune": N_("prune"),
-    "skip": N_("skip"),
-    "freeze": N_("freeze"),
-    "expand": N_("expand"),
-    "quantise": N_("quantise"),
-    "distil": N_("distil"),
-}
-_PART_NAMES: Mapping[str, str] = {
-    "attention": N_("attention"),
-    "mlp": N_("MLP"),
-    "cross_attention": N_("cross-attention"),
-    "other": N_("other"),
-}
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One drawn part of a layer: where it stands along the parameters axis and what is done to it."""
-
-    block: int
-    part: str
-    start: float
-    width: int
-    treatment: Treatment
 
 
 @dataclass(frozen=True)
@@ -93,75 +65,12 @@ def stack_figure(
     height = _height(len(blocks), compact)
     _lay_out(figure, blocks, look, panels, drawn, compact, unit if profile else None)
     dressed(figure, look, height=height)
-    figure.update_layout(margin={"l": 40, "r": 8, "t": 12 if compact else 54, "b": 12 if compact else 48})
+    figure.update_layout(margin={"l": 40 if compact else 60, "r": 8, "t": 12 if compact else 54, "b": 12 if compact else 48})
     if profile is not None:
         figure.update_layout({f"xaxis{len(drawn) + 1}": {"showgrid": True, "gridcolor": look.palette.grid}})
     if selected is not None:
         figure.add_hrect(y0=selected - 0.5, y1=selected + 0.5, line={"color": look.palette.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)")
     return figure
-
-
-def treatments(plan: Plan | None, n_blocks: int) -> Mapping[tuple[str, int], Treatment]:
-    """(part, block) -> what the plan does to it; parts that are kept are not listed."""
-    found: dict[tuple[str, int], Treatment] = {}
-    for operation in plan.operations if plan else ():
-        if isinstance(operation, Freeze):
-            found |= {
-                (part, block): "freeze" for block in range(operation.eof_layer + 1) for part in _PART_NAMES if (part, block) not in found
-            }
-        elif isinstance(operation, Prune | Skip):
-            parts = tuple(_PART_NAMES) if operation.unit == "block" else (operation.unit,)
-            found |= {(part, block): operation.op for block in operation.blocks for part in parts if block < n_blocks}
-    return found
-
-
-def pieces(blocks: Sequence[BlockInfo], plan: Plan | None) -> tuple[Piece, ...]:
-    """The drawn parts of every layer, attention first, with the parameters that belong to neither half at the end."""
-    treated = treatments(plan, len(blocks))
-    found = []
-    for block in blocks:
-        start = 0
-        for part, width in _widths(block):
-            if width:
-                found.append(Piece(block.index, part, start, width, treated.get((part, block.index), "kept")))
-            start += width
-    return tuple(found)
-
-
-def stack_rows(model: ModelInfo, look: Look, *, profile: Profile | None = None, plans: Sequence[Plan] = ()) -> list[dict[str, object]]:
-    """The picture as a table: one row a layer."""
-    t, blocks = look.t, model.stack(profile.stack if profile else None).blocks
-    treated = [treatments(plan, len(blocks)) for plan in plans[:2]]
-    rows = []
-    for block in blocks:
-        row: dict[str, object] = {t("layer"): block.index, t("Parameters"): block.n_parameters}
-        if profile:
-            for unit, title in _UNIT_TITLES.items():
-                interval = _intervals(profile, unit)
-                low, high = (interval[block.index] if interval else None) or (None, None)
-                row |= {t(title): influence(profile.overall, unit)[block.index]}
-                row |= {t("{measure}, 95% low", measure=t(title)): low, t("{measure}, 95% high", measure=t(title)): high}
-        for place, parts in enumerate(treated, start=1):
-            for part in ("attention", "mlp"):
-                label = t("plan {n}, {part}", n=place, part=t(_PART_NAMES[part]))
-                row[label] = t(OPERATION_NAMES[parts.get((part, block.index), "kept")])
-        rows.append(row)
-    return rows
-
-
-_UNIT_TITLES: Mapping[Unit, str] = {
-    "block": N_("Block Influence, layer"),
-    "attention": N_("Block Influence, attention"),
-    "mlp": N_("Block Influence, MLP"),
-}
-
-
-def _widths(block: BlockInfo) -> tuple[tuple[str, int], ...]:
-    halves = {"attention": block.attention, "cross_attention": block.cross_attention, "mlp": block.mlp}
-    known = tuple((part, half.n_parameters if half else 0) for part, half in halves.items())
-    rest = block.n_parameters - sum(width for _, width in known)
-    # Loose norms are a thousandth of a layer: they are drawn only where a layer has parts that are neither half.
-    return (*known, ("other", rest if rest > 0.01 * block.n_parameters else 0))
 
 
 def _draw_bars(figure: go.Figure, blocks: Sequence[BlockInfo], plan: Plan | None, look: Look, column: int, facts: _Facts) -> None:
@@ -215,7 +124,7 @@ def _piece_hover(piece: Piece, look: Look, facts: _Facts) -> str:
     t = look.t
     lines = [
         f"<b>{t('layer {block} (counted from 0)', block=piece.block)}</b>",
-        f"{t(_PART_NAMES[piece.part])}: {t(OPERATION_NAMES[piece.treatment])}",
+        f"{t(PART_NAMES[piece.part])}: {t(OPERATION_NAMES[piece.treatment])}",
         t(
             "{n} parameters, {share}% of the model",
             n=amount(piece.width, look.language),
@@ -233,13 +142,8 @@ def _piece_hover(piece: Piece, look: Look, facts: _Facts) -> str:
 
 def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit, plans: Sequence[Plan | None], dot: int) -> None:
     column = len(plans)
-    scores, intervals = influence(profile.overall, unit), _intervals(profile, unit)
-    gone = {
-        block
-        for plan in plans
-        for (part, block), kind in treatments(plan, len(scores)).items()
-        if kind in ("prune", "skip") and part in (unit, "mlp")
-    }
+    scores, intervals = influence(profile.overall, unit), unit_intervals(profile, unit)
+    gone = {block for plan in plans for block in _left_out(plan, unit, len(scores))}
     known = [block for block, score in enumerate(scores) if score is not None]
     bounds = [(intervals[block] if intervals else None) or (scores[block], scores[block]) for block in known]
     figure.add_trace(
@@ -287,6 +191,13 @@ def _draw_influence(figure: go.Figure, profile: Profile, look: Look, unit: Unit,
         )
 
 
+def _left_out(plan: Plan | None, unit: Unit, n_blocks: int) -> set[int]:
+    """Blocks whose unit the plan prunes or skips; a layer counts when both its halves go."""
+    treated = treatments(plan, n_blocks)
+    parts = ("attention", "mlp") if unit == "block" else (unit,)
+    return {block for block in range(n_blocks) if all(treated.get((part, block)) in ("prune", "skip") for part in parts)}
+
+
 def _score_hover(profile: Profile, look: Look, unit: Unit, block: int) -> str:
     head = f"<b>{look.t('layer {block} (counted from 0)', block=block)}</b>"
     return "<br>".join([head, *_score_lines(profile, look, unit, block)])
@@ -296,8 +207,8 @@ def _score_lines(profile: Profile, look: Look, unit: Unit, block: int) -> list[s
     t, score = look.t, influence(profile.overall, unit)[block]
     if score is None:
         return [t("no influence is defined here: this model shows no separate part of this kind")]
-    lines = [f"{t(_UNIT_TITLES[unit])} {score:.3f}"]
-    intervals = _intervals(profile, unit)
+    lines = [f"{t(UNIT_TITLES[unit])} {score:.3f}"]
+    intervals = unit_intervals(profile, unit)
     interval: Interval | None = intervals[block] if intervals else None
     if interval:
         lines.append(t("95% interval {range}", range=span(f"{interval[0]:.3f}", f"{interval[1]:.3f}", look.language)))
@@ -306,13 +217,6 @@ def _score_lines(profile: Profile, look: Look, unit: Unit, block: int) -> list[s
     if on_sink is not None:
         lines.append(t("first tokens of prompts (sink) {score}", score=f"{on_sink:.3f}"))
     return lines
-
-
-def _intervals(profile: Profile, unit: Unit) -> tuple[Interval | None, ...] | None:
-    intervals: ScoreIntervals | None = profile.overall.intervals
-    if intervals is None:
-        return None
-    return {"block": intervals.block_influence, "attention": intervals.attention_influence, "mlp": intervals.mlp_influence}[unit]
 
 
 def _axis(letter: str, column: int) -> str:
@@ -348,7 +252,7 @@ def _lay_out(
     figure.update_layout(barmode="overlay", bargap=0, barcornerradius=1 if compact else 2)
     figure.update_yaxes(range=[n - 0.4, -0.6], tickvals=[*range(0, n, every)], ticks="", showline=False)
     if not compact:
-        figure.update_yaxes(title={"text": t("layer, counted from 0"), "standoff": 6})
+        figure.update_yaxes(title={"text": t("layer, counted from 0"), "standoff": 10})
     for column, domain in enumerate(panels):
         is_bars = column < len(plans)
         axis: dict[str, object] = {
@@ -370,7 +274,7 @@ def _lay_out(
                 "zerolinecolor": look.palette.quiet,
             }
         if not compact:
-            words = t("parameters of a layer, up to {n}", n=amount(widest, look.language)) if is_bars else t(_UNIT_TITLES[unit or "block"])
+            words = t("parameters of a layer, up to {n}", n=amount(widest, look.language)) if is_bars else t(UNIT_TITLES[unit or "block"])
             axis["title"] = {"text": words, "standoff": 22 if is_bars else 6}
         figure.update_layout({f"xaxis{column + 1 if column else ''}": axis})
     if not compact:
@@ -399,7 +303,7 @@ def _head(
         )
         for part, width_before in _half_marks(blocks):
             figure.add_annotation(
-                text=look.t(_PART_NAMES[part]),
+                text=look.t(PART_NAMES[part]),
                 xref=_axis("x", column),
                 yref="paper",
                 x=width_before,
@@ -414,7 +318,7 @@ def _head(
 
 def _half_marks(blocks: Sequence[BlockInfo]) -> list[tuple[str, int]]:
     start, marks = 0, []
-    for part, width in _widths(blocks[0]):
+    for part, width in widths(blocks[0]):
         if width:
             marks.append((part, start))
         start += width
