@@ -173,7 +173,7 @@ def _choose(request: _Request) -> tuple[Chosen, tuple[Message, ...]]:
         raise _too_little(request)
     chosen = max(fitting, key=len)
     # Everything that can go is taken and the amount would still have allowed one more of average size.
-    capped = chosen == possible[-1] and request.limit >= request.used(chosen) * (1 + 1 / len(chosen))
+    capped = chosen == possible[-1] and request.limit * len(chosen) >= request.used(chosen) * (len(chosen) + 1)
     return chosen, (_capped(request.asked, chosen),) if capped else ()
 
 
