@@ -67,13 +67,11 @@ def test_japanese_follows_the_house_rules(why: str, pattern: str) -> None:
 
 
 def test_english_says_layer_on_pages_and_never_budget_or_that_other_word_for_removing(found: Found) -> None:
-    against = [f"{s.place}: {s.text!r}" for s in found.sentences if re.search(r"\bdrop(s|ped|ping)?\b", s.text, re.IGNORECASE)]
+    against = [s for s in found.sentences if re.search(r"\bdrop(s|ped|ping)?\b", s.text, re.IGNORECASE)]
     against += [
-        f"{s.place}: {s.text!r}"
-        for s in found.sentences
-        if s.on_page and re.search(r"\b(budget|blocks?)\b", s.text) and "Influence" not in s.text
+        s for s in found.sentences if s.on_page and re.search(r"\b(budget|blocks?)\b", re.sub(r"{.*?}|Block Influence", "", s.text))
     ]
-    assert not against, listed(against)
+    assert not against, listed([f"{s.place}: {s.text!r}" for s in against])
 
 
 def test_the_finder_sees_each_way_of_saying_something(tmp_path: Path) -> None:
