@@ -3,7 +3,8 @@
 import streamlit as st
 
 from analysis.reporting import headlines
-from analysis.reporting.charts.stack import stack_figure, stack_rows
+from analysis.reporting.charts.anatomy import stack_rows
+from analysis.reporting.charts.stack import stack_figure
 from pages.ui.charts import draw, look
 from pages.ui.evidence import badge, how_do_we_know
 from pages.ui.frame import footer, headline, standing, subject

@@ -17,6 +17,7 @@ from pages.ui.plan_form import controls, proposed
 from pages.ui.plan_shelf import compare_box, save_box, saved_box, upload_box
 from pages.ui.plan_view import method_of, projection_table, reasons_table, warnings_of
 from pages.ui.session import ensure_session, profile, stored_plan
+from pages.ui.similarity_charts import bootstrap_words
 
 TERMS = (
     "plan",
@@ -92,7 +93,7 @@ how_do_we_know(
     formula=meaning,
     source=source,
     sample=t("{n} prompts, {tokens} tokens", n=counts.n_examples, tokens=counts.n_prompt + counts.n_response),
-    interval=t("95%, by drawing the prompts anew 200 times (bootstrap)"),
+    interval=bootstrap_words(found),
     rows=reasons,
     file_name="reasons.csv",
     key="plan",

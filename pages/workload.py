@@ -43,7 +43,7 @@ with start:
 
 with answer:
     headline(finding(request, preview, problem))
-    standing(about)
+    standing(about, sample=request is not None and (request.model.kind == "sample" or not request.workload_paths))
 if request and preview:
     show_preview(request, preview)
 footer(TERMS)

@@ -71,20 +71,25 @@ def headline(sentence: str) -> None:
             language_switch()
 
 
-def standing(about: Subject, *, next_label: str | None = None, next_page: str | None = None, next_help: str | None = None) -> None:
-    """Which run and plan this is about, and the next step as the page's one primary button."""
+def standing(about: Subject, *, next_label: str | None = None, next_page: str | None = None, sample: bool | None = None) -> None:
+    """Which run and plan this is about, and the next step as the page's one primary button.
+
+    Args:
+        about: the run and the plan.
+        next_label: what the primary button says; None: the page has its own.
+        next_page: where it leads.
+        sample: whether the page shows the sample; None: whether its run is the sample's.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", horizontal_alignment="distribute"):
         with st.container(width="content"):
             st.caption(_state_line(about))
         if (
             next_label
             and next_page
-            and st.button(
-                next_label, type="primary", icon=":material/arrow_forward:", icon_position="right", help=next_help, key="next_step"
-            )
+            and st.button(next_label, type="primary", icon=":material/arrow_forward:", icon_position="right", key="next_step")
         ):
             go(next_page)
-    if about.run and about.run.is_sample:
+    if about.run is not None and about.run.is_sample if sample is None else sample:
         sample_notice()
 
 
@@ -127,6 +132,10 @@ def stop_with(answer: DeltaGenerator, about: Subject, error: StrataError, terms:
         standing(about)
     footer(terms)
     st.stop()
+
+
+def _choose_own() -> None:
+    st.session_state.model_kind, st.session_state.workload_kind = "other", "upload"
 
 
 def footer(terms: Sequence[str]) -> None:

@@ -63,7 +63,7 @@ def controls(profile: Profile) -> Asked:
             help=term("layer"),
         )
         of_what = st.selectbox(
-            t("Measured as a share"),
+            t("Share of what"),
             list(OF_WHAT),
             format_func=lambda kind: t(OF_WHAT[kind]),
             key="amount_of",

@@ -158,4 +158,6 @@ def example_rows(preview: WorkloadPreview) -> list[dict[str, str]]:
     """Three example rows with their heads in the language spoken."""
     t = words()
     heads = {"slice": t("slice"), "prompt": t("prompt"), "response": t("response")}
-    return [{heads.get(name, name): text for name, text in row.items()} for row in preview.examples]
+    return [
+        {heads.get(name, name): slice_title(text) if name == "slice" else text for name, text in row.items()} for row in preview.examples
+    ]

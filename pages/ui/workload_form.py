@@ -77,9 +77,7 @@ def _source(text: str) -> ModelSource:
 
 def _model_field() -> str:
     t = words()
-    kind = st.selectbox(
-        t("Model"), list(MODELS), format_func=lambda kind: t(MODELS[kind]), key="model_kind", persist_state="session", help=term("layer")
-    )
+    kind = st.selectbox(t("Model"), list(MODELS), format_func=lambda kind: t(MODELS[kind]), key="model_kind", persist_state="session")
     if kind == "sample":
         return "sample"
     return (
