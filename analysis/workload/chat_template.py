@@ -7,19 +7,22 @@ transformers gives them, so that the text is the same, and see nothing but plain
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
+import jinja2.exceptions
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
+import jinja2.utils
 
 from analysis.workload.example import Turn
 
+Spans = tuple[tuple[int, int] | None, ...]
 _MARK = "\ue0f0{}\ue0f1"
 
 
@@ -32,7 +35,7 @@ class Rendered:
     """A conversation as one text; `spans[i]` is where the content of turn i stands, None when it could not be found."""
 
     text: str
-    spans: tuple[tuple[int, int] | None, ...]
+    spans: Spans
 
 
 class ChatTemplate:
@@ -54,8 +57,11 @@ class ChatTemplate:
         """
         text = self._text(turns, add_generation_prompt)
         skeleton = self._skeleton(turns, add_generation_prompt)
-        spans = None if skeleton is None else _spans_between(text, turns, skeleton)
-        return Rendered(text, spans if spans is not None else tuple(_spans_by_search(text, turns)))
+        exact = None if skeleton is None else _spans_between(text, turns, skeleton)
+        if skeleton is None or exact is not None:
+            return Rendered(text, exact or _spans_by_search(text, turns))
+        searched = _spans_by_search(text, turns)
+        return Rendered(text, searched if None not in searched else _spans_of_regions(text, skeleton) or searched)
 
     def _text(self, turns: Sequence[Turn], add_generation_prompt: bool) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
@@ -88,7 +94,7 @@ class ChatTemplate:
         return (*pieces, rest)
 
 
-def _spans_between(text: str, turns: Sequence[Turn], skeleton: Sequence[str]) -> tuple[tuple[int, int] | None, ...] | None:
+def _spans_between(text: str, turns: Sequence[Turn], skeleton: Sequence[str]) -> Spans | None:
     """Spans when the text is the skeleton with the contents, stripped or not, put in; None when it is not."""
     spans: list[tuple[int, int] | None] = []
     position = 0
@@ -105,17 +111,30 @@ def _spans_between(text: str, turns: Sequence[Turn], skeleton: Sequence[str]) ->
     return tuple(spans) if text[position:] == skeleton[-1] else None
 
 
-def _spans_by_search(text: str, turns: Sequence[Turn]) -> Iterator[tuple[int, int] | None]:
-    """For templates that change what they write with the content: each content's next occurrence."""
+def _spans_by_search(text: str, turns: Sequence[Turn]) -> Spans:
+    """For templates that write something else around some contents: each content's next occurrence."""
+    spans: list[tuple[int, int] | None] = []
     position = 0
     for turn in turns:
         content = turn.content.strip()
         start = text.find(content, position) if content else -1
-        if start < 0:
-            yield None
-            continue
-        position = start + len(content)
-        yield start, position
+        spans.append(None if start < 0 else (start, start + len(content)))
+        position = max(position, start + len(content) if start >= 0 else 0)
+    return tuple(spans)
+
+
+def _spans_of_regions(text: str, skeleton: Sequence[str]) -> Spans | None:
+    """For templates that change contents, such as leaving out a model's thoughts: what stands between their own words."""
+    spans: list[tuple[int, int] | None] = []
+    position = len(skeleton[0]) if text.startswith(skeleton[0]) else -1
+    for number, after in enumerate(skeleton[1:], start=1):
+        last = number == len(skeleton) - 1
+        end = len(text) - len(after) if last and text.endswith(after) else text.find(after, position)
+        if position < 0 or end < position:
+            return None
+        spans.append((position, end))
+        position = end + len(after)
+    return tuple(spans)
 
 
 def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
@@ -125,7 +144,26 @@ def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
+    environment.globals["namespace"] = _Namespace
     return environment
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """A namespace that keeps no names with an underscore in front, which could reach Python's own workings."""
+
+    def __init__(self, **attributes: Any) -> None:
+        for name in attributes:
+            _check_plain(name)
+        super().__init__(**attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_plain(name)
+        super().__setitem__(name, value)
+
+
+def _check_plain(name: str) -> None:
+    if name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace cannot keep {name!r}")
 
 
 class _GenerationBlock(jinja2.ext.Extension):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import AddedToken, Tokenizer, processors
+from tokenizers import AddedToken, Tokenizer
 
 from analysis.errors import ModelError, WorkloadError
 from analysis.workload.chat_template import ChatTemplate, Rendered, TemplateRefusal
@@ -24,7 +24,7 @@ from analysis.workload.shown import shown
 
 TEMPLATE, PROMPT, RESPONSE = 0, 1, 2
 EXCERPT_CHARACTERS = 80
-_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_ORDER = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,6 @@ class Encoder:
         config = _json_object(folder / "tokenizer_config.json")
         special = _special_tokens(config, _json_object(folder / "special_tokens_map.json"))
         _add_missing(tokenizer, config, special)
-        _add_bos_eos(tokenizer, config, special)
         return cls(tokenizer, _template_source(folder, config), special)
 
     @property
@@ -133,7 +132,7 @@ class Encoder:
                 merged = _system_joined(turns)
                 if merged == turns:
                     raise
-                return self._template.render(merged, add_generation_prompt=ask), merged, True
+                return _without_system(self._template.render(merged, add_generation_prompt=ask), merged, turns), merged, True
         except TemplateRefusal as exc:
             raise WorkloadError(
                 "The model's chat template cannot write the conversation that asks '{prompt}' ({reason}). "
@@ -162,6 +161,18 @@ def _system_joined(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     return tuple(others)
 
 
+def _without_system(rendered: Rendered, merged: Sequence[Turn], turns: Sequence[Turn]) -> Rendered:
+    """Takes the joined system text out of the first user turn's place, so that only what the user said counts."""
+    asked = next(turn.content for turn in turns if turn.role == "user")
+    first = next(index for index, turn in enumerate(merged) if turn.role == "user")
+    span = rendered.spans[first]
+    if span is None:
+        return rendered
+    form = next((form for form in (asked, asked.rstrip()) if rendered.text[slice(*span)].endswith(form)), "")
+    own = (span[1] - len(form), span[1]) if form else span
+    return Rendered(rendered.text, (*rendered.spans[:first], own, *rendered.spans[first + 1 :]))
+
+
 def _kind_of_turns(turns: Sequence[Turn], answered: bool) -> list[int]:
     kinds = [TEMPLATE if turn.role == "system" else PROMPT for turn in turns]
     if answered:
@@ -173,7 +184,9 @@ def _kinds(encoding: Any, rendered: Rendered, kind_of_turns: Sequence[int]) -> N
     """uint8 [S]: the kind of the content that a token overlaps; tokens the tokenizer adds by itself are template."""
     offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
     added = np.asarray(encoding.special_tokens_mask, dtype=bool) & (offsets[:, 0] == offsets[:, 1])
-    start, end = offsets[:, 0], np.maximum(offsets[:, 1], offsets[:, 0] + 1)
+    # Spaces alone become an empty place at their end where offsets are trimmed, as GPT-2's are.
+    start = np.where((offsets[:, 0] == offsets[:, 1]) & (offsets[:, 0] > 0), offsets[:, 0] - 1, offsets[:, 0])
+    end = np.maximum(offsets[:, 1], start + 1)
     kinds = np.zeros(len(offsets), dtype=np.uint8)
     for span, kind in zip(rendered.spans, kind_of_turns, strict=True):
         if span is not None and kind != TEMPLATE:
@@ -197,15 +210,14 @@ def _template_source(folder: Path, config: Mapping[str, Any]) -> str | None:
     return template if isinstance(template, str) else None
 
 
-def _special_tokens(*configs: Mapping[str, Any]) -> dict[str, str]:
-    """bos_token and the others as texts, the first file that names one wins."""
-    found: dict[str, str] = {}
-    for config in configs:
-        for name in _SPECIAL:
-            token = config.get(name)
-            text = token.get("content") if isinstance(token, dict) else token
-            if isinstance(text, str):
-                found.setdefault(name, text)
+def _special_tokens(config: Mapping[str, Any], token_map: Mapping[str, Any]) -> dict[str, str]:
+    """bos_token and the others as texts; the map of older folders wins, unless the config lists the added tokens itself."""
+    entries = dict(config) if "added_tokens_decoder" in config else {**config, **token_map}
+    found = {}
+    for name, token in entries.items():
+        text = token.get("content") if isinstance(token, dict) else token
+        if name.endswith("_token") and isinstance(text, str):
+            found[name] = text
     return found
 
 
@@ -220,24 +232,14 @@ def _add_missing(tokenizer: Tokenizer, config: Mapping[str, Any], special: Mappi
             tokenizer.add_tokens([AddedToken(content, **flags)])
             known.add(content)
     extra = [token for name in ("additional_special_tokens", "extra_special_tokens") for token in _texts(config.get(name))]
-    missing = [token for token in dict.fromkeys([*special.values(), *extra]) if token and token not in known]
+    named = [special[name] for name in sorted(special, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))]
+    missing = [token for token in dict.fromkeys([*named, *extra]) if token and token not in known]
     if missing:
         tokenizer.add_special_tokens(missing)
 
 
 def _texts(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _add_bos_eos(tokenizer: Tokenizer, config: Mapping[str, Any], special: Mapping[str, str]) -> None:
-    """Where the config says so, the tokenizer itself puts the begin and end tokens around a plain text."""
-    if not ("add_bos_token" in config or "add_eos_token" in config):
-        return
-    bos = special.get("bos_token") if config.get("add_bos_token") else None
-    eos = special.get("eos_token") if config.get("add_eos_token") else None
-    tokens = [(token, tokenizer.token_to_id(token)) for token in dict.fromkeys(filter(None, (bos, eos)))]
-    pieces = [*([f"{bos}:0"] if bos else []), "$A:0", *([f"{eos}:0"] if eos else [])]
-    tokenizer.post_processor = processors.TemplateProcessing(single=pieces, pair=[*pieces, "$B:1"], special_tokens=tokens)
 
 
 def _json_object(path: Path) -> dict[str, Any]:
