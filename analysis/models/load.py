@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import warnings
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -206,7 +207,9 @@ def _merged(model: PreTrainedModel, files: ModelFiles) -> PreTrainedModel:
     except ImportError as exc:
         raise ModelError("{model} is an adapter, which needs the package peft. Run pip install peft.", model=files.name) from exc
     try:
-        return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(files.adapter), local_files_only=True).merge_and_unload())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft still uses names that transformers is giving up
+            return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(files.adapter), local_files_only=True).merge_and_unload())
     except (RuntimeError, ValueError, KeyError, OSError) as exc:
         raise ModelError(
             "The adapter {model} does not fit the model it names ({reason}). Correct base_model_name_or_path in its adapter_config.json.",
