@@ -6,7 +6,7 @@ from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
 from analysis.planning.evidence import says_harmless
-from analysis.planning.project import DEFAULT_CONTEXT_TOKENS, project
+from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import model_ref, propose_plan
 from analysis.planning.rank import RankedUnit, Ranking, Span, best_span, rank_units, spans_of
 

@@ -11,7 +11,7 @@ from analysis.contracts import Message, ModelRef, Plan, Profile, Provenance, Pru
 from analysis.errors import PlanError
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.evidence import reasons_for, span_notes
-from analysis.planning.project import DEFAULT_CONTEXT_TOKENS, project, removed_bytes, removed_parameters, running_costs
+from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project, removed_bytes, removed_parameters, running_costs
 from analysis.planning.rank import Ranking, best_span, rank_units, units_in
 
 RemovalOp = Literal["prune", "skip"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analysis.contracts import Interval, Message, Profile, StackInfo, Unit
 from analysis.errors import PlanError
 from analysis.planning.criteria import Criterion, criterion_named, span_distances, unit_interval, unit_scores
-from analysis.planning.project import half_of
+from analysis.planning.projection import half_of
 
 
 @dataclass(frozen=True)

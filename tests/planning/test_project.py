@@ -6,7 +6,7 @@ import pytest
 
 from analysis.contracts import BlockInfo, Freeze, ModelInfo, Prune, Skip, SubBlockInfo
 from analysis.planning import project
-from analysis.planning.project import mean_looked_at
+from analysis.planning.projection import mean_looked_at
 from tests.builders import make_model
 
 LLAMA_2_7B = make_model(32, hidden=4096, mlp=11008, heads=32, kv_heads=32, vocab=32000, name="Llama-2-7B", kind="hub")

@@ -167,8 +167,6 @@ def _click_targets(n: int, hover: Callable[[int, int], str]) -> go.Scatter:
         y=[i for i, _ in pairs],
         mode="markers",
         marker={"symbol": "square", "size": max(4, 420 // n), "color": "rgba(0,0,0,0)", "line": {"width": 0}},
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
         customdata=[list(pair) for pair in pairs],
         text=[hover(i, j) for i, j in pairs],
         hovertemplate="%{text}<extra></extra>",

@@ -95,8 +95,6 @@ def _bars(scores: Scores, look: Look, unit: Unit, selected: int | None) -> go.Ba
             "color": look.palette.operations["kept"],
             "line": {"color": look.palette.text, "width": [2.0 if block == selected else 0.0 for block in blocks]},
         },
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
         error_y={
             "type": "data",
             "symmetric": False,

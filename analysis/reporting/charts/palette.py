@@ -117,6 +117,7 @@ def dressed(figure: go.Figure, look: Look, *, height: int, title: str | None = N
         "tickfont": {"color": colours.quiet, "size": 12},
         "title": {"font": {"color": colours.text, "size": 13}},
         "automargin": True,
+        "fixedrange": True,
     }
     figure.update_layout(
         template="none",
@@ -139,6 +140,8 @@ def dressed(figure: go.Figure, look: Look, *, height: int, title: str | None = N
     )
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
+    for kind in ("bar", "scatter"):  # a click selects a point; the others must not fade
+        figure.update_traces(selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}}, selector={"type": kind})
     return figure
 
 

@@ -140,8 +140,6 @@ def _click_targets(distances: Matrix, look: Look) -> go.Scatter:
         y=[n for _, n in spans],
         mode="markers",
         marker={"symbol": "square", "size": max(4, 360 // n_blocks), "color": "rgba(0,0,0,0)"},
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
         customdata=[[start, n] for start, n in spans],
         text=[_hover(distances[start][start + n], start, n, t) for start, n in spans],
         hovertemplate="%{text}<extra></extra>",
