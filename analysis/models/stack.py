@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from transformers import PreTrainedModel
 from analysis.contracts import Layout, Message, ModelInfo, ModelSource, StackInfo
 from analysis.errors import ModelError
 from analysis.models.anatomy import describe
+from analysis.models.gguf import first_line
 from analysis.models.probe import N_TOKENS, Finding, Place, probe_stack
 from analysis.models.structure import FoundStack, SubBlockTaps, Tap, find_runs, parts_of
 
@@ -132,7 +132,18 @@ def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, .
     """
     if model.device.type == "meta":
         return (SubBlockTaps("unknown"),) * len(run.blocks)
-    findings, once = probe_stack(run, _inputs(model, run))
+    try:
+        findings, once = probe_stack(run, _inputs(model, run))
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, NotImplementedError) as exc:
+        if isinstance(exc, torch.OutOfMemoryError):
+            raise
+        if not run.reads_text:
+            return tuple(_taps(block, None) for block in run.blocks)
+        raise ModelError(
+            "{architecture} could not run a test of a few tokens ({reason}). Choose another model, or another number format.",
+            architecture=type(model).__name__,
+            reason=first_line(exc),
+        ) from exc
     if not once:
         raise ModelError(
             "{architecture} does not run each of its layers once per token, so its layers cannot be told apart. Choose a "
@@ -177,17 +188,13 @@ def _reads_an_encoder(model: PreTrainedModel, run: FoundStack) -> bool:
     return bool(model.config.is_encoder_decoder) and parts_of(run.blocks[0]).cross_attention is not None
 
 
-def _accepts(run: FoundStack) -> set[str]:
-    return set(inspect.signature(run.root.forward).parameters)
-
-
 def _inputs(model: PreTrainedModel, run: FoundStack) -> dict[str, Any]:
     """A few tokens for the root: ids where it takes them, else an image or a sound of the size it takes."""
     root, config = run.root, run.root.config
     device, dtype = root.device, root.dtype
     generator = torch.Generator().manual_seed(0)
-    accepts = _accepts(run)
-    if "input_ids" in accepts:
+    accepts = run.accepts
+    if run.reads_text:
         vocab = config.get_text_config().vocab_size
         ids = (torch.arange(N_TOKENS) * 7 + 11) % vocab
         inputs: dict[str, Any] = {"input_ids": ids[None].to(device)}

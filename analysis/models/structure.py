@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -61,12 +62,21 @@ class FoundStack:
     blocks: tuple[nn.Module, ...]
 
     @property
+    def accepts(self) -> frozenset[str]:
+        """Names of what the root takes."""
+        return frozenset(inspect.signature(self.root.forward).parameters)
+
+    @property
+    def reads_text(self) -> bool:
+        """It can be run on token ids."""
+        return "input_ids" in self.accepts
+
+    @property
     def causal(self) -> bool:
         """A token sees only what stands before it."""
         attention = parts_of(self.blocks[0]).attention
         own = [m.is_causal for m in attention.modules() if isinstance(getattr(m, "is_causal", None), bool)] if attention else []
-        config = self.root.config
-        return bool(own[0]) if own else bool(getattr(config, "is_decoder", False) or not getattr(config, "is_encoder_decoder", False))
+        return own[0] if own else "use_cache" in self.accepts
 
 
 def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:
@@ -88,7 +98,9 @@ def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:
             architecture=type(model).__name__,
             found=tuple(name for name, _ in found.most_common(6)),
         )
-    return tuple(_found(model, path, blocks, alone=len(lists) == 1) for path, blocks in lists)
+    stacks = _named([FoundStack(path, path, _root(model, path), tuple(blocks)) for path, blocks in lists])
+    encoder_decoder = bool(model.config.is_encoder_decoder)
+    return tuple(sorted(stacks, key=lambda stack: not (stack.reads_text or encoder_decoder)))  # beside an image tower, text first
 
 
 def parts_of(block: nn.Module) -> Parts:
@@ -144,9 +156,10 @@ def _root(model: PreTrainedModel, path: str) -> PreTrainedModel:
     return model
 
 
-def _found(model: PreTrainedModel, path: str, blocks: nn.ModuleList, *, alone: bool) -> FoundStack:
-    stack = FoundStack(path, path, _root(model, path), tuple(blocks))
-    parts = [part for part in path.split(".") if part in ("decoder", "encoder")]
-    if alone:
-        return replace(stack, name="decoder" if stack.causal else "encoder")
-    return replace(stack, name=parts[-1]) if parts else stack
+def _named(stacks: list[FoundStack]) -> list[FoundStack]:
+    """Encoder and decoder by their path or by what they do; by path where that is not unique."""
+    names = []
+    for stack in stacks:
+        said = [part for part in stack.path.split(".") if part in ("decoder", "encoder")] if len(stacks) > 1 else []
+        names.append(said[-1] if said else "decoder" if stack.causal else "encoder")
+    return [replace(stack, name=name) if names.count(name) == 1 else stack for stack, name in zip(stacks, names, strict=True)]
