@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import date, time
@@ -17,6 +18,7 @@ from analysis.workload.values import Place
 
 MAX_UNPACKED_BYTES = 1 << 30
 """Most that a packed file (Excel, Parquet) may hold once unpacked."""
+MAX_EXCEL_ROWS = 1 << 20
 
 
 def excel_rows(data: bytes, file: str, mapping: Mapping[str, str], notes: list[Message]) -> Iterator[Row]:
@@ -25,7 +27,8 @@ def excel_rows(data: bytes, file: str, mapping: Mapping[str, str], notes: list[M
 
     _check_unpacked(_zip_size(data, file), file)
     try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about styles and other looks that are not read here
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     except Exception as exc:  # openpyxl raises whatever its parsers meet in a damaged file
         raise _damaged(file, "Excel", exc) from exc
     with_prompt = [sheet for sheet in book.worksheets if _has_prompt(sheet, mapping, file)]
@@ -51,10 +54,11 @@ def _has_prompt(sheet: Any, mapping: Mapping[str, str], file: str) -> bool:
 
 def _sheet_lines(sheet: Any, file: str) -> Iterator[tuple[int, list[object]]]:
     try:
+        sheet.reset_dimensions()  # the size that a file claims is not trusted: rows are as wide as they are
         for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+            if number > MAX_EXCEL_ROWS:
+                raise ValueError("more rows than a sheet can have")
             yield number, [_cell(cell) for cell in cells]
-    except WorkloadError:
-        raise
     except Exception as exc:  # as above: a damaged sheet shows only while reading
         raise _damaged(file, "Excel", exc) from exc
 

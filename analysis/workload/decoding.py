@@ -25,7 +25,7 @@ def decode(data: bytes, file: str) -> tuple[str, str]:
         WorkloadError: no supported encoding, or not text at all; with the line where reading stopped.
     """
     for mark, encoding in _MARKS:
-        if data.startswith(mark) and not (encoding is None and data[:4] == codecs.BOM_UTF16_LE + b"\0\0" and len(data) % 4):
+        if data.startswith(mark):
             return _marked(data, encoding, file), encoding or ""
     try:
         text, encoding = data.decode("utf-8"), "utf-8"

@@ -10,19 +10,22 @@ from analysis.workload.example import Example, Turn
 MAIL_MARK = "[mail]"
 PHONE_MARK = "[phone]"
 
+# Letters of other scripts may touch an address or number (電話03-...まで), so the borders are ASCII.
 _MAIL = re.compile(
-    r"(?<![\w.+-])[\w+-]{1,64}(?:\.[\w+-]{1,64}){0,8}[@＠][A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,6}\.[A-Za-z]{2,24}(?![\w-])"
+    r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,8}[@＠]"
+    r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,6}\.[A-Za-z]{2,24}(?![A-Za-z0-9_-])"
 )
+_DIGIT = re.compile(r"[0-9０-９]")
 _D = r"[0-9０-９]"
 _GAP = r"[-‐‑–−ー－ .　]"
 _PHONE = re.compile(
-    rf"(?<![\w+-])(?:"
+    rf"(?<![A-Za-z0-9_０-９+＋-])(?:"
     rf"[+＋]{_D}{{1,3}}(?:{_GAP}?[(（]?{_D}{{1,4}}[)）]?){{2,5}}"  # +81 90-1234-5678, +49 (0)89 1234567
     rf"|[(（][0０]{_D}{{1,4}}[)）]{_GAP}?{_D}{{1,4}}{_GAP}{_D}{{4}}"  # (03) 1234-5678
     rf"|[0０]{_D}{{1,4}}[-‐‑–−ー－(（]{_D}{{1,4}}[-‐‑–−ー－)）]{_D}{{3,4}}"  # 03-1234-5678, 0120-123-456
     rf"|[0０][5789５７８９][0０]{_D}{{8}}"  # 09012345678
     rf"|[(（]{_D}{{3}}[)）] ?{_D}{{3}}[-. ]{_D}{{4}}"  # (555) 123-4567
-    rf")(?![\w-])"
+    rf")(?![A-Za-z0-9_０-９-])"
 )
 _MIN_DIGITS, _MAX_DIGITS = 9, 15
 
@@ -33,11 +36,11 @@ def mask(text: str) -> str:
 
 
 def _worth_looking(text: str) -> bool:
-    return "@" in text or "＠" in text or sum(map(str.isdecimal, text)) >= _MIN_DIGITS
+    return "@" in text or "＠" in text or len(_DIGIT.findall(text)) >= _MIN_DIGITS
 
 
 def _masked_phone(match: re.Match[str]) -> str:
-    digits = sum(map(str.isdecimal, match[0]))
+    digits = len(_DIGIT.findall(match[0]))
     return PHONE_MARK if _MIN_DIGITS <= digits <= _MAX_DIGITS else match[0]
 
 

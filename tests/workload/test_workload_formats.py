@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -328,3 +330,23 @@ def test_one_slice_has_one_figure_of_requests(tmp_path: Path) -> None:
     assert read_workload([path], slicing="length").info.slices[0].requests_per_month is None
     write(tmp_path, "w.jsonl", jsonl(*rows, {"prompt": "c", "slice": "s", "requests_per_month": 3}))
     assert "different figures" in refusal(path)
+
+
+def test_an_excel_sheet_that_claims_to_be_huge_is_read_or_refused_quickly(tmp_path: Path) -> None:
+    path = excel(tmp_path / "w.xlsx", [["prompt"], ["x"]])
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"].replace(b'ref="A1:A2"', b'ref="A1:XFD1048576"')
+
+    def rewritten(content: bytes) -> Path:
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, part in {**parts, "xl/worksheets/sheet1.xml": content}.items():
+                packed.writestr(name, part)
+        return path
+
+    start = time.perf_counter()
+    assert read_workload([rewritten(sheet)]).info.n_examples == 1
+    assert "more rows than a sheet can have" in refusal(
+        rewritten(sheet.replace(b'r="2"', b'r="999999999"').replace(b'r="A2"', b'r="A999999999"'))
+    )
+    assert time.perf_counter() - start < 10
