@@ -119,7 +119,7 @@ def test_bad_input_exits_2_with_words_and_writes_nothing(model: Path, prompts: P
 
 def test_a_stopped_profile_exits_130_and_the_same_command_goes_on(model: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "long.txt", tmp_path / "profile.json"
-    path.write_text("\n".join(f"{WORDS[n % 4]} " * 12 + str(n) for n in range(1500)), encoding="utf-8")
+    path.write_text("\n".join(f"{WORDS[n % 4]} " * 4 + str(n) for n in range(1500)), encoding="utf-8")
     command = [sys.executable, "-m", "analysis", "profile", "--model", model, "--workload", path, "--out", out, "--device", "cpu"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as process:
         assert process.stderr is not None
