@@ -6,7 +6,7 @@ from analysis.reporting import headlines
 from analysis.reporting.charts.anatomy import stack_rows
 from analysis.reporting.charts.stack import stack_figure
 from pages.ui.charts import draw, look
-from pages.ui.evidence import badge, how_do_we_know
+from pages.ui.evidence import how_do_we_know, section
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.imports import import_box
 from pages.ui.language import say, words
@@ -44,18 +44,21 @@ else:
     sample = headlines.is_sample(found)
     headline(say(headlines.overview(found, headlines.next_step(has_plan=bool(plans), sample=sample))))
     if plans and sample:
-        standing(about, next_label=t("Profile your own model"), next_page="workload")
+        standing(about, next_label=t("Profile your own model"), next_page="workload", sample=sample)
     else:
-        standing(about, next_label=t("Compare plans") if plans else t("Make a plan"), next_page="plans")
+        standing(about, next_label=t("Compare plans") if plans else t("Make a plan"), next_page="plans", sample=sample)
 
 left, right = st.columns([6, 5], gap="large")
 with left:
     if about.run is not None:
-        st.subheader(t("The model as a stack of layers"), anchor=False)
-        badge("measured")
+        section(t("The model as a stack of layers"), "measured")
         shown = [plan] if plan and plan.model.n_blocks == found.n_blocks else []
-        figure = stack_figure(found.model, look(), stack=found.stack, profile=found, plans=shown)
-        draw(figure, key="stack", alt=t("The model's layers as a stack of bars; beside each bar a dot shows how much the layer changes."))
+        draw(
+            lambda: stack_figure(found.model, look(), stack=found.stack, profile=found, plans=shown),
+            of=(about.run.id, *(one.id for one in shown)),
+            key="stack",
+            alt=t("The model's layers as a stack of bars; beside each bar a dot shows how much the layer changes."),
+        )
         if few := headlines.too_few_prompts(found):
             st.caption(say(few))
         how_do_we_know(

@@ -9,7 +9,7 @@ from analysis.planning import check_plan, plan_in_words
 from analysis.reporting import headlines
 from analysis.reporting.charts.stack import stack_figure
 from pages.ui.charts import draw, look
-from pages.ui.evidence import badge, how_do_we_know
+from pages.ui.evidence import how_do_we_know, section
 from pages.ui.frame import empty_state, footer, headline, standing, stop_with, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
@@ -55,7 +55,7 @@ except StrataError as error:
     stop_with(answer, about, error, TERMS)
 with answer:
     headline(say(headlines.plans(plan)))
-    standing(about)
+    standing(about, sample=headlines.is_sample(found))
 
 problems = check_plan(plan, found.model)
 for problem in problems:
@@ -63,16 +63,18 @@ for problem in problems:
 other = compare_box(plan)
 left, right = st.columns([6, 5], gap="large")
 with left:
-    st.subheader(t("The layers, and what the plan does to them"), anchor=False)
+    section(t("The layers, and what the plan does to them"), "measured")
     first = plan.operations[0]
     shown = [one for one in (plan, other) if one and one.model.n_blocks == found.n_blocks]
-    figure = stack_figure(
-        found.model, look(), stack=found.stack, profile=found, plans=shown, unit="block" if isinstance(first, Freeze) else first.unit
+    unit = "block" if isinstance(first, Freeze) else first.unit
+    draw(
+        lambda: stack_figure(found.model, look(), stack=found.stack, profile=found, plans=shown, unit=unit),
+        of=(about.run.id, unit, *((one.id, one.name) for one in shown)),
+        key="plan_stack",
+        alt=t("The model's layers as a stack of bars. {plan}.", plan=plan_in_words(plan)),
     )
-    draw(figure, key="plan_stack", alt=t("The model's layers as a stack of bars. {plan}.", plan=plan_in_words(plan)))
 with right:
-    st.subheader(t("What it should save"), anchor=False)
-    badge("projected")
+    section(t("What it should save"), "projected")
     if plan.projection:
         st.dataframe(projection_table(plan.projection), hide_index=True, alt=t("Projected figures before and after the plan"))
         st.caption(t("For requests of {n} tokens; change the context length above.", n=plan.projection.context_tokens))
@@ -81,8 +83,7 @@ with right:
         icon=":material/help:",
     )
 
-st.subheader(t("Which layers, and why"), anchor=False)
-badge("measured")
+section(t("Which layers, and why"), "measured")
 warnings_of(plan)
 meaning, source = method_of(plan)
 reasons = reasons_table(plan)

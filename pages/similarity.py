@@ -33,7 +33,7 @@ if about.run is None:
 with stopping_on_errors():
     found = profile(about.run.id)
 headline(say(headlines.similarity(found)))
-standing(about, next_label=t("Make a plan"), next_page="plans")
+standing(about, next_label=t("Make a plan"), next_page="plans", sample=headlines.is_sample(found))
 
 view = controls(about.run.id, found)
 pair = open_pair(about.run.id, found)
@@ -48,5 +48,5 @@ left, right = st.columns(2, gap="medium")
 with left:
     show_spans(about.run.id, found)
 with right:
-    show_stability(found)
+    show_stability(about.run.id, found)
 footer(TERMS)

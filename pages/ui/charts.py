@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Clicked = Callable[[list[int]], None]
+Build = Callable[[], "go.Figure"]
 
 
 def look() -> Look:
@@ -22,8 +23,17 @@ def look() -> Look:
     return Look(language(), theme)
 
 
-def draw(figure: go.Figure, *, alt: str, key: str, on_click: Clicked | None = None) -> None:
-    """One chart. `on_click` gets the customdata of the point that was clicked."""
+def draw(build: Build, *, alt: str, key: str, of: tuple[Hashable, ...], on_click: Clicked | None = None) -> None:
+    """One chart, built once for each thing it shows.
+
+    Args:
+        build: makes the figure.
+        alt: the accessible name.
+        key: the chart's place on the page.
+        of: everything the figure depends on besides language and theme, such as the run's id.
+        on_click: gets the customdata of the point that was clicked.
+    """
+    figure = _built((key, look(), *of), build)
     if on_click is None:
         st.plotly_chart(figure, theme=None, config=dict(CONFIG), key=key, alt=alt)
         return
@@ -34,6 +44,15 @@ def draw(figure: go.Figure, *, alt: str, key: str, on_click: Clicked | None = No
             on_click(found)
 
     st.plotly_chart(figure, theme=None, config=dict(CONFIG), key=key, alt=alt, on_select=clicked, selection_mode="points")
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _built(of: tuple[Hashable, ...], _build: Build) -> go.Figure:
+    """The figure, kept: a rerun that changes nothing in it costs nothing, and a selection in it stays."""
+    figure = _build()
+    quiet = look().palette.quiet
+    figure.update_layout(modebar={"bgcolor": "rgba(0,0,0,0)", "color": quiet, "activecolor": quiet})
+    return figure
 
 
 def _numbers(customdata: Any) -> list[int]:

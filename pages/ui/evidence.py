@@ -31,6 +31,13 @@ def badge(origin: Origin) -> None:
     )
 
 
+def section(title: str, origin: Origin, *, help: str | None = None) -> None:
+    """A heading with the word that says where the figures below it come from."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(title, anchor=False, help=help, width="content")
+        badge(origin)
+
+
 def download_rows(rows: Sequence[Row], file_name: str, *, key: str) -> None:
     """The figures as CSV that Excel opens in any language (UTF-8 with BOM)."""
     t = words()

@@ -83,14 +83,15 @@ def standing(about: Subject, *, next_label: str | None = None, next_page: str | 
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", horizontal_alignment="distribute"):
         with st.container(width="content"):
             st.caption(_state_line(about))
-        if (
-            next_label
-            and next_page
-            and st.button(next_label, type="primary", icon=":material/arrow_forward:", icon_position="right", key="next_step")
-        ):
-            go(next_page)
-    if about.run is not None and about.run.is_sample if sample is None else sample:
-        sample_notice()
+        if about.run is not None and about.run.is_sample if sample is None else sample:
+            sample_notice()
+        if next_label and next_page:
+            _next_step(next_label, next_page)
+
+
+def _next_step(label: str, page: str) -> None:
+    if st.button(label, type="primary", icon=":material/arrow_forward:", icon_position="right", key="next_step"):
+        go(page)
 
 
 def _state_line(about: Subject) -> str:
@@ -105,13 +106,11 @@ def _state_line(about: Subject) -> str:
 def sample_notice() -> None:
     """The sample is a sample, said wherever it is shown, with the way to one's own figures."""
     t = words()
-    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-        with st.container(width="content"):
-            notice = t("These are the sample's figures, not yours.")
-            st.markdown(f":material/info: {notice}")
-        if st.button(
-            t("Use our own figures"), key="own_figures", help=t("Opens the Workload page, where you choose your model and your prompts.")
-        ):
+    opens = t("Opens the Workload page, where you choose your model and your prompts.")
+    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
+        notice = t("These are the sample's figures, not yours.")
+        st.markdown(f":material/info: {notice}", width="content")
+        if st.button(t("Use our own figures"), key="own_figures", help=opens, on_click=_choose_own):
             go("workload")
 
 

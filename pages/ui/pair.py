@@ -10,7 +10,7 @@ from analysis.i18n.numbers import number, span
 from analysis.reporting.charts.heatmap import MEASURES, position_name
 from analysis.reporting.charts.pair import pair_curves, pair_rows
 from pages.ui.charts import draw, look
-from pages.ui.evidence import download_rows
+from pages.ui.evidence import download_rows, section
 from pages.ui.language import language, words
 from pages.ui.similarity_view import View, matrix_of, scores_of, slice_title
 
@@ -120,15 +120,15 @@ def show_pair(found: Profile, view: View, pair: Pair) -> None:
     with st.container(border=True, key="pair"):
         names = {"first": position_name(first, shown), "second": position_name(second, shown)}
         title = t("Layer {block}", block=first) if second == first + 1 else t("Layers {first} to {last}", first=first, last=second - 1)
-        st.subheader(t("{title}: from {first} to {second}", title=title, **names), anchor=False)
+        section(t("{title}: from {first} to {second}", title=title, **names), "measured")
         st.caption(t("Click a cell, a bar or a run of layers to open another pair, or choose it here."))
         left, right = st.columns([5, 6], gap="medium")
         with left:
             pair_fields(view.run_id, found, pair)
             st.dataframe(pair_table(scores, view.slice_name, pair), hide_index=True, alt=t("The open pair by every measure"))
         with right:
-            figure = pair_curves(scores, first, second, shown)
-            draw(figure, key="pair_curves", alt=t("Curves: how alike each of the two positions is to every other position"))
+            alt = t("Curves: how alike each of the two positions is to every other position")
+            draw(lambda: pair_curves(scores, first, second, shown), of=(view.run_id, view.slice_name, pair), key="pair_curves", alt=alt)
             download_rows(pair_rows(scores, first, second, shown), "pair.csv", key="pair")
         most, least = extreme_prompts(found, view.slice_name, pair)
         left, right = st.columns(2, gap="medium")

@@ -11,6 +11,7 @@ from analysis.planning import CRITERIA, ComparedRow, compare_plans
 from analysis.planning.compare import QUANTITIES
 from pages.ui.language import language, plain, say, words
 from pages.ui.plan_form import UNITS
+from pages.ui.similarity_view import slice_title
 
 
 def projection_table(projection: Projection) -> pd.DataFrame:
@@ -96,7 +97,7 @@ def reasons_table(plan: Plan) -> list[dict[str, object]]:
 
 
 def _worst(reason: UnitReason) -> str:
-    return f"{reason.worst_slice} ({_figure(reason.worst_slice_score)})" if reason.worst_slice else ""
+    return f"{slice_title(reason.worst_slice)} ({_figure(reason.worst_slice_score)})" if reason.worst_slice else ""
 
 
 def _figure(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -138,17 +139,18 @@ def show_estimates(request: ProfileRequest, preview: WorkloadPreview) -> None:
 
 def show_preview(request: ProfileRequest, preview: WorkloadPreview) -> None:
     """Lengths, slices, what is cut or left out, and three example rows."""
-    t, shown = words(), look()
+    t, shown, of = words(), look(), content_hash(preview, request.settings.max_tokens)
     st.session_state.known_slices = [part.name for part in preview.workload.slices]
     left, right = st.columns(2, gap="medium")
     with left:
-        figure = length_histogram(preview.lengths, shown, max_tokens=request.settings.max_tokens)
-        draw(figure, key="lengths", alt=t("Histogram of the prompts' lengths in tokens"))
+        build = partial(length_histogram, preview.lengths, shown, max_tokens=request.settings.max_tokens)
+        draw(build, of=(of,), key="lengths", alt=t("Histogram of the prompts' lengths in tokens"))
         st.markdown("\n".join(f"- {remark}" for remark in remarks(preview)))
     with right:
         thin = [part.name for part in preview.workload.slices if not part.verifiable]
         names = {part.name: slice_title(part.name) for part in preview.workload.slices}
-        draw(slice_bars(preview.slice_tokens, shown, names=names, marked=thin), key="slices", alt=t("Bars: tokens of each slice"))
+        build = partial(slice_bars, preview.slice_tokens, shown, names=names, marked=thin)
+        draw(build, of=(of,), key="slices", alt=t("Bars: tokens of each slice"))
     if preview.examples:
         st.subheader(t("Three of the prompts"), anchor=False)
         st.dataframe(pd.DataFrame(example_rows(preview)), hide_index=True, alt=t("Three example rows of the workload"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from analysis.contracts import Profile, Scores
@@ -60,12 +62,13 @@ def show_heatmap(found: Profile, view: View, pair: Pair) -> None:
         return
     if view.other and beside:
         names = slice_title(view.slice_name), view.other.label
-        figure = difference_heatmap(matrix, beside, view.measure, shown, names=names)
+        build = partial(difference_heatmap, matrix, beside, view.measure, shown, names=names)
         matrix = subtract(matrix, beside)
     else:
-        figure = heatmap(matrix, view.measure, shown, shown_range=view.shown_range, selected=pair)
+        build = partial(heatmap, matrix, view.measure, shown, shown_range=view.shown_range, selected=pair)
+    of = (view.run_id, view.measure.field, view.slice_name, view.shown_range, pair, view.other and view.other.key)
     alt = t("Heatmap of every pair of positions: {measure}. The same figures are in the table below it.", measure=t(view.measure.title))
-    draw(figure, key="heatmap", alt=alt, on_click=lambda at: choose_pair(view.run_id, at[0], at[1]))
+    draw(build, of=of, key="heatmap", alt=alt, on_click=lambda at: choose_pair(view.run_id, at[0], at[1]))
     formula, source = FORMULAS[view.measure.field]
     how_do_we_know(
         formula=t(formula, n=found.settings.cka_minibatch),
@@ -82,9 +85,10 @@ def show_bars(found: Profile, view: View, pair: Pair) -> None:
     """Block Influence of layers, attentions and MLPs; a click opens the layer."""
     t, shown = words(), look()
     selected = pair[0] if pair[1] == pair[0] + 1 else None
-    figure = influence_bars(found, shown, units=("block", "attention", "mlp"), slice_name=view.slice_name or None, selected=selected)
+    name = view.slice_name or None
+    build = partial(influence_bars, found, shown, units=("block", "attention", "mlp"), slice_name=name, selected=selected)
     alt = t("Bars with intervals: Block Influence of every layer, its attention and its MLP. The same figures are in the table below.")
-    draw(figure, key="influence", alt=alt, on_click=lambda at: choose_pair(view.run_id, at[0], at[0] + 1))
+    draw(build, of=(view.run_id, name, selected), key="influence", alt=alt, on_click=lambda at: choose_pair(view.run_id, at[0], at[0] + 1))
     how_do_we_know(
         formula=t("1 - mean cosine between what enters and what leaves a layer; 0: unchanged, 2: turned around"),
         source="ShortGPT (arXiv 2403.03853); What Matters in Transformers (arXiv 2406.15786)",

@@ -49,6 +49,7 @@ class View:
 class Other:
     """What it is set beside: a slice of the same run, or the same slice of another run."""
 
+    key: str
     label: str
     scores: Scores
 
@@ -148,5 +149,5 @@ def _other(run_id: str, found: Profile, slice_name: str) -> Other | None:
     )
     kind, _, name = str(option or "none").partition(":")
     if kind == "run":
-        return Other(runs[str(option)], scores_of(profile(name), slice_name))
-    return Other(slice_title(name), scores_of(found, name)) if kind == "slice" else None
+        return Other(str(option), runs[str(option)], scores_of(profile(name), slice_name))
+    return Other(str(option), slice_title(name), scores_of(found, name)) if kind == "slice" else None

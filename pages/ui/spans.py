@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -11,7 +13,7 @@ from analysis.planning import says_harmless
 from analysis.reporting.charts.small import stability_curve, stability_rows
 from analysis.reporting.charts.spans import span_rows, span_triangle
 from pages.ui.charts import draw, look
-from pages.ui.evidence import how_do_we_know
+from pages.ui.evidence import how_do_we_know, section
 from pages.ui.glossary import term
 from pages.ui.language import language, words
 from pages.ui.pair import choose_pair
@@ -23,13 +25,13 @@ ENOUGH = 0.95
 def show_spans(run_id: str, found: Profile) -> None:
     """The triangle of runs (start, length); a click opens the pair of its entrance and exit."""
     t, shown = words(), look()
-    st.subheader(t("Runs of layers"), anchor=False, help=term("angular distance"))
+    section(t("Runs of layers"), "measured", help=term("angular distance"))
     last: Matrix | None = found.overall.angular_distance_last_token
     use_last = bool(last) and st.toggle(t("Only each prompt's last token, as published"), key="last_token", persist_state="session")
     distances = last if use_last and last else found.overall.angular_distance
-    figure = span_triangle(distances, shown, last_token=use_last)
+    build = partial(span_triangle, distances, shown, last_token=use_last)
     alt = t("Triangle of every run of layers: how far it turns the tokens. The same figures are in the table below.")
-    draw(figure, key="spans", alt=alt, on_click=lambda at: choose_pair(run_id, at[0], at[0] + at[1]))
+    draw(build, of=(run_id, use_last), key="spans", alt=alt, on_click=lambda at: choose_pair(run_id, at[0], at[0] + at[1]))
     how_do_we_know(
         formula=t("mean angle between what enters and what leaves the run, divided by 180°"),
         source="The Unreasonable Ineffectiveness of the Deeper Layers (arXiv 2403.17887)",
@@ -43,10 +45,10 @@ def show_spans(run_id: str, found: Profile) -> None:
     )
 
 
-def show_stability(found: Profile) -> None:
+def show_stability(run_id: str, found: Profile) -> None:
     """How many prompts are enough for the order of the layers to hold."""
     t = words()
-    st.subheader(t("How many prompts are enough?"), anchor=False)
+    section(t("How many prompts are enough?"), "measured")
     if not found.rank_stability:
         st.caption(t("Not known for this run: it has too few prompts to draw smaller samples from."))
         return
@@ -66,11 +68,9 @@ def show_stability(found: Profile) -> None:
                 "(rank correlation below 0.95)."
             )
         )
-    draw(
-        stability_curve(found.rank_stability, look()),
-        key="stability",
-        alt=t("Curve: agreement of the layers' order by number of prompts. The table below has the figures."),
-    )
+    build = partial(stability_curve, found.rank_stability, look())
+    alt = t("Curve: agreement of the layers' order by number of prompts. The table below has the figures.")
+    draw(build, of=(run_id,), key="stability", alt=alt)
     how_do_we_know(
         formula=t("Spearman rank correlation between the order from a random part of the prompts and the order from all"),
         source="",
@@ -85,7 +85,7 @@ def show_stability(found: Profile) -> None:
 def show_sinks(found: Profile) -> None:
     """Layers whose small average hides a large change of a prompt's first tokens."""
     t = words()
-    st.subheader(t("First tokens, looked at apart"), anchor=False)
+    section(t("First tokens, looked at apart"), "measured")
     sink = found.slices.get("sink")
     if sink is None:
         st.caption(t("This run did not measure first tokens apart, so no layer can be called harmless."))
