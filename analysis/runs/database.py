@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from analysis.errors import InputError, ResourceError, StrataError
 from analysis.home import saying_disk_errors
@@ -57,7 +57,7 @@ class Database:
     def _in_words(self, work: Callable[[Connection], T], *, writing: bool) -> T:
         try:
             return self._retried(work, writing=writing)
-        except (DBAPIError, sqlite3.Error) as exc:
+        except (SQLAlchemyError, sqlite3.Error) as exc:
             raise self._said(exc) from exc
 
     def _retried(self, work: Callable[[Connection], T], *, writing: bool) -> T:
@@ -66,7 +66,7 @@ class Database:
                 with self._engine.connect().execution_options(**{_WRITING: writing}) as connection, connection.begin():
                     return work(connection)
             except (DBAPIError, sqlite3.Error) as exc:
-                if attempt == self._retries or "locked" not in str(exc):
+                if attempt == self._retries or not _passing(exc):
                     raise
                 time.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable")
@@ -106,11 +106,17 @@ class Database:
     @property
     def _file(self) -> Path | None:
         url = self._engine.url
-        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:" else None
+        named = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:"))
+        return Path(str(url.database)) if named else None
 
     @property
     def _place(self) -> Path:
         return self._file or Path(self._engine.url.render_as_string(hide_password=True))
+
+
+def _passing(exc: Exception) -> bool:
+    """Whether the same transaction may succeed a moment later: somebody else was writing the same."""
+    return isinstance(exc, IntegrityError) or any(word in str(exc).lower() for word in ("locked", "deadlock", "could not serialize"))
 
 
 def _make_engine(url: str, busy_seconds: float) -> Engine:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from analysis.contracts import Message
-from analysis.errors import InputError
+from analysis.errors import InputError, ResourceError
 from analysis.home import home, saying_disk_errors
 from analysis.runs.devices import DeviceInfo, choose_device, find_devices, worker_environment
 from analysis.runs.store import Store, this_host
@@ -137,18 +137,25 @@ class LocalExecutor:
         self._failed_starts[device] = self._failed_starts.get(device, 0) + 1 if early else 0
 
     def _start(self, device: str) -> subprocess.Popen[bytes]:
-        own = {DEVICE_VARIABLE: device, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        paths = os.pathsep.join(filter(None, (str(CODE), os.environ.get("PYTHONPATH"))))
+        own = {DEVICE_VARIABLE: device, PARENT_VARIABLE: str(os.getpid()), "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
         environment = {**os.environ, **worker_environment(device, self.devices()), **own}
         with _open_log(device) as output:
-            return subprocess.Popen(
-                list(self._command(device)),
-                cwd=CODE,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the server's terminal is the server's
-            )
+            try:
+                return subprocess.Popen(
+                    list(self._command(device)),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C in the server's terminal is the server's
+                )
+            except OSError as exc:
+                raise ResourceError(
+                    "The worker process for {device} could not be started ({problem}). Close other programs and try again.",
+                    device=device,
+                    problem=exc.strerror or type(exc).__name__,
+                ) from exc
 
 
 def _open_log(device: str) -> IO[bytes]:

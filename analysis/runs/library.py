@@ -46,7 +46,12 @@ class RunLibrary:
         stem = _stem(profile.id)
         artifact = f"runs/{stem}-{uuid.uuid4().hex[:8]}.json.gz"
         size = self._artifacts.write(artifact, profile.model_dump_json())
-        described = {"content_key": profile.id, "artifact": artifact, "origin": origin, "name": clipped(profile.name)}
+        described = {
+            "content_key": profile.id,
+            "artifact": artifact,
+            "origin": origin,
+            "name": clipped(profile.name, fallback=profile.model.name),
+        }
 
         def work(connection: Connection) -> str:
             run_id = _free_id(connection, stem)
@@ -173,9 +178,15 @@ class RunLibrary:
         self._database.write(work)
 
 
-def clipped(name: str) -> str:
-    """A name as it is stored: one line, no control characters, not endless."""
+def clipped(name: str, *, fallback: str | None = None) -> str:
+    """A name as it is stored: one line, no control characters, not endless.
+
+    Raises:
+        InputError: nothing visible is left, and there is no fallback.
+    """
     plain = " ".join("".join(character if character.isprintable() else " " for character in name).split())[:NAME_LIMIT]
+    if not plain and fallback is not None:
+        return clipped(fallback or "-")
     if not plain:
         raise InputError("A name needs at least one visible character. Give another name.")
     return plain

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, or_, select, update
 
 from analysis.contracts import Job, JobState, Message, Progress
 from analysis.runs.database import Database
@@ -97,6 +97,8 @@ class Queue:
 
     def claim(self, host: str, device: str, owner: str, lease_seconds: float, *, only: str | None = None) -> ClaimedJob | None:
         """Takes the oldest waiting job of a device under a lease."""
+        if not self._anything_to_do(host, device):  # an idle worker asks often: only look, take no write lock
+            return None
 
         def work(connection: Connection) -> ClaimedJob | None:
             _reap(connection, host, device)
@@ -170,6 +172,11 @@ class Queue:
         self._database.write(
             lambda connection: connection.execute(update(jobs).where(_of(host, device), jobs.c.state == "queued").values(**values))
         )
+
+    def _anything_to_do(self, host: str, device: str) -> bool:
+        lost = and_(jobs.c.state == "running", jobs.c.lease_until < time.time())
+        query = select(jobs.c.seq).where(_of(host, device), or_(jobs.c.state == "queued", lost)).limit(1)
+        return self._database.read(lambda connection: connection.execute(query).first()) is not None
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         def work(connection: Connection) -> list[Job]:

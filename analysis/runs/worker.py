@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from analysis.contracts import Message
-from analysis.errors import Cancelled, ResourceError, StrataError
+from analysis.errors import Cancelled, InputError, ResourceError, StrataError
 from analysis.runs.devices import choose_device, find_devices, worker_environment
 from analysis.runs.executor import DEVICE_VARIABLE, PARENT_VARIABLE, log_name
 from analysis.runs.jobs import JOBS, JobContext, JobFunction, discard_old_checkpoints
@@ -41,6 +43,8 @@ def main(device: str, detach: bool) -> int:
         devices = find_devices()
         device = choose_device(device, devices, store.queue.load(this_host()))
         os.environ.update(worker_environment(device, devices))
+    if detach and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal it was started in may be closed
     return Worker(device, store, parent=None if detach else _parent()).run()
 
 
@@ -75,7 +79,7 @@ class Worker:
         self.id = uuid.uuid4().hex
         self._device, self._store, self._jobs, self._only = device, store, jobs, only
         self._host = host or this_host()
-        self._timings = timings or Timings(idle_unload=60 * float(os.environ.get("STRATA_IDLE_MINUTES") or 10))
+        self._timings = timings or Timings(idle_unload=_idle_seconds())
         self._slot = ModelSlot(load, self._loading)
         self._pulse = PulseThread(store, self.id, self._slot, self._timings, parent=parent)
         self._idle_since = time.monotonic()
@@ -193,11 +197,20 @@ class Worker:
 
     def _catch_signals(self) -> dict[int, Any]:
         """SIGTERM and Ctrl-C end it cleanly: the job in hand goes back into the queue."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}  # only a main thread may
 
         def end(_number: int, _frame: object) -> None:
             self._pulse.ending.set()
 
         return {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _idle_seconds() -> float:
+    given = os.environ.get("STRATA_IDLE_MINUTES") or "10"
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", given):
+        raise InputError("STRATA_IDLE_MINUTES is {given}; it must be a number of minutes such as 10, or unset.", given=given[:40])
+    return 60 * float(given)
 
 
 def _out_of_memory(exc: BaseException) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, delete, select, update
-from sqlalchemy.exc import IntegrityError
 
 from analysis.runs.database import Database
 from analysis.runs.tables import jobs, workers
@@ -49,10 +48,7 @@ class Workers:
             connection.execute(workers.insert().values(host=host, device=device, **values, **times))
             return True
 
-        try:
-            return self._database.write(work)
-        except IntegrityError:  # two first workers at once on a database that lets both in
-            return False
+        return self._database.write(work)
 
     def beat(self, worker_id: str, lease_seconds: float, *, state: WorkerState, model: str | None, memory_bytes: int | None) -> bool:
         """Renews a worker's lease and says what it does; False when it has lost its device."""

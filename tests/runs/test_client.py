@@ -306,7 +306,6 @@ def test_a_worker_unloads_when_asked_and_when_idle(store: Store, make_profile: C
 
     timings = Timings(tick=0.05, heartbeat=0.1, idle_poll=0.05, idle_unload=0.6)
     worker = Worker("cpu", store, jobs={"describe": use}, load=lambda *_: _Loaded(info), timings=timings, host="here")  # type: ignore[arg-type,return-value]
-    worker._catch_signals = dict  # type: ignore[method-assign,assignment]
     thread = threading.Thread(target=worker.run)
     thread.start()
 

@@ -131,9 +131,17 @@ def test_a_row_that_cannot_be_written_leaves_no_file_behind(
     assert list((home() / "artifacts" / "runs").iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_a_folder_or_database_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Database(f"sqlite:///{tmp_path / 'strata.db'}").close()
+    readonly = Database(f"sqlite:///file:{tmp_path / 'strata.db'}?mode=ro&uri=true")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        Queue(readonly).add(NewJob("profile", "h", "cpu", "n"))
+    readonly.close()
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
     with pytest.raises(ResourceError, match="cannot be written"):
         Database(f"sqlite:///{tmp_path / 'inside' / 'strata.db'}")
 

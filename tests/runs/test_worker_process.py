@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from analysis.errors import ResourceError
 from analysis.runs.executor import PARENT_VARIABLE, LocalExecutor
 from analysis.runs.store import Store, this_host
 
@@ -88,6 +91,9 @@ def test_a_lease_keeps_a_second_worker_out(store: Store, executor: LocalExecutor
     until(lambda: store.workers.alive(this_host(), "cpu"))
     second = subprocess.run([sys.executable, FAKE_WORKER, "cpu"], capture_output=True, timeout=30, check=False)
     assert second.returncode == 0
+    another_server = LocalExecutor(store, command=lambda _device: ["never", "started"])
+    another_server.ensure("cpu")
+    assert another_server._children == {}
     assert len(store.workers.alive()) == 1
 
 
@@ -135,6 +141,11 @@ def test_failures_are_said_in_words_and_the_traceback_is_only_in_the_log(
     log = Path(os.environ["STRATA_HOME"]) / "logs" / "worker-cpu.log"
     assert "Traceback" in log.read_text()
     assert "logs/worker-cpu.log" in bug
+
+
+def test_a_program_that_is_not_there_is_said_in_words(store: Store) -> None:
+    with pytest.raises(ResourceError, match="could not be started"):
+        LocalExecutor(store, command=lambda _device: ["/no/such/program"]).ensure("cpu")
 
 
 def test_a_worker_that_cannot_start_gives_its_jobs_up_in_words(store: Store, add: Add, until: Until) -> None:
