@@ -76,7 +76,7 @@ class FoundStack:
         """A token sees only what stands before it."""
         attention = parts_of(self.blocks[0]).attention
         own = [m.is_causal for m in attention.modules() if isinstance(getattr(m, "is_causal", None), bool)] if attention else []
-        return own[0] if own else "use_cache" in self.accepts
+        return bool(own[0]) if own else "use_cache" in self.accepts
 
 
 def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:

@@ -268,6 +268,17 @@ def test_a_block_whose_inside_is_not_plain_addition_is_declined_in_words() -> No
     assert assemble(model, IDENTITY)[0].notes[0].in_english().startswith("Inside LlamaDecoderLayer")
 
 
+def test_beside_an_image_tower_the_text_comes_first() -> None:
+    import transformers as tf
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = tf.Gemma3TextConfig(vocab_size=VOCAB, num_key_value_heads=2, head_dim=8, bos_token_id=1, eos_token_id=2, **sizes)
+    image = tf.SiglipVisionConfig(image_size=16, patch_size=4, **sizes)
+    config = tf.Gemma3Config(text_config=text, vision_config=image, mm_tokens_per_image=4, image_token_index=95)
+    stacks = find_stacks(tf.Gemma3ForConditionalGeneration(config).eval())
+    assert [(stack.info.name, stack.info.layout) for stack in stacks] == [("decoder", "sandwich_norm"), ("encoder", "pre_norm")]
+
+
 def test_blocks_that_change_nothing_do_not_confuse_the_proof() -> None:
     model = build("llama")
     for block in (model.model.layers[0], model.model.layers[1]):
