@@ -213,7 +213,9 @@ class Client:
         card = read_card(request.model)
         if card is None:
             return None
-        return request_key(request, card.info.commit, self._workload(request)[0].info.content_hash)
+        device = self._executor.place(request.settings.device)
+        workload = self._workload(request)[0].info
+        return request_key(request, commit=card.info.commit, workload_hash=workload.content_hash, device=device)
 
     def _workload(self, request: ProfileRequest) -> tuple[Workload, str]:
         """The workload, read again only when its files changed, and its fingerprint."""

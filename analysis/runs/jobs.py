@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from analysis.contracts import Message, ModelSource, ProfileRequest, Progress
 from analysis.home import home
 from analysis.models.source import source_label
-from analysis.runs.keys import request_key
 from analysis.runs.queue import ClaimedJob
 from analysis.runs.slot import ModelSlot
 from analysis.runs.store import Store
@@ -53,7 +52,8 @@ def profile_job(context: JobContext) -> Outcome:
 
     request = ProfileRequest.model_validate(context.job.payload["request"])
     again = bool(context.job.payload.get("force"))
-    checkpoints = home() / "checkpoints" / (context.job.id if again else "shared")
+    shared = home() / "checkpoints"  # a run begun in the terminal goes on here, and the other way round
+    checkpoints = shared / context.job.id if again else shared
     profile = run_profile(
         _as_seen_here(request),
         load=context.slot.load,
@@ -62,8 +62,7 @@ def profile_job(context: JobContext) -> Outcome:
         checkpoint_folder=checkpoints,
         known=(lambda _key: None) if again else context.store.runs.measured,
     )
-    run_id = context.store.runs.add(profile, again=again)
-    context.store.runs.remember(request_key(request, profile.model.commit, profile.workload.content_hash), run_id)
+    run_id = context.store.keep(request, profile, again=again)
     if again:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return Outcome(run_id, profile.notes)
@@ -91,7 +90,7 @@ JOBS: Mapping[str, JobFunction] = {"profile": profile_job, "describe": describe_
 
 def discard_old_checkpoints(days: float = 14) -> None:
     """Takes away checkpoints that nobody came back for."""
-    for path in (home() / "checkpoints").glob("*/*"):
+    for path in (home() / "checkpoints").glob("*"):
         if path.stat().st_mtime < time.time() - days * 86400:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 

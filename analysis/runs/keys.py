@@ -10,11 +10,16 @@ from analysis.contracts import ProfileRequest, content_hash
 from analysis.models.source import source_label
 
 
-def request_key(request: ProfileRequest, commit: str, workload_hash: str) -> str:
-    """The same for requests that must give the same numbers. The batch size changes speed, never results, and stays out."""
-    settings = request.settings.model_dump(mode="json", exclude={"batch_tokens"})
+def request_key(request: ProfileRequest, *, commit: str, workload_hash: str, device: str) -> str:
+    """The same for requests that must give the same numbers.
+
+    The batch size and the number of the GPU change speed, never results, and stay out; the kind of device stays in,
+    because it decides what `auto` means for everything else.
+    """
+    settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "device"})
     read_as = (request.slicing, dict(request.mapping), request.mask_personal_data)
-    return content_hash("request", source_label(request.model), commit, workload_hash, read_as, settings, methods_fingerprint())
+    kind = device.partition(":")[0]
+    return content_hash("request", source_label(request.model), commit, workload_hash, read_as, settings, kind, methods_fingerprint())
 
 
 @cache

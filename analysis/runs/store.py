@@ -6,9 +6,11 @@ import os
 import socket
 from pathlib import Path
 
+from analysis.contracts import Profile, ProfileRequest
 from analysis.home import home
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
+from analysis.runs.keys import request_key
 from analysis.runs.library import SAMPLE_RUN, RunLibrary
 from analysis.runs.queue import Queue
 from analysis.runs.shelf import PlanShelf
@@ -31,6 +33,13 @@ class Store:
         self.workers = Workers(database)
         self.runs = RunLibrary(database, artifacts, sample)
         self.plans = PlanShelf(database, artifacts)
+
+    def keep(self, request: ProfileRequest, profile: Profile, *, again: bool = False) -> str:
+        """Stores what a request came to, so that the same request is answered at once from now on; returns the run id."""
+        run_id = self.runs.add(profile, again=again)
+        commit, workload, device = profile.model.commit, profile.workload.content_hash, profile.timing.device
+        self.runs.remember(request_key(request, commit=commit, workload_hash=workload, device=device), run_id)
+        return run_id
 
 
 def database_url() -> str:
