@@ -12,10 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny import TINY, VOCAB, build
+from tiny import TINY, VOCAB, build, save_tokenizer
 
 from analysis.contracts import ModelSource, StackInfo
 from analysis.errors import ModelError
+from analysis.models.load import describe_model, load_model
 from analysis.models.stack import EncoderThenDecoder, Identity, Stack, SubBlockTaps, Tap, assemble, find_stacks
 from analysis.models.structure import parts_of
 
@@ -243,6 +244,22 @@ def test_what_reads_no_text_is_described_and_says_why_it_is_not_profiled(name: s
     refusal = assemble(model, IDENTITY)[0].refusal
     assert (refusal is not None) == (name in NO_PROMPTS)
     assert refusal is None or "not profiled on prompts" in refusal.in_english()
+
+
+def test_it_loads_from_a_folder_and_is_described_alike(
+    name: str, model: PreTrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
+    folder = tmp_path / name
+    model.save_pretrained(folder)
+    save_tokenizer(folder)
+    source = ModelSource(kind="folder", location=str(folder))
+    described, loaded = describe_model(source), load_model(source, device="cpu")
+    assert described.info.n_parameters == loaded.info.n_parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert described.info.commit == loaded.info.commit
+    assert (loaded.tokenizer_folder is None) == (name in NO_PROMPTS)
+    weights = dict(loaded.model.named_parameters())
+    assert all(torch.equal(parameter, weights[path]) for path, parameter in model.named_parameters())
 
 
 def test_an_encoder_decoder_is_profiled_with_the_decoder_reading_the_encoder() -> None:

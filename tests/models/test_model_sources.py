@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny import build
+from tiny import build, save_tokenizer
 
 from analysis.contracts import ModelSource
 from analysis.errors import ModelError, ResourceError
@@ -34,10 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def save(name: str, folder: Path) -> Path:
     build(name).to(torch.bfloat16).save_pretrained(folder)
-    words = {word: index for index, word in enumerate(["<unk>", "a", "b", "c"])}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
+    save_tokenizer(folder)
     return folder
 
 

@@ -13,7 +13,7 @@ from analysis.contracts import Message, ModelSource
 from analysis.errors import ModelError
 from analysis.models import sample
 from analysis.models.card import read_card
-from analysis.models.load import describe_model
+from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
 
 SOURCE = ModelSource(kind="sample")
@@ -119,3 +119,20 @@ def test_a_missing_carrier_package_is_named(tmp_path: Path, monkeypatch: pytest.
         sample.prepare_sample()
     with pytest.raises(ModelError, match="not been prepared yet"):
         sample.sample_commit()
+
+
+@pytest.mark.sample_model
+def test_a_gguf_file_loads_as_plain_weights_with_its_tokenizer(
+    sample_model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path))
+    loaded = load_model(ModelSource(kind="gguf", location=str(sample.find_carrier())), device="cpu", dtype="bfloat16")
+    assert loaded.info.stacks == sample_model.info.stacks
+    assert not hasattr(loaded.model.config, "quantization_config")
+    kept = dict(sample_model.model.named_parameters())
+    assert all(torch.equal(weight.float(), kept[name]) for name, weight in loaded.model.named_parameters())
+    assert loaded.tokenizer_folder is not None
+    assert (loaded.tokenizer_folder / "tokenizer.json").is_file()
+    card = read_card(loaded.info.source)
+    assert card is not None
+    assert "expanded here" in card.info.notes[0].in_english()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers as tf
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedModel
 
 VOCAB = 96
@@ -126,3 +130,11 @@ def build(name: str) -> PreTrainedModel:
             if parameter.dim() > 1:
                 parameter.normal_(0.0, 0.15)
     return model
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A tokenizer of a few words beside a saved model."""
+    words = {word: index for index, word in enumerate(["<unk>", "a", "b", "c"])}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
