@@ -125,7 +125,7 @@ def _conversation(row: Row, get: Mapping[str, object]) -> tuple[tuple[Turn, ...]
                     file=place.file,
                     line=place.line,
                 )
-            turns, response = turns[:-1], turns[-1].content
+            turns, response = turns[:-1], turns[-1].content if turns[-1].content.strip() else None
     _check_asked(turns, place)
     return _with_system(turns, get["system"], place), response
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 from analysis.contracts import Message
@@ -17,12 +18,28 @@ SLICINGS: tuple[Slicing, ...] = ("given", "language", "length", "none")
 ALL_SLICE = "all prompts"
 OTHER_SLICE = "other prompts"
 
-_KANA = re.compile(r"[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
-_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")
-_CYRILLIC = re.compile(r"[\u0400-\u052f]")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff]")
-_WORD_CHARACTER = re.compile(r"[^\W\d_]")
+_RANGES = (
+    ("kana", "\u3041", "\u30ff"),
+    ("kana", "\u31f0", "\u31ff"),
+    ("kana", "\uff66", "\uff9f"),
+    ("han", "\u3400", "\u9fff"),
+    ("han", "\uf900", "\ufaff"),
+    ("han", "\U00020000", "\U0003134f"),
+    ("hangul", "\u1100", "\u11ff"),
+    ("hangul", "\u3130", "\u318f"),
+    ("hangul", "\uac00", "\ud7af"),
+    ("Cyrillic script", "\u0400", "\u052f"),
+    ("Latin script", "A", "\u024f"),
+    ("Latin script", "\u1e00", "\u1eff"),
+)
+
+
+@lru_cache(maxsize=1 << 16)
+def _script(character: str) -> str:
+    """The script of a letter; nothing for digits, marks and spaces."""
+    if not character.isalpha():
+        return ""
+    return next((name for name, first, last in _RANGES if first <= character <= last), "other script")
 
 
 def script_slice(text: str) -> str:
@@ -31,17 +48,17 @@ def script_slice(text: str) -> str:
     >>> script_slice("この部品の検査結果を要約してください。"), script_slice("Summarise the log."), script_slice("检查零件")
     ('Japanese text', 'Latin script', 'Chinese text')
     """
-    letters = len(_WORD_CHARACTER.findall(text))
-    if not letters:
-        return "other script"
-    kana, han, hangul = (len(pattern.findall(text)) for pattern in (_KANA, _HAN, _HANGUL))
-    if 10 * (kana + han + hangul) >= letters:
+    letters: Counter[str] = Counter()
+    for character, n in Counter(text).items():
+        letters[_script(character)] += n
+    del letters[""]
+    kana, han, hangul = letters.pop("kana", 0), letters.pop("han", 0), letters.pop("hangul", 0)
+    east_asian = kana + han + hangul
+    if east_asian and 10 * east_asian >= east_asian + letters.total():
         if hangul > kana + han:
             return "Korean text"
         return "Japanese text" if 20 * kana >= kana + han else "Chinese text"
-    counts = {"Latin script": len(_LATIN.findall(text)), "Cyrillic script": len(_CYRILLIC.findall(text))}
-    counts["other script"] = letters - sum(counts.values()) - kana - han - hangul
-    return max(counts, key=lambda name: counts[name])
+    return max(sorted(letters), key=lambda name: letters[name], default="other script")
 
 
 def sliced(examples: Sequence[Example], slicing: Slicing) -> tuple[tuple[Example, ...], tuple[Message, ...]]:

@@ -121,6 +121,12 @@ def test_a_chat_log_that_ends_with_the_user_has_no_response(tmp_path: Path) -> N
     assert (len(example.turns), example.response, example.prompt) == (3, None, "c")
 
 
+def test_an_empty_answer_is_no_answer(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}]
+    rows = [{"messages": messages}, {"prompt": "b", "response": ""}, {"prompt": "c", "response": None}]
+    assert [e.response for e in read_workload([write(tmp_path, "w.jsonl", jsonl(*rows))]).examples] == [None] * 3
+
+
 def test_cells_hold_messages_and_choices_as_json(tmp_path: Path) -> None:
     rows = [
         {
