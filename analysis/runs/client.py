@@ -97,6 +97,10 @@ class Client:
         """Workers that are alive."""
         return self._store.workers.alive()
 
+    def close(self) -> None:
+        """Ends the workers this process started; their jobs go back into the queue."""
+        self._executor.close()
+
     def unload(self, device: str) -> None:
         """Has the device's worker give its model's memory back, after the job it is at."""
         if (here := self._here(device)) is not None:

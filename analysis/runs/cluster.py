@@ -71,6 +71,10 @@ class RayExecutor:
     def cancel(self, job_id: str) -> None:
         """Nothing more to do: the worker looks at the store."""
 
+    def close(self) -> None:
+        """Leaves the cluster; its tasks end with it if it was started here."""
+        self._ray.shutdown()
+
     def _pending(self, job_id: str) -> bool:
         task = self._tasks.get(job_id)
         return task is not None and bool(self._ray.wait([task], timeout=0)[1])

@@ -61,6 +61,10 @@ class Executor(Protocol):
         """Called after the store was told; stops what does not look at the store."""
         ...
 
+    def close(self) -> None:
+        """Ends what it started."""
+        ...
+
 
 def worker_command(device: str) -> list[str]:
     """How a worker is started."""
@@ -158,6 +162,15 @@ class LocalExecutor:
                 ) from exc
 
 
+class WaitingExecutor(LocalExecutor):
+    """Starts nobody: jobs wait until a worker that was started by hand takes them (``python -m analysis worker --detach``)."""
+
+    def ensure(self, device: str) -> None:
+        """Puts the job of a worker that died back into the queue."""
+        if not self._store.workers.alive(self.host, device):
+            self._store.queue.reap(self.host, device)
+
+
 def _open_log(device: str) -> IO[bytes]:
     path = home() / log_name(device)
     with saying_disk_errors(path):
@@ -182,13 +195,19 @@ def log_name(device: str) -> str:
 
 
 # By name, so that the pages' process imports neither Ray nor what a job needs.
-_EXECUTORS = {"local": "analysis.runs.executor:LocalExecutor", "ray": "analysis.runs.cluster:RayExecutor"}
+_EXECUTORS = {
+    "local": "analysis.runs.executor:LocalExecutor",
+    "none": "analysis.runs.executor:WaitingExecutor",
+    "ray": "analysis.runs.cluster:RayExecutor",
+}
 
 
 def make_executor(store: Store) -> Executor:
-    """The executor that ``STRATA_EXECUTOR`` names: local (default) or ray."""
+    """The executor that ``STRATA_EXECUTOR`` names: local (default), none (workers are started by hand) or ray."""
     chosen = os.environ.get("STRATA_EXECUTOR") or "local"
     if chosen not in _EXECUTORS:
-        raise InputError("STRATA_EXECUTOR is {given}; it can be local or ray. Set one of these, or leave it unset.", given=chosen[:40])
+        raise InputError(
+            "STRATA_EXECUTOR is {given}; it can be local, none or ray. Set one of these, or leave it unset.", given=chosen[:40]
+        )
     executor: Executor = pkgutil.resolve_name(_EXECUTORS[chosen])(store)
     return executor

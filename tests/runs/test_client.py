@@ -25,6 +25,7 @@ from analysis.runs import slot as slot_module
 from analysis.runs.client import Client, open_client
 from analysis.runs.devices import DeviceInfo, choose_device, find_devices, worker_environment
 from analysis.runs.jobs import JobContext, profile_job
+from analysis.runs.queue import NewJob
 from analysis.runs.slot import ModelSlot
 from analysis.runs.store import Store
 from analysis.runs.uploads import safe_name
@@ -54,6 +55,9 @@ class Recorder:
 
     def cancel(self, job_id: str) -> None:
         self.asked.append(("cancel", job_id))
+
+    def close(self) -> None:
+        self.asked.append(("close", ""))
 
 
 @pytest.fixture
@@ -252,6 +256,11 @@ def test_the_executor_is_chosen_by_its_variable(store: Store, monkeypatch: pytes
     assert open_client() is open_client()
     from analysis.runs.executor import make_executor
 
+    monkeypatch.setenv("STRATA_EXECUTOR", "none")
+    waiting = make_executor(store)
+    waiting.submit(store.queue.add(NewJob("describe", waiting.host, "cpu", "n")), "cpu")
+    assert [job.state for job in store.queue.jobs()] == ["queued"]
+    assert store.workers.alive() == ()
     monkeypatch.setenv("STRATA_EXECUTOR", "slurm")
     with pytest.raises(InputError, match="STRATA_EXECUTOR is slurm"):
         make_executor(store)
@@ -295,7 +304,6 @@ def test_the_old_model_is_gone_before_the_new_one_is_loaded(make_profile: Callab
 def test_a_worker_unloads_when_asked_and_when_idle(store: Store, make_profile: Callable[..., Profile], until: Callable[..., float]) -> None:
     from analysis.runs.jobs import Outcome
     from analysis.runs.pulse import Timings
-    from analysis.runs.queue import NewJob
     from analysis.runs.worker import Worker
 
     info = make_profile().model
