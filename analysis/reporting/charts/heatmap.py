@@ -13,6 +13,7 @@ from analysis.i18n import N_
 from analysis.reporting.charts.palette import DIVERGING, RAMP, Look, cell_outline, dressed, hatched, steps
 
 Range = tuple[float, float]
+_Hover = Callable[[int, int], str]
 FULL_RANGE: Range = (0.0, 1.0)
 
 
@@ -67,7 +68,7 @@ def heatmap(
     low, high = shown_range or robust_range([matrix])
     colours = RAMP if measure.high_is_alike else RAMP[::-1]
     t = look.t
-    title = t("{measure}, shown from {low} to {high}", measure=t(measure.title), low=_two(low), high=_two(high))
+    title = (t(measure.title), t("colours from {low} to {high}", low=_two(low), high=_two(high)))
     ends = (t("different"), t("alike")) if measure.high_is_alike else (t("alike"), t("different"))
     figure = _cells(matrix, look, steps(colours), (low, high), ends)
     return _finished(figure, matrix, look, title, selected, lambda i, j: _hover(matrix, measure, look, i, j))
@@ -80,13 +81,9 @@ def difference_heatmap(
     difference = subtract(a, b)
     t = look.t
     reach = limit or max(abs(edge) for edge in robust_range([difference]))
-    title = t(
-        "{measure}: {a} minus {b}, shown from {low} to {high}",
-        measure=t(measure.title),
-        a=names[0],
-        b=names[1],
-        low=f"{-reach:.2f}",
-        high=f"+{reach:.2f}",
+    title = (
+        t("{measure}: {a} minus {b}", measure=t(measure.title), a=names[0], b=names[1]),
+        t("colours from {low} to {high}", low=f"{-reach:.2f}", high=f"+{reach:.2f}"),
     )
     figure = _cells(difference, look, steps(DIVERGING), (-reach, reach), None)
     return _finished(figure, difference, look, title, None, lambda i, j: _hover(difference, measure, look, i, j, signed=True))
@@ -109,11 +106,7 @@ def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: R
     low, high = limits
     gap = 1 if len(matrix) <= 64 else 0  # cells of five pixels would drown in their own gaps
     ticks = [low, (low + high) / 2, high]
-    texts = (
-        [f"{_two(ticks[0])}<br>{ends[0]}", _two(ticks[1]), f"{_two(ticks[2])}<br>{ends[1]}"]
-        if ends
-        else [f"{low:.2f}", "0", f"+{high:.2f}"]
-    )
+    texts = [f"{_two(low)} {ends[0]}", _two(ticks[1]), f"{_two(high)} {ends[1]}"] if ends else [f"{low:.2f}", "0", f"+{high:.2f}"]
     return go.Figure(
         go.Heatmap(
             z=[list(row) for row in matrix],
@@ -124,21 +117,29 @@ def _cells(matrix: Matrix, look: Look, scale: list[tuple[float, str]], limits: R
             ygap=gap,
             hoverinfo="skip",
             colorbar={
-                "thickness": 12,
+                "orientation": "h",
+                "thickness": 10,
+                "y": -0.14,
+                "yanchor": "top",
                 "outlinecolor": look.palette.text,
                 "outlinewidth": 1,
                 "tickvals": ticks,
                 "ticktext": texts,
                 "tickfont": {"color": look.palette.quiet, "size": 12},
                 "ticks": "",
-                "len": 1.0,
+                "len": 0.9,
             },
         )
     )
 
 
 def _finished(
-    figure: go.Figure, matrix: Matrix, look: Look, title: str, selected: tuple[int, int] | None, hover: Callable[[int, int], str]
+    figure: go.Figure,
+    matrix: Matrix,
+    look: Look,
+    title: tuple[str, str],
+    selected: tuple[int, int] | None,
+    hover: Callable[[int, int], str],
 ) -> go.Figure:
     n = len(matrix)
     holes = [(i, j) for i, row in enumerate(matrix) for j, cell in enumerate(row) if cell is None]
@@ -150,11 +151,13 @@ def _finished(
         i, j = selected
         for x, y in {(j, i), (i, j)}:
             figure.add_shape(type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": look.palette.text, "width": 3})
-    dressed(figure, look, height=560, title=title)
+    dressed(figure, look, height=580, title=title[0], subtitle=title[1])
     fine = 1 if n <= 13 else 5 if n <= 50 else 10
     words = {"text": look.t("position in the model; layers are counted from 0"), "standoff": 8}
     figure.update_xaxes(**_axis_marks(n, look, 3 if n <= 13 else 2 * fine), title=words, constrain="domain")
-    figure.update_yaxes(**_axis_marks(n, look, fine), autorange=False, range=[n - 0.5, -0.5], scaleanchor="x", constrain="domain")
+    figure.update_yaxes(
+        **_axis_marks(n, look, fine), autorange=False, range=[n - 0.5, -0.5], scaleanchor="x", constrain="domain", constraintoward="top"
+    )
     figure.update_xaxes(range=[-0.5, n - 0.5])
     return figure
 

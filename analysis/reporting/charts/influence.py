@@ -38,12 +38,14 @@ def influence_bars(
     figure = make_subplots(rows=len(units), cols=1, shared_xaxes=True, vertical_spacing=0.07)
     for row, unit in enumerate(units, start=1):
         figure.add_trace(_bars(scores, look, unit, selected), row=row, col=1)
+        figure.add_trace(_click_targets(scores, look, unit, _top(scores, units)), row=row, col=1)
         _mark_undefined(figure, scores, look, unit, row)
     dressed(
         figure,
         look,
         height=height or {1: 360, 2: 460, 3: 560}[len(units)],
-        title=look.t("Block Influence with 95% intervals; low = small change"),
+        title=look.t("Block Influence"),
+        subtitle=look.t("with 95% intervals; low = small change"),
     )
     n = len(scores.block_influence)
     figure.update_xaxes(range=[-0.7, n - 0.3], tickvals=list(range(0, n, 1 if n <= 12 else 5 if n <= 50 else 10)))
@@ -51,7 +53,7 @@ def influence_bars(
     figure.update_yaxes(range=[0, _top(scores, units)], showgrid=True, gridcolor=look.palette.grid, nticks=4)
     for row, unit in enumerate(units, start=1):
         figure.update_yaxes(title={"text": look.t(UNIT_NAMES[unit])}, row=row)
-    figure.update_layout(bargap=0.25)
+    figure.update_layout(bargap=0.25, barmode="overlay")
     return figure
 
 
@@ -104,6 +106,23 @@ def _bars(scores: Scores, look: Look, unit: Unit, selected: int | None) -> go.Ba
             "width": 0,
             "color": look.palette.text,
         },
+        customdata=[[block] for block in blocks],
+        text=[_hover(scores, look, unit, block, placed[block]) for block in blocks],
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _click_targets(scores: Scores, look: Look, unit: Unit, top: float) -> go.Bar:
+    """Transparent bars of full height: a layer with a small score is as easy to hit as one with a large score."""
+    placed = ranks(scores, unit)
+    blocks = sorted(placed)
+    return go.Bar(
+        x=blocks,
+        y=[top] * len(blocks),
+        width=1.0,
+        marker={"color": "rgba(0,0,0,0)", "line": {"width": 0}},
         customdata=[[block] for block in blocks],
         text=[_hover(scores, look, unit, block, placed[block]) for block in blocks],
         textposition="none",

@@ -106,7 +106,7 @@ def steps(colours: tuple[str, ...]) -> list[tuple[float, str]]:
     return [(edge, colour) for place, colour in enumerate(colours) for edge in (place / n, (place + 1) / n)]
 
 
-def dressed(figure: go.Figure, look: Look, *, height: int, title: str | None = None) -> go.Figure:
+def dressed(figure: go.Figure, look: Look, *, height: int, title: str | None = None, subtitle: str | None = None) -> go.Figure:
     """The figure in the house's fonts, colours and a stable size, on the page's own background."""
     colours = look.palette
     axis = {
@@ -125,8 +125,8 @@ def dressed(figure: go.Figure, look: Look, *, height: int, title: str | None = N
         font={"family": FONT, "size": 13, "color": colours.text},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 56, "r": 16, "t": 40 if title else 24, "b": 44, "pad": 2},
-        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 14, "color": colours.text}} if title else None,
+        margin={"l": 56, "r": 16, "t": 56 if subtitle else 40 if title else 24, "b": 44, "pad": 2},
+        title=_title(title, subtitle, colours) if title else None,
         hoverlabel={
             "font": {"family": FONT, "size": 13, "color": colours.text},
             "bgcolor": colours.page,
@@ -143,6 +143,20 @@ def dressed(figure: go.Figure, look: Look, *, height: int, title: str | None = N
     for kind in ("bar", "scatter"):  # a click selects a point; the others must not fade
         figure.update_traces(selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}}, selector={"type": kind})
     return figure
+
+
+def _title(title: str, subtitle: str | None, colours: Palette) -> dict[str, Any]:
+    below = f'<br><span style="font-size:12px;color:{colours.quiet}">{subtitle}</span>' if subtitle else ""
+    place = {
+        "x": 0,
+        "xanchor": "left",
+        "xref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "yref": "container",
+        "pad": {"t": 26 if subtitle else 8, "l": 4},
+    }
+    return {"text": title + below, "font": {"size": 14, "color": colours.text}, **place}
 
 
 def hatched(x: list[float | None], y: list[float | None], look: Look) -> go.Scatter:

@@ -42,7 +42,7 @@ def stability_curve(stability: Sequence[RankStability], look: Look) -> go.Figure
             **band,
         )
     )
-    dressed(figure, look, height=260, title=t("How many prompts are enough: agreement with the order from all prompts"))
+    dressed(figure, look, height=260, title=t("How many prompts are enough"), subtitle=t("agreement with the order from all prompts"))
     figure.update_yaxes(
         range=[min(0.0, *low, 0.0) if low else 0.0, 1.03], showgrid=True, gridcolor=look.palette.grid, title={"text": t("rank correlation")}
     )
@@ -135,7 +135,7 @@ def slice_bars(
     )
     dressed(figure, look, height=72 + 26 * max(len(ordered), 1), title=t("Tokens by slice"))
     figure.update_yaxes(tickvals=list(range(len(ordered))), ticktext=labels, range=[len(ordered) - 0.4, -0.6], ticks="", showline=False)
-    figure.update_xaxes(visible=False, range=[0, 1.3 * max([tokens for _, tokens in ordered], default=1)])
+    figure.update_xaxes(visible=False, range=[0, (1.9 if marked else 1.3) * max([tokens for _, tokens in ordered], default=1)])
     return figure
 
 
@@ -145,27 +145,33 @@ def savings_bars(projection: Projection, look: Look) -> go.Figure:
     places = list(range(len(rows)))
     figure = go.Figure()
     for place in places:
-        figure.add_shape(type="rect", x0=0, x1=1, y0=place - 0.3, y1=place + 0.3, line={"color": look.palette.quiet, "width": 1})
+        figure.add_shape(type="rect", x0=0, x1=1, y0=place - 0.2, y1=place + 0.2, line={"color": look.palette.quiet, "width": 1})
     figure.add_trace(
         go.Bar(
             x=[found.after / found.before for _, _, found in rows],
             y=places,
             orientation="h",
-            width=0.6,
+            width=0.4,
             marker={"color": look.palette.operations["kept"]},
             hovertext=[f"{look.t(label)}<br>{_before_after(found, kind, look)}" for label, kind, found in rows],
             hovertemplate="%{hovertext}<extra></extra>",
         )
     )
-    for place, (_, kind, found) in enumerate(rows):
+    for place, (label, kind, found) in enumerate(rows):
         figure.add_annotation(
-            x=1.02, y=place, text=_before_after(found, kind, look), xanchor="left", showarrow=False, font={"color": look.palette.text}
+            text=f"{look.t(label)}: <b>{_before_after(found, kind, look)}</b>",
+            x=0,
+            y=place - 0.24,
+            xanchor="left",
+            yanchor="bottom",
+            xshift=-2,
+            showarrow=False,
+            font={"color": look.palette.text},
         )
-    dressed(figure, look, height=72 + 34 * len(rows), title=look.t("Projected, for {n} tokens of context", n=projection.context_tokens))
-    figure.update_yaxes(
-        tickvals=places, ticktext=[look.t(label) for label, _, _ in rows], range=[len(rows) - 0.4, -0.6], ticks="", showline=False
-    )
-    figure.update_xaxes(visible=False, range=[0, 1.75])
+    dressed(figure, look, height=64 + 48 * len(rows), title=look.t("Projected, for {n} tokens of context", n=projection.context_tokens))
+    figure.update_yaxes(visible=False, range=[len(rows) - 0.6, -0.8])
+    figure.update_xaxes(visible=False, range=[-0.005, 1.005])
+    figure.update_layout(margin={"l": 8, "r": 8, "b": 8})
     return figure
 
 

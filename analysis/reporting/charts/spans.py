@@ -41,25 +41,11 @@ def span_triangle(
             type="circle", x0=start - 0.3, x1=start + 0.3, y0=n - 0.3, y1=n + 0.3, line={"color": look.palette.text, "width": 2.5}
         )
     title = t("Angular distance of runs of layers, last token") if last_token else t("Angular distance of runs of layers, all tokens")
-    dressed(figure, look, height=460, title=title)
+    dressed(figure, look, height=500, title=title, subtitle=t("outlined: the most similar run of each length"))
     figure.update_xaxes(
         title={"text": t("first layer of the run, counted from 0"), "standoff": 6}, range=[-0.7, n_blocks - 0.3], ticks="outside"
     )
     figure.update_yaxes(title={"text": t("layers in the run")}, range=[0.3, n_blocks + 0.7], ticks="outside")
-    figure.add_annotation(
-        text=t(
-            "outlined: the most similar run of each length<br>colours from {low} (alike) to {high}", low=f"{low:.2f}", high=f"{high:.2f}"
-        ),
-        xref="paper",
-        yref="paper",
-        x=0.98,
-        y=0.98,
-        xanchor="right",
-        yanchor="top",
-        align="right",
-        showarrow=False,
-        font={"size": 12, "color": look.palette.quiet},
-    )
     return figure
 
 
@@ -121,11 +107,15 @@ def _cells(grid: list[list[float | None]], look: Look, limits: Range) -> go.Heat
         ygap=1,
         hoverinfo="skip",
         colorbar={
-            "thickness": 12,
+            "orientation": "h",
+            "thickness": 10,
+            "y": -0.17,
+            "yanchor": "top",
+            "len": 0.9,
             "outlinecolor": look.palette.text,
             "outlinewidth": 1,
             "tickvals": [low, high],
-            "ticktext": [f"{low:.2f}<br>{look.t('alike')}", f"{high:.2f}<br>{look.t('different')}"],
+            "ticktext": [f"{low:.2f} {look.t('alike')}", f"{high:.2f} {look.t('different')}"],
             "tickfont": {"color": look.palette.quiet, "size": 12},
             "ticks": "",
         },

@@ -65,7 +65,9 @@ def stack_figure(
     height = _height(len(blocks), compact)
     _lay_out(figure, blocks, look, panels, drawn, compact, unit if profile else None)
     dressed(figure, look, height=height)
-    figure.update_layout(margin={"l": 40 if compact else 60, "r": 8, "t": 12 if compact else 54, "b": 12 if compact else 48})
+    figure.update_layout(
+        margin={"l": 40 if compact else 60, "r": 8, "t": 12 if compact else 68 if any(drawn) else 32, "b": 12 if compact else 58}
+    )
     if profile is not None:
         figure.update_layout({f"xaxis{len(drawn) + 1}": {"showgrid": True, "gridcolor": look.palette.grid}})
     if selected is not None:
@@ -225,7 +227,7 @@ def _axis(letter: str, column: int) -> str:
 
 def _height(n_blocks: int, compact: bool) -> int:
     row = max(4.0, 8.0 - n_blocks / 24) if compact else max(8.0, min(18.0 if n_blocks > 12 else 26.0, 620 / n_blocks))
-    return round(n_blocks * row + (28 if compact else 96))
+    return round(n_blocks * row + (28 if compact else 120))
 
 
 def _panels(n_plans: int, with_scores: bool, compact: bool) -> tuple[tuple[float, float], ...]:
@@ -274,55 +276,62 @@ def _lay_out(
                 "zerolinecolor": look.palette.quiet,
             }
         if not compact:
-            words = t("parameters of a layer, up to {n}", n=amount(widest, look.language)) if is_bars else t(UNIT_TITLES[unit or "block"])
+            words = (
+                t("parameters of a layer,<br>up to {n}", n=amount(widest, look.language))
+                if column == 0
+                else ""
+                if is_bars
+                else _score_title(look, unit)
+            )
             axis["title"] = {"text": words, "standoff": 22 if is_bars else 6}
         figure.update_layout({f"xaxis{column + 1 if column else ''}": axis})
     if not compact:
         _head(figure, blocks, look, panels, plans)
 
 
+def _score_title(look: Look, unit: Unit | None) -> str:
+    return look.t("Block Influence") + "<br>" + look.t({"block": "layer", "attention": "attention", "mlp": "MLP"}[unit or "block"])
+
+
 def _head(
     figure: go.Figure, blocks: Sequence[BlockInfo], look: Look, panels: Sequence[tuple[float, float]], plans: Sequence[Plan | None]
 ) -> None:
-    """Over each column: the plan's name, what the halves are, and the operations in words with their swatch."""
+    """Over the picture: the operations in words with their swatches, each plan's name, and what the halves are."""
+    kinds = {piece.treatment for plan in plans for piece in pieces(blocks, plan)}
+    legend = "   ".join(f"{_swatch(kind, look)} {look.t(OPERATION_NAMES[kind])}" for kind in OPERATION_NAMES if kind in kinds)
+    if any(plans):
+        _write(figure, look, legend, 0.0, "paper", 42 if any(plan and plan.name for plan in plans) else 22)
     for column, plan in enumerate(plans):
-        used = [kind for kind in OPERATION_NAMES if kind in {piece.treatment for piece in pieces(blocks, plan)}]
-        names = "" if plan is None else "   ".join(f"{_swatch(kind, look)} {look.t(OPERATION_NAMES[kind])}" for kind in used)
-        title = f"<b>{plan.name}</b>   " if plan and plan.name else ""
-        figure.add_annotation(
-            text=title + names,
-            xref="paper",
-            yref="paper",
-            x=panels[column][0],
-            y=1,
-            yshift=22,
-            yanchor="bottom",
-            xanchor="left",
-            showarrow=False,
-            font={"family": FONT, "size": 13, "color": look.palette.text},
-        )
-        for part, width_before in _half_marks(blocks):
-            figure.add_annotation(
-                text=look.t(PART_NAMES[part]),
-                xref=_axis("x", column),
-                yref="paper",
-                x=width_before,
-                y=1,
-                yshift=2,
-                yanchor="bottom",
-                xanchor="left",
-                showarrow=False,
-                font={"family": FONT, "size": 12, "color": look.palette.quiet},
-            )
+        if plan and plan.name:
+            _write(figure, look, f"<b>{_short(plan.name, 40 // len(plans))}</b>", panels[column][0], "paper", 22)
+        for part, place, anchor in _half_marks(blocks):
+            _write(figure, look, look.t(PART_NAMES[part]), place, _axis("x", column), 2, anchor=anchor, quiet=True)
 
 
-def _half_marks(blocks: Sequence[BlockInfo]) -> list[tuple[str, int]]:
-    start, marks = 0, []
+def _write(figure: go.Figure, look: Look, text: str, x: float, xref: str, above: int, *, anchor: str = "left", quiet: bool = False) -> None:
+    """A line of text `above` pixels over the bars."""
+    font = {"family": FONT, "size": 12 if quiet else 13, "color": look.palette.quiet if quiet else look.palette.text}
+    figure.add_annotation(
+        text=text, x=x, xref=xref, y=1, yref="paper", yshift=above, xanchor=anchor, yanchor="bottom", showarrow=False, font=font
+    )
+
+
+def _short(name: str, width: int) -> str:
+    """A name that fits its column; names are data, so their markup is taken away."""
+    plain = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return plain if len(name) <= width else name[: width - 1].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") + "…"
+
+
+def _half_marks(blocks: Sequence[BlockInfo]) -> list[tuple[str, float, str]]:
+    """(part, place, anchor): the first part's name starts with it, the last one's ends with it, others are centred."""
+    parts, start = [], 0
     for part, width in widths(blocks[0]):
         if width:
-            marks.append((part, start))
+            parts.append((part, start, width))
         start += width
-    return marks
+    anchors = ["left", *["center"] * (len(parts) - 2), "right"] if len(parts) > 1 else ["left"]
+    shift = {"left": 0.0, "center": 0.5, "right": 1.0}
+    return [(part, begin + shift[anchor] * width, anchor) for (part, begin, width), anchor in zip(parts, anchors, strict=True)]
 
 
 def _swatch(kind: Treatment, look: Look) -> str:
