@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -250,10 +251,10 @@ def _remember(store: dict[str, T], key: str, make: Callable[[], T]) -> T:
 
 def open_client() -> Client:
     """The client of this process for the store that the environment names; the same one every time."""
-    return _client(database_url(), artifacts_url(), str(home()))
+    return _client(database_url(), artifacts_url(), str(home()), os.environ.get("STRATA_EXECUTOR"))
 
 
 @cache
-def _client(_database: str, _artifacts: str, _home: str) -> Client:
+def _client(_database: str, _artifacts: str, _home: str, _executor: str | None) -> Client:
     store = open_store()
     return Client(store, make_executor(store))
