@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.contracts import Message, ModelSource
-from analysis.errors import ModelError, ResourceError
+from analysis.errors import ModelError, ResourceError, StrataError
 from analysis.models.sample import Report, silent
 
 DESCRIPTION = ("*.json", "tokenizer*", "*.model", "*.txt", "*.jinja")
@@ -23,50 +23,57 @@ def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -
         ResourceError: it cannot be reached and is not on this machine yet, or the disk is full.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     on_progress(Message(id="Fetching {model}", values={"model": source.location}))
+    wanted = EVERYTHING if weights else DESCRIPTION
     try:
-        folder = snapshot_download(
-            source.location,
-            revision=source.revision,
-            allow_patterns=list(EVERYTHING if weights else DESCRIPTION),
-            ignore_patterns=list(SECOND_COPIES),
+        folder = Path(
+            snapshot_download(source.location, revision=source.revision, allow_patterns=list(wanted), ignore_patterns=list(SECOND_COPIES))
         )
-    except GatedRepoError as exc:
-        raise ModelError(
-            "{model} asks for consent on the hub before it can be fetched. Accept its terms there, log in on this machine "
-            "(hf auth login) or set HF_TOKEN, and try again.",
-            model=source.location,
-        ) from exc
-    except RevisionNotFoundError as exc:
-        raise ModelError(
-            "{model} has no revision {revision}. Name a branch, a tag or a commit of it.",
-            model=source.location,
-            revision=str(source.revision),
-        ) from exc
-    except RepositoryNotFoundError as exc:
-        raise ModelError(
-            "The hub has no model {model} that this machine may see. Check the name; for a private model, log in on this "
-            "machine (hf auth login) or set HF_TOKEN.",
-            model=source.location,
-        ) from exc
-    except LocalEntryNotFoundError as exc:
-        raise ResourceError(
-            "{model} is not on this machine and the hub cannot be reached. Connect to the network, or give the path of a "
-            "folder that holds the model.",
-            model=source.location,
-        ) from exc
-    except OSError as exc:
-        raise ResourceError(
-            "{model} could not be fetched: {reason}. Check network and disk, and try again.",
-            model=source.location,
-            reason=type(exc).__name__,
-        ) from exc
-    if weights and not any(Path(folder).glob("*.safetensors")):
+    except (OSError, HFValidationError) as exc:
+        raise _in_words(source, exc) from exc
+    if weights and not any(folder.glob("*.safetensors")):
         raise ModelError(
             "{model} has no safetensors files on the hub, or they are not on this machine and the hub cannot be reached. "
             "Choose a model with safetensors files, or connect to the network.",
             model=source.location,
         )
-    return Path(folder)
+    return folder
+
+
+def _in_words(source: ModelSource, exc: Exception) -> StrataError:
+    """The hub's refusal as one sentence. A gated model is also 'not found' to the library, so it is asked first."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    model = source.location
+    if isinstance(exc, GatedRepoError):
+        return ModelError(
+            "{model} asks for consent on the hub before it can be fetched. Accept its terms there, log in on this machine "
+            "(hf auth login) or set HF_TOKEN, and try again.",
+            model=model,
+        )
+    if isinstance(exc, RevisionNotFoundError):
+        revision = str(source.revision)
+        return ModelError("{model} has no revision {revision}. Name a branch, a tag or a commit of it.", model=model, revision=revision)
+    if isinstance(exc, RepositoryNotFoundError | HFValidationError):
+        return ModelError(
+            "The hub has no model {model} that this machine may see. Check the name; for a private model, log in on this "
+            "machine (hf auth login) or set HF_TOKEN.",
+            model=model,
+        )
+    if isinstance(exc, LocalEntryNotFoundError):
+        return ResourceError(
+            "{model} is not on this machine and the hub cannot be reached. Connect to the network, or give the path of a "
+            "folder that holds the model.",
+            model=model,
+        )
+    return ResourceError(
+        "{model} could not be fetched: {reason}. Check network and disk, and try again.", model=model, reason=type(exc).__name__
+    )

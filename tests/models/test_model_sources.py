@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,40 @@ def test_a_broken_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_hub_model_that_is_not_here_is_refused_offline() -> None:
     with pytest.raises(ResourceError, match="not on this machine and the hub cannot be reached"):
         load_model(parse_source("owner/name@main"), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        ("GatedRepoError", "asks for consent"),
+        ("RepositoryNotFoundError", "The hub has no model"),
+        ("RevisionNotFoundError", "has no revision v9"),
+        ("OSError", "could not be fetched: OSError"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_in_words(monkeypatch: pytest.MonkeyPatch, refusal: str, said: str) -> None:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    def refuse(*_: object, **__: object) -> None:
+        kind = getattr(errors, refusal, OSError)
+        raise kind.__new__(kind)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises((ModelError, ResourceError), match=said):
+        load_model(parse_source("owner/name@v9"), device="cpu")
+
+
+def test_from_the_hub_only_files_without_programs_are_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **options: asked.update(options) or str(folder))
+    load_model(parse_source("owner/name"), device="cpu")
+    patterns = asked["allow_patterns"]
+    assert isinstance(patterns, list)
+    assert not any(fnmatch(name, pattern) for name in ("code.py", "pytorch_model.bin", "model.pt", "weights.pkl") for pattern in patterns)
+    assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in ("config.json", "tokenizer.json", "model.safetensors"))
 
 
 def test_a_cached_hub_model_is_used_offline_and_known_by_its_commit(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
