@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from analysis.contracts import Message, ModelSource, ProfileRequest, Progress
 from analysis.home import home
@@ -56,7 +57,7 @@ def profile_job(context: JobContext) -> Outcome:
     checkpoints = shared / context.job.id if again else shared
     profile = run_profile(
         _as_seen_here(request),
-        load=context.slot.load,
+        load=partial(context.slot.load, on_progress=context.say),
         on_progress=context.report,
         should_stop=context.should_stop,
         checkpoint_folder=checkpoints,
@@ -74,7 +75,7 @@ def describe_job(context: JobContext) -> Outcome:
 
     source = ModelSource.model_validate(context.job.payload["source"])
     context.say(Message(id="Reading the description of {model}", values={"model": source_label(source)}))
-    return Outcome(notes=describe_model(source).info.notes)
+    return Outcome(notes=describe_model(source, on_progress=context.say).info.notes)
 
 
 def sample_model_job(context: JobContext) -> Outcome:

@@ -7,20 +7,21 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from analysis.contracts import DType, ModelSource
+from analysis.contracts import DType, Message, ModelSource
 from analysis.models.card import read_card
 
 if TYPE_CHECKING:
     from analysis.models.stack import LoadedModel
 
-Load = Callable[[ModelSource, str, DType], "LoadedModel"]
+Report = Callable[[Message], None]
+Load = Callable[[ModelSource, str, DType, Report], "LoadedModel"]
 
 
-def load_from_disk(source: ModelSource, device: str, dtype: DType) -> LoadedModel:
+def load_from_disk(source: ModelSource, device: str, dtype: DType, on_progress: Report) -> LoadedModel:
     """Loads a model; torch comes in here and not before."""
     from analysis.models.load import load_model
 
-    return load_model(source, device=device, dtype=dtype)
+    return load_model(source, device=device, dtype=dtype, on_progress=on_progress)
 
 
 class ModelSlot:
@@ -43,7 +44,7 @@ class ModelSlot:
         loaded = self._loaded
         return loaded.info.name if loaded is not None else None
 
-    def load(self, source: ModelSource, device: str, dtype: DType) -> LoadedModel:
+    def load(self, source: ModelSource, device: str, dtype: DType, on_progress: Report = lambda _stage: None) -> LoadedModel:
         """The model, from memory if it is the one that is held and its files have not changed since."""
         key = (source, device, dtype)
         if self._loaded is not None and key == self._key and _unchanged(source, self._loaded):
@@ -51,7 +52,7 @@ class ModelSlot:
         self.unload()
         self._on_loading(True)
         try:
-            self._loaded = self._load(source, device, dtype)
+            self._loaded = self._load(source, device, dtype, on_progress)
         finally:
             self._on_loading(False)
         self._key = key

@@ -282,7 +282,7 @@ def test_the_old_model_is_gone_before_the_new_one_is_loaded(make_profile: Callab
     held: list[weakref.ref[_Loaded]] = []
     still_there: list[bool] = []
 
-    def load(_source: ModelSource, _device: str, _dtype: str) -> Any:
+    def load(_source: ModelSource, _device: str, _dtype: str, _say: object) -> Any:
         still_there.extend(model() is not None for model in held)
         loaded = _Loaded(info)
         held.append(weakref.ref(loaded))
