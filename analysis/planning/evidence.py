@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from analysis.contracts import AUTOMATIC_SLICES, Message, Profile, Scores, Unit, UnitReason
-from analysis.planning.criteria import Criterion, span_distances, unit_scores
+from analysis.planning.criteria import CRITERIA, Criterion, span_distances, unit_scores
 from analysis.planning.rank import Ranking
 
 SINK = "sink"
@@ -49,6 +49,8 @@ def span_notes(profile: Profile, ranking: Ranking, blocks: tuple[int, ...]) -> I
     start, end = blocks[0], blocks[-1] + 1
     distances = span_distances(profile.overall, criterion)
     whole = distances[start][end] if distances else None
+    if len(blocks) == 1:
+        return
     yield Message(
         id="Layers {first} to {last} together turn the tokens by {distance} (angular distance): the least of all allowed runs of {n}.",
         values={"first": start, "last": end - 1, "n": len(blocks), "distance": _text(whole)},
@@ -77,7 +79,7 @@ def _reason(profile: Profile, ranking: Ranking, block: int) -> UnitReason:
         sink_score=sink,
         worst_slice=worst[0] if worst else None,
         worst_slice_score=worst[1] if worst else None,
-        warning=_warning(block, score, sink, worst, ranking.criterion),
+        warning=_warning(block, score, sink, worst, ranking.criterion) or _warning_by_influence(profile, ranking, block, sink),
     )
 
 
@@ -94,6 +96,21 @@ def _warning(block: int, score: float | None, sink: float | None, worst: tuple[s
             values={"block": block, "score": _text(score), "slice": worst[0], "slice_score": _text(worst[1])},
         )
     return None
+
+
+def _warning_by_influence(profile: Profile, ranking: Ranking, block: int, sink: float | None) -> Message | None:
+    """Where the measure itself is not defined on sink tokens (CKA is never pooled over them), their Block Influence speaks."""
+    if sink is not None or SINK not in profile.slices:
+        return None
+    by_influence = CRITERIA["block_influence"]
+    ordinary, on_sink = (_score(scores, ranking.unit, by_influence, block) for scores in (profile.overall, profile.slices[SINK]))
+    if on_sink is None or not _contradicts(ordinary, on_sink, by_influence):
+        return None
+    return Message(
+        id="Layer {block}: this measure is not defined on the first tokens of prompts, and there the Block Influence is {sink}. "
+        "Removing it may do more harm than it seems.",
+        values={"block": block, "sink": _text(on_sink)},
+    )
 
 
 def _contradicts(score: float | None, other: float, criterion: Criterion) -> bool:

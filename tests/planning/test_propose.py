@@ -144,6 +144,25 @@ def test_a_layer_that_turns_only_sink_tokens_is_not_called_harmless(profile: Pro
     assert "first tokens" in reason.warning.id
 
 
+def test_a_measure_without_sink_tokens_still_warns_of_them(profile: Profile) -> None:
+    reason = next(one for one in propose_plan(profile, criterion="linear_cka", amount="70%").provenance.reasons if one.block == 11)
+    assert reason.sink_score is None
+    assert reason.warning is not None
+    assert "first tokens" in reason.warning.id
+
+
+def test_a_run_of_layers_is_explained_as_a_run(profile: Profile) -> None:
+    plan = propose_plan(profile, criterion="angular_distance", amount="4")
+    assert plan.provenance.notes[0].values["n"] == 4
+    assert not any("together" in note.id for note in propose_plan(profile, criterion="angular_distance", amount="1").provenance.notes)
+
+
+def test_a_run_that_turns_the_sink_tokens_is_warned_of(profile: Profile) -> None:
+    distances = tuple(tuple(min(1.0, 4 * (cell or 0.0)) for cell in row) for row in profile.overall.angular_distance)
+    plan = propose_plan(changed(profile, "sink", angular_distance=distances), criterion="angular_distance", amount="4")
+    assert any("more harm" in note.id for note in plan.provenance.notes)
+
+
 def test_a_slice_that_contradicts_is_named(profile: Profile) -> None:
     block = propose_plan(profile, amount="1").removed["block"][0]
     series = tuple(0.4 if index == block else value for index, value in enumerate(profile.slices["code"].block_influence))

@@ -71,7 +71,7 @@ def heatmap(
     title = (t(measure.title), t("colours from {low} to {high}", low=_two(low), high=_two(high)))
     ends = (t("different"), t("alike")) if measure.high_is_alike else (t("alike"), t("different"))
     figure = _cells(matrix, look, steps(colours), (low, high), ends)
-    return _finished(figure, matrix, look, title, selected, lambda i, j: _hover(matrix, measure, look, i, j))
+    return _finished(figure, matrix, look, title, selected, _hovers(matrix, measure, look))
 
 
 def difference_heatmap(
@@ -86,7 +86,7 @@ def difference_heatmap(
         t("colours from {low} to {high}", low=f"{-reach:.2f}", high=f"+{reach:.2f}"),
     )
     figure = _cells(difference, look, steps(DIVERGING), (-reach, reach), None)
-    return _finished(figure, difference, look, title, None, lambda i, j: _hover(difference, measure, look, i, j, signed=True))
+    return _finished(figure, difference, look, title, None, _hovers(difference, measure, look, signed=True))
 
 
 def subtract(a: Matrix, b: Matrix) -> Matrix:
@@ -193,11 +193,19 @@ def _axis_marks(n: int, look: Look, every: int) -> dict[str, object]:
     }
 
 
-def _hover(matrix: Matrix, measure: Measure, look: Look, i: int, j: int, signed: bool = False) -> str:
-    value, t = matrix[i][j], look.t
-    said = t(measure.undefined) if value is None else f"{t(measure.title)} {value:+.3f}" if signed else f"{t(measure.title)} {value:.3f}"
-    pair = t("{a} and {b}", a=position_name(i, look), b=position_name(j, look))
-    return f"<b>{pair}</b><br>{said}"
+def _hovers(matrix: Matrix, measure: Measure, look: Look, *, signed: bool = False) -> _Hover:
+    """What each cell says; everything that is the same for all cells is translated once."""
+    t = look.t
+    names = [position_name(position, look) for position in range(len(matrix))]
+    title, undefined, pair = t(measure.title), t(measure.undefined), t("{a} and {b}", a="\x00", b="\x01")
+    figure = "+.3f" if signed else ".3f"
+
+    def hover(i: int, j: int) -> str:
+        value = matrix[i][j]
+        said = undefined if value is None else f"{title} {value:{figure}}"
+        return f"<b>{pair.replace(chr(0), names[i]).replace(chr(1), names[j])}</b><br>{said}"
+
+    return hover
 
 
 def _two(value: float) -> str:

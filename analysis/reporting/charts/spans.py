@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from analysis.contracts import Matrix
-from analysis.i18n import Translator
 from analysis.reporting.charts.heatmap import Range, robust_range
 from analysis.reporting.charts.palette import RAMP, Look, cell_outline, dressed, hatched, steps
 
@@ -123,7 +123,7 @@ def _cells(grid: list[list[float | None]], look: Look, limits: Range) -> go.Heat
 
 
 def _click_targets(distances: Matrix, look: Look) -> go.Scatter:
-    n_blocks, t = len(distances) - 1, look.t
+    n_blocks, hover = len(distances) - 1, _hovers(distances, look)
     spans = _spans(n_blocks)
     return go.Scatter(
         x=[start for start, _ in spans],
@@ -131,17 +131,21 @@ def _click_targets(distances: Matrix, look: Look) -> go.Scatter:
         mode="markers",
         marker={"symbol": "square", "size": max(4, 360 // n_blocks), "color": "rgba(0,0,0,0)"},
         customdata=[[start, n] for start, n in spans],
-        text=[_hover(distances[start][start + n], start, n, t) for start, n in spans],
+        text=[hover(start, n) for start, n in spans],
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
 
 
-def _hover(value: float | None, start: int, n: int, t: Translator) -> str:
-    head = (
-        t("layers {first} to {last} (counted from 0)", first=start, last=start + n - 1)
-        if n > 1
-        else t("layer {block} (counted from 0)", block=start)
-    )
-    said = t("not defined: too few tokens for this pair") if value is None else f"{t('Angular distance')} {value:.3f}"
-    return f"<b>{head}</b><br>{said}"
+def _hovers(distances: Matrix, look: Look) -> Callable[[int, int], str]:
+    """What each span says; everything that is the same for all of them is translated once."""
+    t = look.t
+    run, one = t("layers {first} to {last} (counted from 0)", first="\x00", last="\x01"), t("layer {block} (counted from 0)", block="\x00")
+    title, undefined = t("Angular distance"), t("not defined: too few tokens for this pair")
+
+    def hover(start: int, n: int) -> str:
+        value = distances[start][start + n]
+        head = (run if n > 1 else one).replace(chr(0), str(start)).replace(chr(1), str(start + n - 1))
+        return f"<b>{head}</b><br>{undefined if value is None else f'{title} {value:.3f}'}"
+
+    return hover
