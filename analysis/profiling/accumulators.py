@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.profiling.bootstrap import minibatch_weights, weights_matrix
+from analysis.profiling.bootstrap import Floats, minibatch_weights, poisson_weights
 from analysis.profiling.features import Features
-from analysis.profiling.measures import UnitSums
+from analysis.profiling.measures import UnitSums, to_device
 from analysis.profiling.units import LAST, N_KINDS, SINK, MinibatchView
 from analysis.workload import PROMPT, RESPONSE, TEMPLATE
 
@@ -73,7 +74,6 @@ class ScoreSums(Sums):
     def __init__(self, features: Features, slices: Sequence[str], replicates: int) -> None:
         self.features, self.slices, self.replicates = features, tuple(slices), replicates
         self.groups = (*KIND_SETS, *(name for name in slices if name not in KIND_SETS))
-        self._own = [name for name in self.groups if name not in KIND_SETS]
         n, r, device = len(self.groups), replicates, features.device
         influences = features.influence.stop
 
@@ -96,8 +96,8 @@ class ScoreSums(Sums):
     def update(self, unit: UnitSums) -> None:
         """Adds a unit: a handful of matrix products, no waiting for the device."""
         device, sums = unit.sums.device, self.tensors
-        members = self._members(unit).to(device)
-        weight = torch.tensor([example.weight for example in unit.unit.examples], dtype=torch.float64).to(device)
+        members = to_device(self._members(unit), device)
+        weight = to_device(np.array([example.weight for example in unit.unit.examples], dtype=np.float64), device)
         chosen = (members[:, :, :LAST] * unit.counts[None, :, :LAST]).sum(2)
         weighted = members[:, :, :LAST] * weight[None, :, None]
         flat = unit.sums[:, :LAST].flatten(0, 1)
@@ -112,7 +112,7 @@ class ScoreSums(Sums):
         self._replicate(unit, members, weight, chosen)
 
     def _replicate(self, unit: UnitSums, members: Tensor, weight: Tensor, chosen: Tensor) -> None:
-        draws = torch.from_numpy(weights_matrix([one.example_id for one in unit.unit.examples], self.replicates)).to(weight.device) * weight
+        draws = to_device(poisson_weights([one.example_id for one in unit.unit.examples], self.replicates), weight.device) * weight
         influence = unit.sums[:, :LAST, self.features.influence]
         per_group = torch.einsum("gek,ekf->gef", members[:, :, :LAST], influence)
         self.tensors["replicate_sums"] += draws @ per_group
@@ -120,15 +120,14 @@ class ScoreSums(Sums):
         angles = unit.sums[:, PROMPT, self.features.angles] + unit.sums[:, RESPONSE, self.features.angles]
         self.tensors["replicate_angles"].addmm_(draws, angles)
 
-    def _members(self, unit: UnitSums) -> Tensor:
+    def _members(self, unit: UnitSums) -> Floats:
         """[G, E, kinds] 1 where a token of that kind in that example belongs to the group."""
-        kinds = torch.zeros(len(self.groups), 1, N_KINDS, dtype=torch.float64)
-        examples = torch.ones(len(self.groups), len(unit.unit.examples), 1, dtype=torch.float64)
+        kinds = np.zeros((len(self.groups), 1, N_KINDS))
+        examples = np.ones((len(self.groups), len(unit.unit.examples), 1))
         for row, name in enumerate(self.groups):
-            for kind in KIND_SETS.get(name, KIND_SETS["overall"]):
-                kinds[row, 0, kind] = 1
+            kinds[row, 0, list(KIND_SETS.get(name, KIND_SETS["overall"]))] = 1
             if name not in KIND_SETS:
-                examples[row, :, 0] = torch.tensor([float(one.slice == name) for one in unit.unit.examples])
+                examples[row, :, 0] = [one.slice == name for one in unit.unit.examples]
         return kinds * examples
 
 
@@ -156,15 +155,20 @@ class CkaSums(Sums):
         view = unit.unit.minibatches
         if view is None:
             return
-        masks = [None, unit.kind == PROMPT, unit.kind == RESPONSE]
-        overall, prompt, response = unit.minibatches(view, masks)
+        present = {
+            name: kind
+            for name, kind in (("prompt", PROMPT), ("response", RESPONSE))
+            if (unit.unit.slot_kind[: view.n_tokens] == kind).any()
+        }
+        masks = [unit.kind == kind for kind in present.values()] if len(present) > 1 else []
+        overall, *by_kind = unit.minibatches(view, [None, *masks])
         self._add("overall", overall)
-        self._add("prompt", prompt)
-        self._add("response", response)
+        for name, part in zip(present, by_kind or [overall], strict=True):
+            self._add(name, part)
         self._replicate(unit, view, *overall)
         for own in unit.unit.slice_minibatches:
             if own.name in self.groups[3:]:
-                same = own.start == view.start and own.stop == view.stop
+                same = own.n_tokens == view.n_tokens
                 self._add(own.name, overall if same else unit.minibatches(own, [None])[0])
 
     def _add(self, name: str, part: tuple[Tensor, Tensor]) -> None:
@@ -175,8 +179,8 @@ class CkaSums(Sums):
         self.tensors["minibatches"][row] += (tokens > 0).sum()
 
     def _replicate(self, unit: UnitSums, view: MinibatchView, hsic: Tensor, tokens: Tensor) -> None:
-        draws = torch.from_numpy(minibatch_weights(unit.unit.examples[0].example_id, view.count, self.replicates))
-        weights = draws.to(tokens.device) * tokens
+        draws = minibatch_weights(unit.unit.examples[0].example_id, view.count, self.replicates)
+        weights = to_device(draws, tokens.device) * tokens
         self.tensors["replicate_hsic"] += torch.einsum("rk,kij->rij", weights, hsic)
         self.tensors["replicate_tokens"] += weights.sum(1)
 

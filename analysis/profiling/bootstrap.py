@@ -6,6 +6,7 @@ depend on order, batches or machines, and can be added.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,12 +16,28 @@ from analysis.contracts import Interval, RankStability
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_POISSON_CDF = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(18)])
 
 
-def poisson_weights(seed_hash: str, replicates: int, salt: int = 0) -> Floats:
-    """How often an example is drawn in each replicate: [replicates], whole numbers with mean 1."""
-    generator = np.random.Generator(np.random.Philox(key=(int(seed_hash[:16], 16) + salt) % 2**64))
-    return generator.poisson(1.0, replicates).astype(np.float64)
+def poisson_weights(hashes: Sequence[str], replicates: int, *, salt: int = 0) -> Floats:
+    """How often each example is drawn in each replicate: [replicates, examples], whole numbers with mean 1.
+
+    Args:
+        hashes: content hashes (hexadecimal) that seed the draws.
+        salt: another series of draws for the same hashes.
+    """
+    seeds = np.array([int(one[:16], 16) for one in hashes], dtype=np.uint64)
+    steps = (np.arange(replicates, dtype=np.uint64) + np.uint64(1 + salt * replicates)) * _GOLDEN
+    uniform = (_mixed(seeds[None, :] + steps[:, None]) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.searchsorted(_POISSON_CDF, uniform, side="right").astype(np.float64)
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al. 2014): every bit of the seed reaches every bit of the draw."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def intervals(replicates: Floats) -> list[Interval | None]:
@@ -86,11 +103,6 @@ def _spearman(rows: Floats, reference: Floats) -> Floats:
     return correlation
 
 
-def weights_matrix(hashes: Sequence[str], replicates: int) -> Floats:
-    """[replicates, examples] Poisson weights of several examples."""
-    return np.stack([poisson_weights(seed, replicates) for seed in hashes], axis=1)
-
-
 def minibatch_weights(seed_hash: str, count: int, replicates: int) -> Floats:
     """[replicates, count] Poisson weights of a unit's minibatches, seeded by the unit's first example."""
-    return np.stack([poisson_weights(seed_hash, replicates, salt + 1) for salt in range(count)], axis=1)
+    return np.concatenate([poisson_weights([seed_hash], replicates, salt=number + 1) for number in range(count)], axis=1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -33,7 +35,7 @@ class UnitSums:
     sums: Float[Tensor, "examples kinds columns"]
     counts: Float[Tensor, "examples kinds"]
     n_invalid: Tensor
-    minibatches: Callable[[MinibatchView, list[Tensor | None]], list[tuple[Tensor, Tensor]]]
+    minibatches: Callable[[MinibatchView, Sequence[Tensor | None]], list[tuple[Tensor, Tensor]]]
     kind: Tensor
 
 
@@ -52,9 +54,9 @@ def measure_unit(unit: Unit, buffer: PairBuffer, features: Features) -> UnitSums
     sums, counts = _sum_tokens(unit, buffer, features, example, kind, is_last)
     in_default = (kind == PROMPT) | (kind == RESPONSE)
     if buffer.states.dtype not in HALF:
-        _centre(buffer, in_default, unit.n_tokens)
+        _centre(buffer, in_default, valid)
 
-    def minibatches(view: MinibatchView, masks: list[Tensor | None]) -> list[tuple[Tensor, Tensor]]:
+    def minibatches(view: MinibatchView, masks: Sequence[Tensor | None]) -> list[tuple[Tensor, Tensor]]:
         return _minibatch_hsic(view, buffer, in_default, masks)
 
     return UnitSums(unit, sums, counts, (~valid).sum(), minibatches, kind)
@@ -105,28 +107,43 @@ def _gram(states: Float[Tensor, "tokens positions width"]) -> Float[Tensor, "tok
     return torch.cat([_gram(part) for part in torch.split(states, wide_step)])
 
 
-def _centre(buffer: PairBuffer, counted: Tensor, count: int) -> None:
+def _centre(buffer: PairBuffer, counted: Tensor, valid: Tensor) -> None:
     """Takes the counted tokens' mean out of the buffer: CKA does not move, its float32 rounding shrinks."""
-    flat = buffer.states[:count].flatten(1)
+    flat = buffer.states[: len(valid)].flatten(1)
+    flat.masked_fill_(~valid[:, None], 0.0)
     weights = counted.to(flat.dtype)[None]
     flat.sub_((weights @ flat) / weights.sum().clamp_min(1))
 
 
-def _minibatch_hsic(view: MinibatchView, buffer: PairBuffer, counted: Tensor, masks: list[Tensor | None]) -> list[tuple[Tensor, Tensor]]:
+def _minibatch_hsic(
+    view: MinibatchView, buffer: PairBuffer, counted: Tensor, masks: Sequence[Tensor | None]
+) -> list[tuple[Tensor, Tensor]]:
     """HSIC of all pairs of positions in each minibatch of a view, once for every mask: [(hsic [k, P, P], tokens [k])]."""
     _, n_positions, width = buffer.states.shape
     deal = buffer.states[view.start : view.stop].view(view.size, view.count * n_positions, width).transpose(0, 1)
-    step = max(1, PIECE_BYTES // (8 * n_positions * view.size**2))
-    allowed = [(counted if mask is None else counted & mask)[view.start : view.stop].view(view.size, view.count).T for mask in masks]
+    step = max(1, PIECE_BYTES // (4 * n_positions * view.size**2))
+    allowed = [_dealt(view, counted if mask is None else counted & mask) for mask in masks]
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in masks]
     for start in range(0, view.count, step):
         rows = deal[start * n_positions : (start + step) * n_positions]
         grams = _product(rows).view(-1, n_positions, view.size, view.size)
         for index, mask in enumerate(allowed):
-            found[index].append(
-                pairwise_hsic(grams.double() if grams.dtype != torch.float64 else grams.clone(), mask[start : start + step])
-            )
+            found[index].append(pairwise_hsic(grams, mask[start : start + step]))
     return [(torch.cat([hsic for hsic, _ in parts]), torch.cat([size for _, size in parts])) for parts in found]
+
+
+def _dealt(view: MinibatchView, counted: Bool[Tensor, " tokens"]) -> Bool[Tensor, "minibatches m"]:
+    """Which rows of each minibatch count: the view's own tokens that are not masked."""
+    flags = counted.new_zeros(view.count * view.size)
+    own = counted[view.start : view.start + view.n_tokens]
+    flags[: len(own)] = own
+    return flags.view(view.size, view.count).T
+
+
+def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """An array on the device, without making the CPU wait for it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _product(rows: Float[Tensor, "n tokens width"]) -> Float[Tensor, "n tokens tokens"]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from analysis.contracts import Message, Progress
 from analysis.errors import Cancelled, ResourceError
@@ -21,9 +20,9 @@ from analysis.models.stack import Stack
 from analysis.profiling import checkpoint
 from analysis.profiling.accumulators import Accumulator, Sums
 from analysis.profiling.features import Features
-from analysis.profiling.measures import measure_unit
+from analysis.profiling.measures import measure_unit, to_device
 from analysis.profiling.taps import PairBuffer, Reader, StateChanged, reading
-from analysis.profiling.units import Batch, Unit, batches
+from analysis.profiling.units import Batch, Ints, Unit, batches
 
 SAVE_EVERY_SECONDS = 5.0
 
@@ -95,7 +94,7 @@ class Pass:
             self.saving.path.unlink()
 
     def _buffer(self) -> PairBuffer:
-        capacity = max(unit.n_tokens for unit in self.units)
+        capacity = max(unit.n_slots for unit in self.units)
         try:
             return PairBuffer.allocate(capacity, self.features.n_blocks, self.width, dtype=self.dtype, device=self.features.device)
         except (MemoryError, RuntimeError) as exc:
@@ -135,10 +134,10 @@ class Pass:
     def _forward(self, unit: Unit, batch: Batch, reader: Reader) -> None:
         device = self.features.device
         ids, mask, rows, slots = _pack(unit, batch)
-        reader.rows, reader.slots = rows.to(device, non_blocking=True), slots.to(device, non_blocking=True)
-        inputs: dict[str, object] = {"input_ids": ids.to(device, non_blocking=True)}
+        reader.rows, reader.slots = to_device(rows, device), to_device(slots, device)
+        inputs: dict[str, object] = {"input_ids": to_device(ids, device)}
         if not mask.all():
-            inputs["attention_mask"] = mask.to(device, non_blocking=True)
+            inputs["attention_mask"] = to_device(mask, device)
         if self._takes_use_cache:
             inputs["use_cache"] = False
         self.stack.root(**inputs)
@@ -200,16 +199,16 @@ class Pass:
         self._saved = clock
 
 
-def _pack(unit: Unit, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _pack(unit: Unit, batch: Batch) -> tuple[Ints, Ints, Ints, Ints]:
     """Ids and mask [B, S], padded at the end; and for each real token its place in the batch and in the buffer."""
     ids = np.zeros((len(batch.members), batch.width), dtype=np.int64)
-    mask = np.zeros_like(ids, dtype=bool)
+    mask = np.zeros_like(ids)
     for row, member in enumerate(batch.members):
         length = len(unit.examples[member].input_ids)
         ids[row, :length] = unit.examples[member].input_ids
-        mask[row, :length] = True
+        mask[row, :length] = 1
     slots = np.concatenate([unit.slots[member] for member in batch.members])
-    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), torch.from_numpy(np.flatnonzero(mask)), torch.from_numpy(slots)
+    return ids, mask, np.flatnonzero(mask), slots
 
 
 def out_of_memory(exc: BaseException) -> bool:

@@ -27,16 +27,20 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class MinibatchView:
-    """CKA minibatches of one set of tokens: slots start, start + 1, ... dealt out to `count` minibatches of `size`."""
+    """CKA minibatches of `n_tokens` tokens: slots start, start + 1, ... are dealt out to `count` minibatches of `size`.
+
+    `size` is rounded up to a multiple of 8, so the view may reach past the last token; what lies there is masked.
+    """
 
     name: str
     start: int
+    n_tokens: int
     count: int
     size: int
 
     @property
     def stop(self) -> int:
-        """One past the last slot used (fewer than `count` tokens at the end are left out)."""
+        """One past the last slot of the view."""
         return self.start + self.count * self.size
 
 
@@ -59,6 +63,12 @@ class Unit:
     def n_tokens(self) -> int:
         """Tokens of the unit, padding not among them."""
         return len(self.slot_example)
+
+    @property
+    def n_slots(self) -> int:
+        """Slots that the unit's tokens and minibatch views reach."""
+        views = (*self.slice_minibatches, *((self.minibatches,) if self.minibatches else ()))
+        return max(self.n_tokens, *(view.stop for view in views), 0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,8 @@ def _view(name: str, start: int, n_tokens: int, minibatch: int) -> MinibatchView
     if n_tokens < MIN_MINIBATCH:
         return None
     count = max(1, round(n_tokens / minibatch))
-    return MinibatchView(name, start, count, n_tokens // count)
+    size = -(-n_tokens // (8 * count)) * 8
+    return MinibatchView(name, start, n_tokens, count, size)
 
 
 def batches(unit: Unit, batch_tokens: int) -> Iterator[Batch]:

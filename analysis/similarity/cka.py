@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -34,27 +36,36 @@ def pairwise_hsic(
 ) -> tuple[Float[Tensor, "minibatches n n"], Float[Tensor, " minibatches"]]:
     """Unbiased HSIC of every pair among n representations, for each minibatch.
 
+    Written as the inner product of U-centred matrices, which equals the estimator of Song et al. and does not
+    subtract large numbers from each other, so that float32 products are enough.
+
     Args:
-        grams: inner products of the tokens of a minibatch; overwritten. Float64 unless the features were centred
-            (the estimate does not move when a constant is added to the features, but its rounding does).
-        counted: tokens that take part; the others are masked out and do not count in the minibatch's size.
+        grams: inner products of the tokens of a minibatch.
+        counted: tokens that take part; the others (even NaN) are masked out and do not count in the minibatch's size.
 
     Returns:
-        The estimates (0 where a minibatch counts fewer than 4 tokens: undefined) and the tokens counted.
+        The estimates (0 where a minibatch counts fewer than 4 tokens: undefined) and the tokens counted; float64.
+
+    Source:
+        Song et al., JMLR 13 (2012), HSIC_1; U-centring: Szekely and Rizzo, arXiv 1310.2926.
     """
-    mask = counted.to(grams.dtype)
-    size = mask.sum(-1)
-    kept = grams.mul_(mask[:, None, :, None]).mul_(mask[:, None, None, :])
-    kept.diagonal(dim1=-2, dim2=-1).zero_()
+    k, n, m, _ = grams.shape
+    pairs = counted[:, None, :, None] & counted[:, None, None, :]
+    pairs = pairs & ~torch.eye(m, dtype=torch.bool, device=grams.device)
+    size = counted.sum(-1).double()
+    kept = torch.where(pairs, grams, 0.0)
     rows = kept.sum(-1).double()
-    flat = kept.flatten(2)
-    products = (flat @ flat.mT).double()
-    totals = rows.sum(-1)
-    n = size.double()[:, None, None]
-    estimate = products + totals[:, :, None] * totals[:, None, :] / ((n - 1) * (n - 2)) - 2 / (n - 2) * (rows @ rows.mT)
-    estimate = estimate / (n * (n - 3))
+    count = size[:, None, None]
+    shift = (rows / (count - 2) - rows.sum(-1, keepdim=True) / (2 * (count - 1) * (count - 2))).to(grams.dtype)
+    parts = math.gcd(m, 8) if grams.is_cuda else 1
+    centred = torch.empty(k, parts, n, m // parts, m, dtype=grams.dtype, device=grams.device)
+    view = centred.permute(0, 2, 1, 3, 4)
+    torch.sub(kept.view(view.shape), shift.view(k, n, parts, m // parts, 1), out=view)
+    view.sub_(shift.view(k, n, 1, 1, m)).mul_(pairs.view(k, 1, parts, m // parts, m))
+    flat = centred.view(k * parts, n, -1)
+    products = torch.bmm(flat, flat.mT).view(k, parts, n, n).sum(1, dtype=torch.float64)
     enough = size >= 4
-    return torch.where(enough[:, None, None], estimate, 0.0), torch.where(enough, size, 0.0).double()
+    return torch.where(enough[:, None, None], products / (count * (count - 3)), 0.0), torch.where(enough, size, 0.0)
 
 
 def cka_from_hsic(hsic: Float[Tensor, "*rest n n"]) -> Float[Tensor, "*rest n n"]:

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from analysis.contracts import ModelSource, ProfileSettings, TokenCounts, WorkloadInfo
 from analysis.models.stack import Identity, LoadedModel, assemble
+from analysis.profiling.measures import to_device
 from analysis.profiling.run import ProfileJob, resolve_settings
 from analysis.profiling.stream import Pass, _pack
 from analysis.profiling.units import Unit, batches
@@ -140,9 +141,9 @@ def _plain(job: ProfileJob, units: list[Unit], batch_tokens: int) -> None:
     for unit in units:
         for batch in batches(unit, batch_tokens):
             ids, mask, _, _ = _pack(unit, batch)
-            inputs: dict[str, object] = {"input_ids": ids.to(device, non_blocking=True), "use_cache": False}
+            inputs: dict[str, object] = {"input_ids": to_device(ids, device), "use_cache": False}
             if not mask.all():
-                inputs["attention_mask"] = mask.to(device, non_blocking=True)
+                inputs["attention_mask"] = to_device(mask, device)
             stack.root(**inputs)
 
 
@@ -176,7 +177,7 @@ def _interleave(job: ProfileJob, units: list[Unit], repeats: int) -> tuple[Measu
 
 def _saturation(job: ProfileJob, options: argparse.Namespace, tokens: int) -> None:
     units = job.units()
-    for batch in (256, 512, 1024, 2048, 4096, 8192, 16384):
+    for batch in (256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
         if batch > tokens or batch > max(unit.n_tokens for unit in units) * 1.01:
             break
         _plain(job, units[:2], batch)
@@ -195,9 +196,8 @@ def _report(
 ) -> None:
     assert settings.unit_tokens is not None
     buffer = settings.unit_tokens * (job.features.n_blocks + 1) * loaded.info.hidden_size * loaded.dtype.itemsize
-    print(
-        f"\n{options.model}, {loaded.device}, {loaded.dtype}, torch {torch.__version__}; {len(job.encoded.examples)} examples, {tokens} tokens"
-    )
+    print(f"\n{options.model}, {loaded.device}, {loaded.dtype}, torch {torch.__version__}")
+    print(f"{len(job.encoded.examples)} examples, {tokens} tokens")
     print(f"batch {settings.batch_tokens}, unit {settings.unit_tokens}, CKA minibatch {settings.cka_minibatch}, slices {options.slices}")
     for name, way in (("plain forward", plain), ("full profile", full)):
         print(
@@ -206,11 +206,9 @@ def _report(
     print(f"ratio          {full.median / plain.median:8.3f}   (of the fastest: {min(full.seconds) / min(plain.seconds):.3f})")
     if loaded.device.type == "cuda":
         extra, mib = full.peak_bytes - plain.peak_bytes, 2**20
+        print(f"peak memory    plain {plain.peak_bytes / mib:,.0f} MiB, profile {full.peak_bytes / mib:,.0f} MiB")
         print(
-            f"peak memory    plain {plain.peak_bytes / mib:,.0f} MiB, profile {full.peak_bytes / mib:,.0f} MiB, extra {extra / mib:,.0f} MiB"
-        )
-        print(
-            f"               buffer {buffer / mib:,.0f} MiB, beyond it {(extra - buffer) / mib:,.0f} MiB; extra / plain {extra / plain.peak_bytes:.3f}"
+            f"extra          {extra / mib:,.0f} MiB ({extra / plain.peak_bytes:.3f} of plain), of which the buffer {buffer / mib:,.0f} MiB"
         )
 
 

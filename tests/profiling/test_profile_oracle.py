@@ -63,8 +63,8 @@ def test_cka_is_the_unbiased_estimate_averaged_over_minibatches(model, profile):
         by_slot[np.concatenate(unit.slots)] = rows
         view = unit.minibatches
         for number in range(view.count):
-            slots = np.arange(view.size) * view.count + number
-            total = total + view.size * _hsic_matrix(by_slot[view.start + slots])
+            slots = np.arange(number, view.n_tokens, view.count)
+            total = total + len(slots) * _hsic_matrix(by_slot[view.start + slots])
     own = np.sqrt(np.diag(total))
     np.testing.assert_allclose(np.array(profile.overall.linear_cka, dtype=float), total / np.outer(own, own), atol=1e-5)
 
