@@ -75,11 +75,11 @@ with right:
         t("I examine a model"), key="door", icon=":material/search:", help=t("Choose a model and its prompts, and measure it.")
     ):
         go("workload")
-    st.subheader(t("Plans"), anchor=False)
+    st.header(t("Plans"), anchor=False)
     stored_plans(about)
     if not plans:
         st.caption(t("No plan is stored yet. A plan says which layers are taken out, and on what evidence."))
-    st.subheader(t("Runs"), anchor=False)
+    st.header(t("Runs"), anchor=False)
     stored_runs(about)
     if about.run is None:
         st.caption(t("No run is stored yet. A run is one measurement of a model on its prompts."))

@@ -34,7 +34,7 @@ def badge(origin: Origin) -> None:
 def section(title: str, origin: Origin, *, help: str | None = None) -> None:
     """A heading with the word that says where the figures below it come from."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(title, anchor=False, help=help, width="content")
+        st.header(title, anchor=False, help=help, width="content")
         badge(origin)
 
 

@@ -57,12 +57,12 @@ def language_switch() -> None:
         st.query_params["lang"] = st.session_state.language
 
     st.session_state.language_switch = language()
-    st.segmented_control(
+    st.radio(
         "Language / 言語",
         LANGUAGES,
         format_func=lambda code: _NAMES[code],
         key="language_switch",
         on_change=switch,
-        required=True,
+        horizontal=True,
         label_visibility="collapsed",
     )

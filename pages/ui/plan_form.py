@@ -129,14 +129,13 @@ def _unit(profile: Profile) -> Unit:
     t = words()
     stack = profile.model.stack(profile.stack)
     there = [unit for unit in UNITS if len(units_in(stack, cast(Unit, unit))) > 1]
-    chosen = st.segmented_control(
+    chosen = st.radio(
         t("What is removed"),
         there,
         format_func=lambda unit: t(UNITS[unit]),
-        default=there[0],
-        required=True,
+        horizontal=True,
         key="unit",
         persist_state="session",
-        help=term("attention"),
+        help="\n\n".join(term(name) for name in ("layer", "attention", "MLP")),
     )
     return cast(Unit, chosen or there[0])

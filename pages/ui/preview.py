@@ -152,7 +152,7 @@ def show_preview(request: ProfileRequest, preview: WorkloadPreview) -> None:
         build = partial(slice_bars, preview.slice_tokens, shown, names=names, marked=thin)
         draw(build, of=(of,), key="slices", alt=t("Bars: tokens of each slice"))
     if preview.examples:
-        st.subheader(t("Three of the prompts"), anchor=False)
+        st.header(t("Three of the prompts"), anchor=False)
         st.dataframe(pd.DataFrame(example_rows(preview)), hide_index=True, alt=t("Three example rows of the workload"))
 
 

@@ -93,12 +93,11 @@ def controls(run_id: str, found: Profile) -> View:
     first, second, third, fourth = st.columns([4, 4, 4, 3], gap="medium", vertical_alignment="bottom")
     with first:
         fields = [field for field in SHORT if getattr(found.overall, field) is not None]
-        field = st.segmented_control(
+        field = st.radio(
             t("Measure"),
             fields,
             format_func=lambda name: t(SHORT[name]),
-            default=fields[0],
-            required=True,
+            horizontal=True,
             key="measure",
             persist_state="session",
             help=_meanings(),
