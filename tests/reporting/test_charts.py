@@ -179,9 +179,10 @@ def test_the_stack_is_as_wide_as_its_parameters_and_clickable() -> None:
 def test_pruned_layers_are_hollow_with_a_dashed_outline_and_skipped_ones_patterned() -> None:
     prune, skip = propose_plan(PROFILE, amount="2"), propose_plan(PROFILE, op="skip", unit="mlp", amount="3")
     figure = stack_figure(PROFILE.model, EN, plans=[prune, skip])
-    dashed = [shape for shape in figure.layout.shapes if shape.line.dash]
-    assert len(dashed) == 4
-    assert {shape.line.color for shape in dashed} == {PALETTES["light"].operations["prune"]}
+    dashed = [trace for trace in figure.data if trace.type == "scatter" and trace.line.dash]
+    assert [trace.line.color for trace in dashed] == [PALETTES["light"].operations["prune"]]
+    assert len([x for x in dashed[0].x if x is None]) == 4
+    assert {trace.marker.color for trace in figure.data if trace.name == "prune"} == {"rgba(0,0,0,0)"}
     assert [trace.marker.pattern.shape for trace in figure.data if trace.name == "skip"] == ["."]
     drawn = {(piece.part, piece.treatment) for piece in pieces(PROFILE.model.stacks[0].blocks, skip)}
     assert drawn == {("attention", "kept"), ("mlp", "kept"), ("mlp", "skip")}
