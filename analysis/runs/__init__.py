@@ -9,6 +9,14 @@ words. Rows are in `tables` (SQLite by default, any database by ``STRATA_DATABAS
 `artifacts`; `queue`, `workers` and `library` are the three views on them that `store` puts together. `executor` is the
 seam behind which a job is done by this machine (default) or by a Ray cluster.
 
+| variable | meaning | default |
+|---|---|---|
+| `STRATA_HOME` | where everything is kept | `~/.strata` |
+| `STRATA_DATABASE` | database URL of the store | an SQLite file there |
+| `STRATA_ARTIFACTS` | where documents are kept, any fsspec URL | a folder there |
+| `STRATA_EXECUTOR` | who does jobs: `local`, `none` (workers are started by hand) or `ray` | `local` |
+| `STRATA_IDLE_MINUTES` | after how long a worker gives an unused model's memory back | 10 |
+
     client -> store (queue, workers, library) <- worker -> jobs -> profiling, models
        `----> executor (starts the worker)
 """

@@ -35,7 +35,7 @@ from analysis.runs.workers import WorkerInfo
 from analysis.workload import Encoder, Workload, preview_workload, requested_workload
 
 T = TypeVar("T")
-_REMEMBERED = 8
+_REMEMBERED = 4
 
 
 class Client:
@@ -240,13 +240,13 @@ def _encoder(card: ModelCard) -> Encoder:
 
 
 def _remember(store: dict[str, T], key: str, make: Callable[[], T]) -> T:
-    """Keeps the last few answers."""
-    if key not in store:
-        made = make()
-        while len(store) >= _REMEMBERED:
-            store.pop(next(iter(store)), None)
-        store[key] = made
-    return store[key]
+    """Keeps the last few answers; several threads may ask at once."""
+    found = store.get(key)
+    if found is None:
+        found = store[key] = make()
+        for old in list(store)[:-_REMEMBERED]:
+            store.pop(old, None)
+    return found
 
 
 def open_client() -> Client:
