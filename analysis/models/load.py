@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from analysis.contracts import DType, Message, ModelSource
 from analysis.errors import ModelError, ResourceError
 from analysis.models import gguf, memory
-from analysis.models.card import ModelCard, write_card
+from analysis.models.card import ModelCard, read_card, write_card
 from analysis.models.checkpoint import Checkpoint
 from analysis.models.device import dtype_named, resolve_device, resolve_dtype
 from analysis.models.files import ModelFiles, find_files
@@ -59,9 +59,13 @@ def load_model(source: ModelSource, *, device: str = "auto", dtype: DType = "aut
 def describe_model(source: ModelSource, *, on_progress: Report = silent) -> ModelCard:
     """A model's anatomy from its config alone, without loading weights; keeps it as the model's card.
 
-    Where the attention ends inside a layer is proved only by running it, so the layout stays unknown until loading.
+    Where the attention ends inside a layer is proved only by running it, so the layout stays unknown until the model
+    has been loaded once.
     """
     files = find_files(source, weights=False, on_progress=on_progress)
+    known = read_card(source)
+    if known is not None and known.info.commit == files.commit:
+        return known
     config = _config(files)
     own = _own_dtype(files, config)
     with _quiet(), torch.device("meta"):

@@ -91,6 +91,7 @@ def test_a_folder_is_loaded_described_and_remembered(folder: Path) -> None:
     assert card is not None
     assert card.info == loaded.info
     assert card.info.stacks[0].layout == "pre_norm"
+    assert describe_model(source(folder)) == card
     assert load_model(source(folder), device="cpu", dtype="bfloat16").model.dtype == torch.bfloat16
 
 
@@ -236,6 +237,7 @@ def test_a_quantised_checkpoint_without_its_library_is_refused(folder: Path) -> 
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq", "bits": 4}}))
     refused(folder, r"is quantised \(awq\)")
+    assert describe_model(source(folder)).info.n_parameters == build("llama").num_parameters()
 
 
 def test_a_broken_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
