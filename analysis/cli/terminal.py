@@ -96,7 +96,7 @@ class StrataGroup(TyperGroup):
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as exc:
-            if type(exc).__module__.startswith("typer."):  # usage errors: Typer shows them with the option's name
+            if type(exc).__module__.startswith(("typer.", "click.")):  # usage errors: Typer shows them with the option's name
                 raise
             raise typer.Exit(_surprise(exc, ctx.find_object(Terminal) or Terminal())) from exc
 

@@ -140,6 +140,13 @@ def test_usage_errors_name_the_option_and_exit_with_2() -> None:
     assert run("profile", "--dtype", "int3").returncode == 2
 
 
+def test_a_worker_for_a_device_that_is_not_there_exits_2() -> None:
+    result = run("worker", "--device", "toaster")
+    assert result.returncode == 2
+    assert "toaster" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_field_mappings_are_read_and_nonsense_is_refused() -> None:
     assert key_values(["prompt=text", "answer = solution "], "--map") == {"prompt": "text", "answer": "solution"}
     for wrong in ("prompt", "=text", "prompt=", ""):
