@@ -180,8 +180,8 @@ def _from_folder(checkpoint: Checkpoint, name: str, config: Any, dtype: torch.dt
             reason=first_line(exc),
         ) from exc
     except (RuntimeError, ValueError, OSError, KeyError) as exc:
-        if isinstance(exc, torch.OutOfMemoryError):
-            raise
+        if isinstance(exc, torch.OutOfMemoryError) or "allocate memory" in str(exc):  # the CPU's allocator has no error of its own
+            raise MemoryError from exc
         raise ModelError(
             "The weights of {model} do not fit its config ({reason}). Copy the model again.", model=name, reason=first_line(exc)
         ) from exc

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer
+from transformers import LlamaForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import build, save_tokenizer
@@ -303,6 +304,16 @@ def test_a_cached_hub_model_is_used_offline_and_known_by_its_commit(folder: Path
 def test_what_cannot_fit_is_refused_before_loading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda _: 1000)
     with pytest.raises(ResourceError, match="GiB are free"):
+        load_model(source(folder), device="cpu")
+
+
+@pytest.mark.parametrize("refusal", [torch.OutOfMemoryError("full"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+def test_memory_that_runs_out_while_loading_is_said_so(folder: Path, monkeypatch: pytest.MonkeyPatch, refusal: Exception) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(LlamaForCausalLM, "from_pretrained", full)
+    with pytest.raises(ResourceError, match="Memory ran out on cpu while loading tiny-llama"):
         load_model(source(folder), device="cpu")
 
 
