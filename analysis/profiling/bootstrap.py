@@ -20,16 +20,25 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _POISSON_CDF = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(18)])
 
 
-def poisson_weights(hashes: Sequence[str], replicates: int, *, salt: int = 0) -> Floats:
+def poisson_weights(hashes: Sequence[str], replicates: int) -> Floats:
     """How often each example is drawn in each replicate: [replicates, examples], whole numbers with mean 1.
 
     Args:
         hashes: content hashes (hexadecimal) that seed the draws.
-        salt: another series of draws for the same hashes.
     """
     seeds = np.array([int(one[:16], 16) for one in hashes], dtype=np.uint64)
-    steps = (np.arange(replicates, dtype=np.uint64) + np.uint64(1 + salt * replicates)) * _GOLDEN
-    uniform = (_mixed(seeds[None, :] + steps[:, None]) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return _draws(seeds[None, :], np.arange(1, replicates + 1, dtype=np.uint64)[:, None])
+
+
+def minibatch_weights(seed_hash: str, count: int, replicates: int) -> Floats:
+    """[replicates, count] Poisson weights of a unit's minibatches, seeded by the unit's first example."""
+    steps = np.arange(replicates + 1, (count + 1) * replicates + 1, dtype=np.uint64)
+    return _draws(np.uint64(int(seed_hash[:16], 16)), steps.reshape(count, replicates).T)
+
+
+def _draws(seeds: npt.NDArray[np.uint64] | np.uint64, steps: npt.NDArray[np.uint64]) -> Floats:
+    with np.errstate(over="ignore"):
+        uniform = (_mixed(seeds + steps * _GOLDEN) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return np.searchsorted(_POISSON_CDF, uniform, side="right").astype(np.float64)
 
 
@@ -101,8 +110,3 @@ def _spearman(rows: Floats, reference: Floats) -> Floats:
     scale = np.sqrt((a**2).sum(-1) * (b**2).sum())
     correlation: Floats = np.divide(a @ b, scale, out=np.zeros(len(a)), where=scale > 0)
     return correlation
-
-
-def minibatch_weights(seed_hash: str, count: int, replicates: int) -> Floats:
-    """[replicates, count] Poisson weights of a unit's minibatches, seeded by the unit's first example."""
-    return np.concatenate([poisson_weights([seed_hash], replicates, salt=number + 1) for number in range(count)], axis=1)

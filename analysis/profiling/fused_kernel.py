@@ -1,4 +1,4 @@
-"""The Triton kernel behind `fused`: imported only where a GPU and Triton are there."""
+"""The Triton kernels behind `fused`: imported only where a GPU and Triton are there."""
 
 # mypy: ignore-errors
 # ruff: noqa: SIM108
@@ -15,6 +15,7 @@ def read_block_kernel(
     second,
     after,
     states,
+    squares,
     dots,
     rows,
     slots,
@@ -24,6 +25,7 @@ def read_block_kernel(
     stride_after,
     states_token,
     states_position,
+    squares_token,
     dots_token,
     dots_block,
     index,
@@ -32,19 +34,22 @@ def read_block_kernel(
     SAME: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program per token: reads four rows of `width`, writes one row of `states` and four numbers of `dots`."""
+    """One program per token: reads four rows of `width`, writes one row of `states`, its square and four `dots`."""
     token = tl.program_id(0).to(tl.int64)
     row, slot = tl.load(rows + token), tl.load(slots + token)
     d0 = tl.zeros([BLOCK], dtype=tl.float32)
     d1 = tl.zeros([BLOCK], dtype=tl.float32)
     d2 = tl.zeros([BLOCK], dtype=tl.float32)
     d3 = tl.zeros([BLOCK], dtype=tl.float32)
+    square = tl.zeros([BLOCK], dtype=tl.float32)
     target = states + slot * states_token + (index + 1) * states_position
     for start in range(0, width, BLOCK):
         columns = start + tl.arange(0, BLOCK)
         inside = columns < width
         y = tl.load(after + row * stride_after + columns, mask=inside, other=0.0)
         tl.store(target + columns, y, mask=inside)
+        y = y.to(tl.float32)
+        square += y * y
         x = tl.load(before + row * stride_before + columns, mask=inside, other=0.0).to(tl.float32)
         a = tl.load(first + row * stride_first + columns, mask=inside, other=0.0).to(tl.float32)
         d0 += x * a
@@ -56,10 +61,29 @@ def read_block_kernel(
         if PARALLEL:
             d2 += x * b
         else:
-            d2 += y.to(tl.float32) * b
+            d2 += y * b
         d3 += b * b
+    tl.store(squares + slot * squares_token + index + 1, tl.sum(square))
     place = dots + slot * dots_token + index * dots_block
     tl.store(place, tl.sum(d0))
     tl.store(place + 1, tl.sum(d1))
     tl.store(place + 2, tl.sum(d2))
     tl.store(place + 3, tl.sum(d3))
+
+
+@triton.jit
+def token_gram_kernel(
+    states, grams, states_token, states_position, width, POSITIONS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr
+):
+    """One program per token: all inner products of its states, in float32; positions are padded to a power of two."""
+    token = tl.program_id(0).to(tl.int64)
+    position = tl.arange(0, PADDED)
+    real = position < POSITIONS
+    first = states + token * states_token + position[:, None] * states_position
+    total = tl.zeros([PADDED, PADDED], dtype=tl.float32)
+    for start in range(0, width, BLOCK):
+        columns = start + tl.arange(0, BLOCK)
+        tile = tl.load(first + columns[None, :], mask=real[:, None] & (columns < width)[None, :], other=0.0)
+        total = tl.dot(tile, tl.trans(tile), total)
+    place = grams + token * POSITIONS * POSITIONS + position[:, None] * POSITIONS + position[None, :]
+    tl.store(place, total, mask=real[:, None] & real[None, :])

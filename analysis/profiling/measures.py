@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analysis.profiling.features import Features
+from analysis.profiling.fused import token_grams
 from analysis.profiling.taps import HALF, PairBuffer
 from analysis.profiling.units import LAST, N_KINDS, SINK, MinibatchView, Unit
 from analysis.similarity.cka import pairwise_hsic
@@ -46,7 +47,7 @@ def measure_unit(unit: Unit, buffer: PairBuffer, features: Features) -> UnitSums
         device, non_blocking=True
     )
     example, position, kind, last = tables
-    norms = _norms(buffer, unit.n_tokens)
+    norms = buffer.squares[: unit.n_tokens].sqrt()
     valid = (norms.isfinite() & (norms > 0)).all(dim=1)
     sink = (position == 0) | _massive(norms, unit, example, position)
     kind = torch.where(valid, torch.where(sink, SINK, kind), -1)
@@ -60,14 +61,6 @@ def measure_unit(unit: Unit, buffer: PairBuffer, features: Features) -> UnitSums
         return _minibatch_hsic(view, buffer, in_default, masks)
 
     return UnitSums(unit, sums, counts, (~valid).sum(), minibatches, kind)
-
-
-def _norms(buffer: PairBuffer, count: int) -> Float[Tensor, "tokens positions"]:
-    states = buffer.states[:count]
-    if states.is_cuda:
-        norms: Tensor = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
-        return norms
-    return torch.cat([part.float().square().sum(-1) for part in torch.split(states, 64)]).sqrt()  # three times as fast there
 
 
 def _massive(norms: Tensor, unit: Unit, example: Tensor, position: Tensor) -> Bool[Tensor, " tokens"]:
@@ -99,7 +92,7 @@ def _sum_tokens(
 def _gram(states: Float[Tensor, "tokens positions width"]) -> Float[Tensor, "tokens positions positions"]:
     """Inner products in float64: half-precision products are exact in float32 on a GPU, all others are widened first."""
     if states.is_cuda and states.dtype in HALF:
-        return torch.bmm(states, states.mT, out_dtype=torch.float32).double()
+        return token_grams(states).double()
     wide_step = max(1, PIECE_BYTES // (8 * math.prod(states.shape[1:])))
     if len(states) <= wide_step:
         wide = states.double()

@@ -80,7 +80,9 @@ def content_key(model: ModelInfo, workload_hash: str, settings: ProfileSettings)
 def resolve_settings(settings: ProfileSettings, model: ModelInfo, device: torch.device, dtype: torch.dtype) -> ProfileSettings:
     """The settings with every "auto" and None replaced by what will be done."""
     stack = model.stack(settings.stack)
-    unit_tokens = settings.unit_tokens or sizes.unit_tokens(device, stack.n_blocks, model.hidden_size, dtype)
+    unit_tokens = settings.unit_tokens or sizes.unit_tokens(
+        device, (stack.n_blocks + 1) * model.hidden_size * dtype.itemsize, model.n_parameters
+    )
     return settings.model_copy(
         update={
             "stack": stack.name,

@@ -6,18 +6,23 @@ import torch
 
 CPU_UNIT = 1024
 CPU_BATCH = 512
-GPU_BUFFER_BYTES = 600 * 2**20
-GPU_UNITS = (1024, 16384)
+GPU_UNITS = (2048, 32768)
+GPU_WORK = 4.4e12
+"""Parameters x tokens that keep a large GPU busy for some 15 ms: 32,768 tokens of a 135 M model, 2,048 of a 7 B one."""
+GPU_SHARE = 0.05
 
 
-def unit_tokens(device: torch.device, n_blocks: int, width: int, dtype: torch.dtype) -> int:
-    """Tokens in the pair buffer: about 600 MiB on a GPU, 1,024 on a CPU so that progress keeps moving."""
-    if device.type == "cpu":
+def unit_tokens(device: torch.device, bytes_per_token: int, n_parameters: int) -> int:
+    """Tokens in the pair buffer: enough to keep the device busy, few enough to leave its memory alone.
+
+    Args:
+        bytes_per_token: of the buffer: positions x width x bytes of a number.
+    """
+    if device.type != "cuda":
         return CPU_UNIT
-    per_token = (n_blocks + 1) * width * dtype.itemsize
-    fitting = GPU_BUFFER_BYTES // per_token
-    power = 1 << max(0, int(fitting).bit_length() - 1)
-    return max(GPU_UNITS[0], min(GPU_UNITS[1], power))
+    fitting = GPU_SHARE * torch.cuda.get_device_properties(device).total_memory / bytes_per_token
+    wanted = min(max(GPU_UNITS[0], GPU_WORK / max(1, n_parameters)), GPU_UNITS[1], max(256.0, fitting))
+    return 1 << (int(wanted).bit_length() - 1)
 
 
 def batch_tokens(device: torch.device, unit: int) -> int:

@@ -25,10 +25,12 @@ HALF = (torch.bfloat16, torch.float16)
 class PairBuffer:
     """The states of up to `capacity` tokens at all positions, and what was seen inside each block.
 
-    states: [capacity, L + 1, d] in the model's dtype; dots: [capacity, L, 4] float32 (see `Features.of_tokens`).
+    states: [capacity, L + 1, d] in the model's dtype; squares: [capacity, L + 1] float32, their squared norms;
+    dots: [capacity, L, 4] float32 (see `Features.of_tokens`).
     """
 
     states: Tensor
+    squares: Tensor
     dots: Tensor
 
     @classmethod
@@ -36,6 +38,7 @@ class PairBuffer:
         """An empty buffer; this is all the memory that grows with neither the workload nor the batch."""
         return cls(
             states=torch.zeros(capacity, n_blocks + 1, width, dtype=dtype, device=device),
+            squares=torch.zeros(capacity, n_blocks + 1, dtype=torch.float32, device=device),
             dots=torch.zeros(capacity, n_blocks, 4, dtype=torch.float32, device=device),
         )
 
@@ -90,14 +93,16 @@ class Reader:
             self._take(index + 1, state)
         elif fused.usable(state) and self.rows is not None and self.slots is not None:
             block = fused.Block(self._seen[BEFORE], *inside, state, parallel=taps.layout == "parallel")
-            fused.read_block(block, self.buffer.states, self.buffer.dots, index, self.rows, self.slots)
+            fused.read_block(block, self.buffer.states, self.buffer.squares, self.buffer.dots, index, self.rows, self.slots)
         else:
             self._take(index + 1, state)
             self._put(self.buffer.dots[:, index], _dots(self._seen[BEFORE], *inside, state, parallel=taps.layout == "parallel"))
         self._seen = {}
 
     def _take(self, position: int, state: Tensor) -> None:
-        self._put(self.buffer.states[:, position], state.reshape(-1, state.shape[-1]))
+        flat = state.reshape(-1, state.shape[-1])
+        self._put(self.buffer.states[:, position], flat)
+        self._put(self.buffer.squares[:, position], flat.float().square().sum(-1))
 
     def _put(self, target: Tensor, values: Tensor) -> None:
         if self.rows is None or self.slots is None:

@@ -41,7 +41,7 @@ class MinibatchView:
     @property
     def stop(self) -> int:
         """One past the last slot of the view."""
-        return self.start + self.count * self.size
+        return int(self.start + self.count * self.size)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Unit:
     def n_slots(self) -> int:
         """Slots that the unit's tokens and minibatch views reach."""
         views = (*self.slice_minibatches, *((self.minibatches,) if self.minibatches else ()))
-        return max(self.n_tokens, *(view.stop for view in views), 0)
+        stops: list[int] = [view.stop for view in views]
+        return max([self.n_tokens, *stops])
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from analysis.similarity import fused
 
 
 def linear_cka(x: Float[Tensor, "tokens width_x"], y: Float[Tensor, "tokens width_y"]) -> Float[Tensor, ""]:
@@ -49,23 +49,29 @@ def pairwise_hsic(
     Source:
         Song et al., JMLR 13 (2012), HSIC_1; U-centring: Szekely and Rizzo, arXiv 1310.2926.
     """
-    k, n, m, _ = grams.shape
-    pairs = counted[:, None, :, None] & counted[:, None, None, :]
-    pairs = pairs & ~torch.eye(m, dtype=torch.bool, device=grams.device)
     size = counted.sum(-1).double()
-    kept = torch.where(pairs, grams, 0.0)
-    rows = kept.sum(-1).double()
-    count = size[:, None, None]
-    shift = (rows / (count - 2) - rows.sum(-1, keepdim=True) / (2 * (count - 1) * (count - 2))).to(grams.dtype)
-    parts = math.gcd(m, 8) if grams.is_cuda else 1
-    centred = torch.empty(k, parts, n, m // parts, m, dtype=grams.dtype, device=grams.device)
-    view = centred.permute(0, 2, 1, 3, 4)
-    torch.sub(kept.view(view.shape), shift.view(k, n, parts, m // parts, 1), out=view)
-    view.sub_(shift.view(k, n, 1, 1, m)).mul_(pairs.view(k, 1, parts, m // parts, m))
-    flat = centred.view(k * parts, n, -1)
-    products = torch.bmm(flat, flat.mT).view(k, parts, n, n).sum(1, dtype=torch.float64)
+    n = size[:, None, None]
+    flat = _u_centred(grams, counted)
+    products = torch.bmm(flat, flat.mT).view(len(grams), -1, *flat.shape[1:2], flat.shape[1]).sum(1, dtype=torch.float64)
     enough = size >= 4
-    return torch.where(enough[:, None, None], products / (count * (count - 3)), 0.0), torch.where(enough, size, 0.0)
+    return torch.where(enough[:, None, None], products / (n * (n - 3)), 0.0), torch.where(enough, size, 0.0)
+
+
+def _u_centred(grams: Tensor, counted: Tensor) -> Float[Tensor, "minibatches_x_parts n entries"]:
+    """The masked Gram matrices, U-centred and laid flat; cut into parts that keep a GPU's many cores busy."""
+    if fused.usable(grams):
+        return fused.u_centred(grams, counted)
+    m = grams.shape[-1]
+    pairs = counted[:, None, :, None] & counted[:, None, None, :] & ~torch.eye(m, dtype=torch.bool, device=grams.device)
+    kept = torch.where(pairs, grams, 0.0)
+    shift = _shift(kept.sum(-1), counted).to(grams.dtype)
+    return kept.sub_(shift[..., :, None]).sub_(shift[..., None, :]).mul_(pairs).flatten(2)
+
+
+def _shift(rows: Float[Tensor, "minibatches n m"], counted: Bool[Tensor, "minibatches m"]) -> Float[Tensor, "minibatches n m"]:
+    """What U-centring takes from row and column: entry (i, j) loses shift[i] + shift[j]. From the rows' sums."""
+    n, rows = counted.sum(-1).double()[:, None, None], rows.double()
+    return rows / (n - 2) - rows.sum(-1, keepdim=True) / (2 * (n - 1) * (n - 2))
 
 
 def cka_from_hsic(hsic: Float[Tensor, "*rest n n"]) -> Float[Tensor, "*rest n n"]:

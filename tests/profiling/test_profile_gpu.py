@@ -10,6 +10,7 @@ from analysis.contracts import ProfileSettings
 from analysis.profiling import fused
 from analysis.profiling.run import profile_model
 from analysis.profiling.taps import _dots
+from analysis.similarity.cka import pairwise_hsic
 from tests.profiling import tiny
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -27,15 +28,43 @@ def test_the_fused_kernel_reads_what_torch_reads(width, dtype, parallel, same):
     rows = torch.randperm(51, device="cuda")[:40]
     slots = torch.randperm(64, device="cuda")[:40]
     states = torch.full((64, 5, width), torch.nan, device="cuda", dtype=dtype)
+    squares = torch.full((64, 5), torch.nan, device="cuda")
     dots = torch.full((64, 4, 4), torch.nan, device="cuda")
     assert fused.usable(y)
-    fused.read_block(fused.Block(x, a, b, y, parallel=parallel), states, dots, 2, rows, slots)
+    fused.read_block(fused.Block(x, a, b, y, parallel=parallel), states, squares, dots, 2, rows, slots)
     assert torch.equal(states[slots, 3], y.reshape(-1, width)[rows])
     wanted = _dots(x.double(), a.double(), b.double(), y.double(), parallel=parallel)[rows]
     torch.testing.assert_close(dots[slots, 2], wanted, rtol=1e-4, atol=1e-3 * width**0.5)
+    torch.testing.assert_close(squares[slots, 3], y.double().reshape(-1, width)[rows].square().sum(-1).float(), rtol=1e-5, atol=0)
     untouched = torch.ones(64, dtype=torch.bool, device="cuda").index_fill_(0, slots, False)
     assert dots[untouched].isnan().all()
     assert states[untouched].isnan().all()
+
+
+@pytest.mark.parametrize("positions", [3, 16, 31, 33, 65, 81, 129])
+@pytest.mark.parametrize("width", [48, 576])
+def test_token_grams_are_exact_products(positions, width):
+    states = torch.randn(37, positions, width, device="cuda", dtype=torch.bfloat16)
+    wanted = states.double() @ states.double().mT
+    torch.testing.assert_close(fused.token_grams(states).double(), wanted, rtol=1e-5, atol=1e-4)
+    alike = states[:, :1].expand(-1, positions, -1).contiguous()
+    grams = fused.token_grams(alike)
+    assert (grams == grams[:, :1, :1]).all()
+
+
+@pytest.mark.parametrize("m", [8, 24, 120, 128, 200])
+def test_hsic_on_the_gpu_is_hsic_on_the_cpu(m):
+    torch.manual_seed(0)
+    states = torch.randn(5, 4, m, 40) + 3
+    grams = states @ states.mT
+    counted = torch.rand(5, m) > 0.2
+    counted[3] = False
+    grams[0, :, ~counted[0]] = torch.nan
+    grams[0, :, :, ~counted[0]] = torch.nan
+    wanted, tokens = pairwise_hsic(grams.double(), counted)
+    found, tokens_gpu = pairwise_hsic(grams.cuda(), counted.cuda())
+    torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-4)
+    assert torch.equal(tokens_gpu.cpu(), tokens)
 
 
 def test_a_profile_on_the_gpu_is_the_profile_on_the_cpu():
