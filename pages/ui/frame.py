@@ -146,6 +146,6 @@ def footer(terms: Sequence[str]) -> None:
         t(
             "Everything is read and kept on this machine only, in {folder}. Nothing is sent anywhere; "
             "a model is fetched from its hub only when you name one.",
-            folder=f"`{home()}`",
+            folder=plain(str(home())),
         )
     )

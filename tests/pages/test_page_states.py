@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from builders import make_model, make_profile, make_workload
@@ -12,6 +16,7 @@ from analysis.contracts import RunSummary
 from analysis.planning import plan_to_json, propose_plan
 from analysis.runs.client import Client
 
+ROOT = Path(__file__).parents[2]
 PAGES = ("overview", "workload", "similarity", "plans")
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) **b** :red[r] $a$ `c`"
 Visit = Callable[..., AppTest]
@@ -23,7 +28,9 @@ def primary_buttons(app: AppTest) -> list[str]:
 
 
 def said(app: AppTest) -> str:
-    return "\n".join(str(element.value) for kind in (app.title, app.markdown, app.caption, app.error, app.warning, app.info) for element in kind)
+    return "\n".join(
+        str(element.value) for kind in (app.title, app.markdown, app.caption, app.error, app.warning, app.info) for element in kind
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -160,3 +167,29 @@ def test_a_bad_plan_file_is_refused_in_one_sentence(visit: Visit, store_profile:
     assert not app.exception
     assert len(app.error) == 1
     assert "Traceback" not in app.error[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_rerun_with_a_stored_run_takes_less_than_a_third_of_a_second(visit: Visit, store_profile: StoreProfile, page: str) -> None:
+    store_profile()
+    app, times = visit(page), []
+    for _ in range(4):
+        started = time.perf_counter()
+        app.run()
+        times.append(time.perf_counter() - started)
+    assert min(times) <= 0.3, times
+
+
+def test_no_page_loads_torch() -> None:
+    code = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=60).run()
+for page in ("workload", "similarity", "plans"):
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception, app.exception
+heavy = {"torch", "transformers", "captum", "peft"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
