@@ -20,9 +20,15 @@ from analysis.runs.client import open_client
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --disable-quic --no-first-run"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+]
 PATIENCE_MS = 30_000
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make setup-dev installs it")

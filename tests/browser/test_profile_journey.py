@@ -81,7 +81,7 @@ def test_a_model_that_is_not_there_is_refused_in_one_sentence(server: Any, open_
     page = open_page(f"{server.url}/workload")
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name="Another model").click()
-    page.get_by_label("Name or path of the model").fill("/nowhere/at all")
-    page.get_by_label("Name or path of the model").press("Enter")
+    page.get_by_role("textbox", name="Name or path of the model").fill("/nowhere/at all")
+    page.get_by_role("textbox", name="Name or path of the model").press("Enter")
     page.locator("[data-testid=stAlert]").wait_for(timeout=MACHINE_PATIENCE_MS)
     assert page.locator("[data-testid=stException]").count() == 0
