@@ -44,8 +44,7 @@ with stopping_on_errors():
 answer = st.container()
 try:
     if about.plan:
-        plan = stored_plan(about.plan.id, about.plan.name)
-        saved_box(plan, about.plan)
+        plan = saved_box(stored_plan(about.plan.id, about.plan.name), about.plan, found.model)
     else:
         with st.container(border=True):
             asked = controls(found)
@@ -77,7 +76,7 @@ with right:
     section(t("What it should save"), "projected")
     if plan.projection:
         st.dataframe(projection_table(plan.projection), hide_index=True, alt=t("Projected figures before and after the plan"))
-        st.caption(t("For requests of {n} tokens; change the context length above.", n=plan.projection.context_tokens))
+        st.caption(t("For requests of {n} tokens: an assumption that you can change above.", n=plan.projection.context_tokens))
     st.info(
         t("What this does to quality is not known until the plan is verified. A small change is not yet safe to remove."),
         icon=":material/help:",

@@ -50,7 +50,7 @@ def proposed(run_id: str, asked: Asked, _profile: Profile) -> Plan:
 def controls(profile: Profile) -> Asked:
     """Draws the choices and returns what they ask for."""
     t = words()
-    left, middle, right = st.columns([5, 4, 4], gap="medium")
+    left, middle, right, last = st.columns([4, 4, 4, 3], gap="medium")
     with left:
         percent = st.slider(
             t("How much to remove"),
@@ -99,26 +99,26 @@ def controls(profile: Profile) -> Asked:
             persist_state="session",
             help=t("Numbered from 0. The first and the last layer translate between words and meaning and are protected to begin with."),
         )
-    return Asked(cast(Literal["prune", "skip"], op), unit, str(criterion), f"{percent}%{of_what}", tuple(sorted(protect)), context_field())
+    with last:
+        context_tokens = context_field()
+    return Asked(cast(Literal["prune", "skip"], op), unit, str(criterion), f"{percent}%{of_what}", tuple(sorted(protect)), context_tokens)
 
 
-def context_field() -> int:
+def context_field(start: int = DEFAULT_CONTEXT_TOKENS, *, key: str = "context_tokens") -> int:
     """The sequence length behind the per-token figures: an assumption that can be edited."""
     t = words()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        tokens = st.number_input(
-            t("Context length (tokens)"),
-            min_value=16,
-            max_value=1_048_576,
-            value=DEFAULT_CONTEXT_TOKENS,
-            step=256,
-            key="context_tokens",
-            persist_state="session",
-            width=220,
-            help=t("How long a prompt with its answer is. FLOPs per token and the KV cache depend on it."),
-        )
-        badge("assumed")
-    return int(tokens or DEFAULT_CONTEXT_TOKENS)
+    tokens = st.number_input(
+        t("Context length (tokens)"),
+        min_value=16,
+        max_value=1_048_576,
+        value=start,
+        step=256,
+        key=key,
+        persist_state="session",
+        help=t("How long a prompt with its answer is. FLOPs per token and the KV cache depend on it."),
+    )
+    badge("assumed")
+    return int(tokens or start)
 
 
 def _first_percent(profile: Profile) -> int:

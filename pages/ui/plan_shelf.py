@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from analysis.contracts import ModelInfo, Plan, PlanSummary
-from analysis.planning import check_plan, plan_in_words, plan_to_json, read_plan
+from analysis.planning import DEFAULT_CONTEXT_TOKENS, check_plan, plan_in_words, plan_to_json, project, read_plan
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
+from pages.ui.plan_form import context_field
 from pages.ui.plan_view import comparison_table
-from pages.ui.session import chosen, client, forget, remember, stored_plan
+from pages.ui.session import client, forget, remember, remembered, stored_plan
 
 
 def save_box(plan: Plan) -> None:
@@ -25,17 +26,23 @@ def save_box(plan: Plan) -> None:
         download(plan)
 
 
-def saved_box(plan: Plan, summary: PlanSummary) -> None:
-    """A stored plan: take it away, or go on from it."""
+def saved_box(plan: Plan, summary: PlanSummary, info: ModelInfo) -> Plan:
+    """A stored plan: take it away, or go on from it. Returns it with the figures for the context length chosen here."""
     t = words()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    left, right = st.columns([4, 1], gap="medium", vertical_alignment="bottom")
+    with right:
+        start = plan.projection.context_tokens if plan.projection else DEFAULT_CONTEXT_TOKENS
+        tokens = context_field(start, key=f"context_{plan.id}")
+    if not check_plan(plan, info):
+        plan = plan.model_copy(update={"projection": project(info, plan.operations, tokens, plan.model.stack)})
+    with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         download(plan, primary=True)
-        if st.button(
-            t("Make another plan"), key="new_plan", icon=":material/tune:", help=t("Back to the choices; this plan stays stored.")
-        ):
+        back = t("Back to the choices; this plan stays stored.")
+        if st.button(t("Make another plan"), key="new_plan", icon=":material/tune:", help=back):
             forget("plan")
             st.rerun()
         st.caption(t("Stored as {name}.", name=plain(summary.name)))
+    return plan
 
 
 def download(plan: Plan, *, primary: bool = False) -> None:
@@ -67,16 +74,19 @@ def compare_box(plan: Plan) -> Plan | None:
     others = {item.id: item.name for item in client().plans() if item.id != plan.id}
     if not others:
         return None
-    asked = chosen("compare_plan")
-    if asked in others:
-        st.session_state.plan_beside = asked
-        forget("compare_plan")
+    asked = remembered("compare_plan")
+
+    def changed() -> None:
+        found = st.session_state.plan_beside
+        remember("compare_plan", found) if found else forget("compare_plan")
+
+    st.session_state.plan_beside = asked if asked in others else ""
     beside = st.selectbox(
         t("Compare with another stored plan"),
         ["", *others],
         format_func=lambda found: others.get(found, t("none")),
         key="plan_beside",
-        persist_state="session",
+        on_change=changed,
         width=420,
     )
     if not beside or beside not in others:

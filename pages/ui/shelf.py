@@ -21,7 +21,7 @@ class Item:
 
     id: str
     name: str
-    facts: str
+    facts: Callable[[], str]
     chosen: bool
     open: Callable[[str], None]
     rename: Callable[[str, str], object]
@@ -54,7 +54,7 @@ def _row(item: Item, key: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
         with st.container(gap=None):
             st.markdown(f"**{plain(item.name)}**" + (f" :gray-badge[{item.state}]" if item.state else ""))
-            st.caption(item.facts)
+            st.caption(item.facts())
         with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
             if st.button(t("In use") if item.chosen else t("Open"), key=f"open_{row}", help=t("Opens {name}.", name=plain(item.name))):
                 item.open(item.id)

@@ -11,8 +11,8 @@ from analysis.contracts import AUTOMATIC_SLICES, Matrix, Profile, Scores
 from analysis.i18n import N_
 from analysis.reporting.charts.heatmap import FULL_RANGE, MEASURES, Measure, Range, robust_range
 from pages.ui.glossary import term
-from pages.ui.language import plain, words
-from pages.ui.session import chosen, client, forget, profile
+from pages.ui.language import words
+from pages.ui.session import client, forget, profile, remember, remembered
 
 SHORT = {"cosine_similarity": N_("Cosine"), "angular_distance": N_("Angular"), "linear_cka": "CKA"}
 AUTOMATIC = {
@@ -126,27 +126,23 @@ def _other(run_id: str, found: Profile, slice_name: str) -> Other | None:
     t = words()
     runs = {f"run:{run.id}": run.name for run in client().runs() if run.id != run_id and run.n_blocks == found.n_blocks}
     options = ["none", *(f"slice:{name}" for name in slices_of(found) if name != slice_name), *runs]
-    asked = chosen("compare")
-    if asked:
+    asked = remembered("compare")
+    if asked and asked.startswith("run:") and asked not in runs:
+        st.info(t("The other run has another number of layers or is gone, so the two cannot be set side by side."))
         forget("compare")
-        if f"run:{asked}" in runs:
-            st.session_state[f"beside_{run_id}"] = f"run:{asked}"
-        else:
-            st.info(t("The run {run} has another number of layers, so the two cannot be set side by side.", run=plain(asked[:12])))
 
     def title(option: str) -> str:
         kind, _, name = option.partition(":")
         return t("nothing") if kind == "none" else t("run {run}", run=runs[option]) if kind == "run" else slice_title(name)
 
-    option = st.selectbox(
-        t("Compare with"),
-        options,
-        format_func=title,
-        key=f"beside_{run_id}",
-        persist_state="session",
-        help=t("Shows the difference: the tokens on the left minus these."),
-    )
-    kind, _, name = str(option or "none").partition(":")
+    def changed() -> None:
+        option = st.session_state.beside
+        forget("compare") if option == "none" else remember("compare", option)
+
+    st.session_state.beside = asked if asked in options else "none"
+    explained = t("Shows the difference: the tokens on the left minus these.")
+    option = str(st.selectbox(t("Compare with"), options, format_func=title, key="beside", on_change=changed, help=explained))
+    kind, _, name = option.partition(":")
     if kind == "run":
-        return Other(str(option), runs[str(option)], scores_of(profile(name), slice_name))
-    return Other(str(option), slice_title(name), scores_of(found, name)) if kind == "slice" else None
+        return Other(option, runs[option], scores_of(profile(name), slice_name))
+    return Other(option, slice_title(name), scores_of(found, name)) if kind == "slice" else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from analysis.contracts import PlanSummary, RunSummary
+from analysis.errors import StrataError
+from analysis.planning import plan_in_words
 from pages.ui.frame import PLAN_STATES, Subject
-from pages.ui.language import plain, words
-from pages.ui.session import chosen, client, forget, go, remember
+from pages.ui.language import plain, say, words
+from pages.ui.session import chosen, client, forget, go, remember, stored_plan
 from pages.ui.shelf import Item, shelf
 
 
@@ -28,7 +30,7 @@ def _open_run(run_id: str) -> None:
 
 def _compare_runs(run_id: str) -> None:
     """Sets a run beside the one in use."""
-    remember("compare", run_id)
+    remember("compare", f"run:{run_id}")
     go("similarity")
 
 
@@ -63,8 +65,13 @@ def _delete_plan(plan_id: str) -> None:
 
 def _run_item(run: RunSummary, about: Subject) -> Item:
     """A run as a row."""
-    t = words()
-    facts = t(
+    used = bool(about.run and about.run.id == run.id)
+    state = words()("sample") if run.is_sample else None
+    return Item(run.id, run.name, lambda: _run_facts(run), used, _open_run, client().rename_run, _delete_run, _compare_runs, state)
+
+
+def _run_facts(run: RunSummary) -> str:
+    return words()(
         "{model} · {workload} · prompts: {n}, tokens: {tokens} · {device} · {date}",
         model=plain(run.model_name),
         workload=plain(run.workload_name),
@@ -73,15 +80,18 @@ def _run_item(run: RunSummary, about: Subject) -> Item:
         device=plain(run.device_name),
         date=run.created_at[:10],
     )
-    used = bool(about.run and about.run.id == run.id)
-    return Item(
-        run.id, run.name, facts, used, _open_run, client().rename_run, _delete_run, _compare_runs, t("sample") if run.is_sample else None
-    )
 
 
 def _plan_item(plan: PlanSummary, about: Subject) -> Item:
     """A plan as a row."""
-    t = words()
-    facts = t("{model} · {operations} · {date}", model=plain(plan.model_name), operations=plain(plan.operations), date=plan.created_at[:10])
     used = bool(about.plan and about.plan.id == plan.id)
-    return Item(plan.id, plan.name, facts, used, _open_plan, client().rename_plan, _delete_plan, _compare_plans, t(PLAN_STATES[plan.state]))
+    state = words()(PLAN_STATES[plan.state])
+    return Item(plan.id, plan.name, lambda: _plan_facts(plan), used, _open_plan, client().rename_plan, _delete_plan, _compare_plans, state)
+
+
+def _plan_facts(plan: PlanSummary) -> str:
+    try:
+        operations = say(plan_in_words(stored_plan(plan.id, plan.name)))
+    except StrataError as error:  # its file is gone or damaged: the row stays, so that it can be deleted
+        operations = say(error)
+    return words()("{model} · {operations} · {date}", model=plain(plan.model_name), operations=operations, date=plan.created_at[:10])
