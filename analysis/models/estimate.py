@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from analysis.contracts import ModelInfo, ProfileSettings
@@ -9,8 +10,10 @@ from analysis.contracts import ModelInfo, ProfileSettings
 _WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 CPU_UNIT = 1024
 CPU_BATCH = 512
-GPU_BUFFER_BYTES = 600 * 2**20
-GPU_UNITS = (1024, 16384)
+GPU_UNITS = (2048, 32768)
+GPU_WORK = 4.4e12
+"""Parameters x tokens that keep a large GPU busy for some 15 ms: 32,768 tokens of a 135 M model, 2,048 of a 7 B one."""
+GPU_SHARE = 0.05
 _MARGIN_BYTES = 64 * 2**20
 """Accumulators, Gram matrices and the allocator's rounding."""
 
@@ -40,17 +43,28 @@ def estimate_memory(info: ModelInfo, settings: ProfileSettings, *, device: str |
     on_cpu = chosen.startswith("cpu")
     width = run_width(info, settings, on_cpu=on_cpu)
     per_token = (info.stack(settings.stack).n_blocks + 1) * info.hidden_size * width
-    unit = settings.unit_tokens or unit_tokens(per_token, on_cpu=on_cpu)
+    unit = settings.unit_tokens or unit_tokens(info, per_token, on_cpu=on_cpu)
     batch = max(settings.batch_tokens or batch_tokens(unit, on_cpu=on_cpu), settings.max_tokens)
     return MemoryEstimate(weights_bytes(info, width), unit * per_token + batch * _bytes_per_token(info, settings, width) + _MARGIN_BYTES)
 
 
-def unit_tokens(bytes_per_token: int, *, on_cpu: bool) -> int:
-    """Tokens in the pair buffer: about 600 MiB on a GPU, 1,024 tokens on a CPU so that progress keeps moving."""
+def unit_tokens(info: ModelInfo, bytes_per_token: int, *, on_cpu: bool, device_bytes: float = math.inf) -> int:
+    """Tokens in the pair buffer: enough to keep a GPU busy, few enough to leave its memory alone; a power of two.
+
+    On a CPU 1,024, so that progress keeps moving.
+
+    Args:
+        info: the model's anatomy.
+        bytes_per_token: of the buffer: positions x width x bytes of a number.
+        on_cpu: whether it runs on a CPU.
+        device_bytes: memory of the GPU, of which the buffer takes a twentieth at most.
+    """
     if on_cpu:
         return CPU_UNIT
-    power = 1 << max(0, (GPU_BUFFER_BYTES // bytes_per_token).bit_length() - 1)
-    return max(GPU_UNITS[0], min(GPU_UNITS[1], power))
+    smallest, largest = GPU_UNITS
+    fitting = max(256.0, GPU_SHARE * device_bytes / bytes_per_token)
+    wanted = min(max(smallest, GPU_WORK / max(1, info.n_parameters)), largest)
+    return min(1 << round(math.log2(wanted)), 1 << int(math.log2(min(fitting, largest))))
 
 
 def batch_tokens(unit: int, *, on_cpu: bool) -> int:

@@ -155,28 +155,26 @@ class CkaSums(Sums):
         view = unit.unit.minibatches
         if view is None:
             return
-        present = {
-            name: kind
-            for name, kind in (("prompt", PROMPT), ("response", RESPONSE))
-            if (unit.unit.slot_kind[: view.n_tokens] == kind).any()
-        }
+        parts = self._parts(unit, view)
+        self._replicate(unit, view, *parts["overall"])
+        of_group = np.repeat([self.groups.index(name) for name in parts], [len(tokens) for _, tokens in parts.values()])
+        member = to_device((np.arange(len(self.groups))[:, None] == of_group).astype(np.float64), unit.sums.device)
+        hsic, tokens = (torch.cat([part[which] for part in parts.values()]) for which in range(2))
+        self.tensors["hsic"] += ((member * tokens) @ hsic.flatten(1)).view_as(self.tensors["hsic"])
+        self.tensors["tokens"] += member @ tokens
+        self.tensors["minibatches"] += member @ (tokens > 0).double()
+
+    def _parts(self, unit: UnitSums, view: MinibatchView) -> dict[str, tuple[Tensor, Tensor]]:
+        """Group -> (hsic [k, P, P], tokens [k]) of its minibatches in this unit; nothing is computed twice."""
+        kinds = unit.unit.slot_kind[: view.n_tokens]
+        present = {name: kind for name, kind in (("prompt", PROMPT), ("response", RESPONSE)) if (kinds == kind).any()}
         masks = [unit.kind == kind for kind in present.values()] if len(present) > 1 else []
         overall, *by_kind = unit.minibatches(view, [None, *masks])
-        self._add("overall", overall)
-        for name, part in zip(present, by_kind or [overall], strict=True):
-            self._add(name, part)
-        self._replicate(unit, view, *overall)
+        parts = {"overall": overall, **dict(zip(present, by_kind or [overall], strict=True))}
         for own in unit.unit.slice_minibatches:
             if own.name in self.groups[3:]:
-                same = own.n_tokens == view.n_tokens
-                self._add(own.name, overall if same else unit.minibatches(own, [None])[0])
-
-    def _add(self, name: str, part: tuple[Tensor, Tensor]) -> None:
-        hsic, tokens = part
-        row = self.groups.index(name)
-        self.tensors["hsic"][row] += torch.einsum("k,kij->ij", tokens, hsic)
-        self.tensors["tokens"][row] += tokens.sum()
-        self.tensors["minibatches"][row] += (tokens > 0).sum()
+                parts[own.name] = overall if own.n_tokens == view.n_tokens else unit.minibatches(own, [None])[0]
+        return parts
 
     def _replicate(self, unit: UnitSums, view: MinibatchView, hsic: Tensor, tokens: Tensor) -> None:
         draws = minibatch_weights(unit.unit.examples[0].example_id, view.count, self.replicates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import resource
 import time
@@ -28,10 +29,10 @@ from analysis.contracts import (
     content_hash,
 )
 from analysis.errors import ModelError, WorkloadError
+from analysis.models import estimate
 from analysis.models.device import device_name, resolve_device, resolve_dtype
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel, Stack
-from analysis.profiling import sizes
 from analysis.profiling.accumulators import Accumulator, CkaSums, ExampleTable, ScoreSums
 from analysis.profiling.features import Features
 from analysis.profiling.scores import ScoreBook, defined_units, example_scores, stability
@@ -80,16 +81,17 @@ def content_key(model: ModelInfo, workload_hash: str, settings: ProfileSettings)
 def resolve_settings(settings: ProfileSettings, model: ModelInfo, device: torch.device, dtype: torch.dtype) -> ProfileSettings:
     """The settings with every "auto" and None replaced by what will be done."""
     stack = model.stack(settings.stack)
-    unit_tokens = settings.unit_tokens or sizes.unit_tokens(
-        device, (stack.n_blocks + 1) * model.hidden_size * dtype.itemsize, model.n_parameters
+    on_cpu = device.type != "cuda"
+    unit = settings.unit_tokens or estimate.unit_tokens(
+        model, (stack.n_blocks + 1) * model.hidden_size * dtype.itemsize, on_cpu=on_cpu, device_bytes=memory_bytes(device)
     )
     return settings.model_copy(
         update={
             "stack": stack.name,
             "device": str(device),
             "dtype": str(dtype).removeprefix("torch."),
-            "unit_tokens": unit_tokens,
-            "batch_tokens": settings.batch_tokens or sizes.batch_tokens(device, unit_tokens),
+            "unit_tokens": unit,
+            "batch_tokens": settings.batch_tokens or estimate.batch_tokens(unit, on_cpu=on_cpu),
         }
     )
 
@@ -290,6 +292,11 @@ def _check_can_run(info: ModelInfo, settings: ProfileSettings) -> None:
 
 def _say(on_progress: Callable[[Progress], None], stage: Message) -> None:
     on_progress(Progress(stage=stage))
+
+
+def memory_bytes(device: torch.device) -> float:
+    """All memory of a GPU; infinite for other devices, whose buffer is small."""
+    return float(torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else math.inf
 
 
 def _reset_peak(device: torch.device) -> None:
