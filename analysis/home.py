@@ -45,11 +45,13 @@ def saying_disk_errors(path: Path) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(
-                "The disk that holds {folder} is full. Free some space, or set STRATA_HOME to a folder on another disk; nothing stored was lost.",
+                "The disk that holds {folder} is full. Free some space, or set STRATA_HOME to a folder on another disk; "
+                "nothing stored was lost.",
                 folder=str(path.parent),
             ) from exc
         if exc.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise ResourceError(
-                "{folder} cannot be written. Allow writing there, or set STRATA_HOME to a folder that can be written.", folder=str(path.parent)
+                "{folder} cannot be written. Allow writing there, or set STRATA_HOME to a folder that can be written.",
+                folder=str(path.parent),
             ) from exc
         raise

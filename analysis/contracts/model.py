@@ -31,8 +31,12 @@ class SubBlockInfo(Contract):
 
     n_parameters: NonNegativeInt
     weight_bytes: NonNegativeInt
-    linear_flops_per_token: NonNegativeInt = Field(description="FLOPs a token costs in matrix products (2 per multiply-add), active experts only")
-    flops_per_token_per_context: NonNegativeInt = Field(default=0, description="attention only: FLOPs a token costs for each token it looks at")
+    linear_flops_per_token: NonNegativeInt = Field(
+        description="FLOPs a token costs in matrix products (2 per multiply-add), active experts only"
+    )
+    flops_per_token_per_context: NonNegativeInt = Field(
+        default=0, description="attention only: FLOPs a token costs for each token it looks at"
+    )
     attention_window: PositiveInt | None = Field(default=None, description="tokens a sliding or chunked window looks back; None: all")
     kv_bytes_per_token: NonNegativeInt = Field(default=0, description="attention only: KV-cache bytes a token leaves behind")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, field_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, field_validator, model_validator
 
 from analysis.contracts.base import Contract, content_hash
 from analysis.contracts.message import Message
@@ -13,7 +13,10 @@ from analysis.contracts.model import ModelSource, Unit
 
 EofLayer = Annotated[
     int,
-    Field(ge=-1, description="the last frozen block, counted from 0: blocks 0..eof_layer are frozen, the rest train; -1 freezes none, at most L - 2"),
+    Field(
+        ge=-1,
+        description="the last frozen block, counted from 0: blocks 0..eof_layer are frozen, the rest train; -1 freezes none, at most L - 2",
+    ),
 ]
 
 
@@ -142,6 +145,12 @@ class Plan(Contract):
     verification: Mapping[str, object] | None = None
     trial: Mapping[str, object] | None = None
     business_case: Mapping[str, object] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _id_is_worked_out(cls, data: Any) -> Any:
+        """A plan's file carries its id for its readers; reading it back works the id out again."""
+        return {name: value for name, value in data.items() if name != "id"} if isinstance(data, dict) else data
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -29,8 +29,12 @@ class ProfileSettings(Contract):
     stack: str | None = Field(default=None, description="name of the stack; None: the model's first")
     device: str = "auto"
     dtype: DType = "auto"
-    max_tokens: PositiveInt = Field(default=1024, description="longest example in tokens; longer ones are cut at the end, counted and shown")
-    batch_tokens: PositiveInt | None = Field(default=None, description="padded tokens in a forward batch; None: by device. Changes speed, never results")
+    max_tokens: PositiveInt = Field(
+        default=1024, description="longest example in tokens; longer ones are cut at the end, counted and shown"
+    )
+    batch_tokens: PositiveInt | None = Field(
+        default=None, description="padded tokens in a forward batch; None: by device. Changes speed, never results"
+    )
     unit_tokens: PositiveInt | None = Field(default=None, description="tokens in the pair buffer; None: by device")
     cka_minibatch: PositiveInt = Field(default=128, ge=8)
     chat_template: bool = True
@@ -77,8 +81,12 @@ class Scores(Contract):
     relative_contribution: Series = Field(description="[L] mean |f(x)| / |x + f(x)| of a block")
     norms: Series = Field(description="[P] mean Euclidean norm of the residual stream")
     cosine_similarity: Matrix = Field(description="[P][P] mean cosine of the states of one token at two positions")
-    angular_distance: Matrix = Field(description="[P][P] mean angle / pi between the states of one token at two positions; a span (start, n) is [start][start + n]")
-    angular_distance_last_token: Matrix | None = Field(default=None, description="[P][P] the same over each prompt's last token only (Gromov et al.)")
+    angular_distance: Matrix = Field(
+        description="[P][P] mean angle / pi between the states of one token at two positions; a span (start, n) is [start][start + n]"
+    )
+    angular_distance_last_token: Matrix | None = Field(
+        default=None, description="[P][P] the same over each prompt's last token only (Gromov et al.)"
+    )
     linear_cka: Matrix | None = Field(default=None, description="[P][P] unbiased minibatch linear CKA over tokens")
     cka_minibatches: NonNegativeInt = 0
     intervals: ScoreIntervals | None = None

@@ -88,7 +88,7 @@ class Pass:
                     wait()
         except Cancelled:
             self._save(number, now=True)
-            raise
+            raise self._stopped(number) from None
         self.seconds += time.monotonic() - self._started
         if self.saving and self.saving.path.exists():
             self.saving.path.unlink()
@@ -159,7 +159,12 @@ class Pass:
 
     def _check(self) -> None:
         if self.watch.should_stop():
-            raise Cancelled("Stopped at your request. What was measured so far is kept: the same run goes on from there.")
+            raise Cancelled("Stopped at your request.")
+
+    def _stopped(self, units: int) -> Cancelled:
+        if self.saving is None or units == 0:
+            return Cancelled("Stopped at your request.")
+        return Cancelled("Stopped at your request. What was measured so far is kept: the same run goes on from there.")
 
     @cached_property
     def _takes_use_cache(self) -> bool:
@@ -192,7 +197,7 @@ class Pass:
 
     def _save(self, units: int, *, now: bool = False) -> None:
         clock = time.monotonic()
-        if self.saving is None or not (now or clock - self._saved >= SAVE_EVERY_SECONDS):
+        if self.saving is None or units == 0 or not (now or clock - self._saved >= SAVE_EVERY_SECONDS):
             return
         done = checkpoint.Done(units=units, seconds=self.seconds + clock - self._started, tokens=self.tokens)
         checkpoint.save(self.saving.path, self.saving.key, done, checkpoint.names(self.sums))
