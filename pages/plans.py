@@ -14,7 +14,7 @@ from pages.ui.frame import empty_state, footer, headline, standing, stop_with, s
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.plan_form import controls, proposed
-from pages.ui.plan_shelf import compare_box, save_box, saved_box, upload_box
+from pages.ui.plan_shelf import compare_box, save_box, saved_box, show_comparison, upload_box
 from pages.ui.plan_view import method_of, projection_table, reasons_table, warnings_of
 from pages.ui.session import ensure_session, profile, stored_plan
 from pages.ui.similarity_charts import bootstrap_words
@@ -41,15 +41,18 @@ if about.run is None:
 with stopping_on_errors():
     found = profile(about.run.id)
 
-answer = st.container()
+answer, choices = st.container(), st.container(border=about.plan is None)
+keep, beside = st.columns([5, 3], gap="medium", vertical_alignment="bottom")
 try:
     if about.plan:
-        plan = saved_box(stored_plan(about.plan.id, about.plan.name), about.plan, found.model)
+        with keep:
+            plan = saved_box(stored_plan(about.plan.id, about.plan.name), about.plan, found.model)
     else:
-        with st.container(border=True):
+        with choices:
             asked = controls(found)
         plan = proposed(about.run.id, asked, found)
-        save_box(plan)
+        with keep:
+            save_box(plan)
 except StrataError as error:
     stop_with(answer, about, error, TERMS)
 with answer:
@@ -59,7 +62,10 @@ with answer:
 problems = check_plan(plan, found.model)
 for problem in problems:
     st.error(say(problem), icon=":material/error:")
-other = compare_box(plan)
+with beside:
+    other = compare_box(plan)
+if other:
+    show_comparison(plan, other)
 left, right = st.columns([6, 5], gap="large")
 with left:
     section(t("The layers, and what the plan does to them"), "measured")

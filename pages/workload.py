@@ -37,6 +37,8 @@ except StrataError as error:
 with start:
     if problem:
         st.error(say(problem), icon=":material/error:")
+        if "--map" in problem.message.id:
+            st.caption(t("On this page: write it into the field for columns above."))
     profile_button(request if preview else None, primary=job_id is None)
     if request and preview:
         show_estimates(request, preview)

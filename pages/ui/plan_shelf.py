@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from analysis.contracts import ModelInfo, Plan, PlanSummary
@@ -18,7 +17,7 @@ def save_box(plan: Plan) -> None:
     """Name and save what the choices amount to: the page's primary button."""
     t = words()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = st.text_input(t("Name of the plan"), key="plan_name", max_chars=120, placeholder=say_in_short(plan), width=360)
+        name = st.text_input(t("Name of the plan"), key="plan_name", max_chars=120, placeholder=say_in_short(plan), width=260)
         if st.button(t("Save this plan"), type="primary", key="save_plan", icon=":material/bookmark_add:"):
             with saying_errors():
                 remember("plan", client().save_plan(plan, (name or "").strip() or say_in_short(plan)))
@@ -29,7 +28,7 @@ def save_box(plan: Plan) -> None:
 def saved_box(plan: Plan, summary: PlanSummary, info: ModelInfo) -> Plan:
     """A stored plan: take it away, or go on from it. Returns it with the figures for the context length chosen here."""
     t = words()
-    left, right = st.columns([4, 1], gap="medium", vertical_alignment="bottom")
+    left, right = st.columns([5, 2], gap="medium", vertical_alignment="bottom")
     with right:
         start = plan.projection.context_tokens if plan.projection else DEFAULT_CONTEXT_TOKENS
         tokens = context_field(start, key=f"context_{plan.id}")
@@ -87,16 +86,20 @@ def compare_box(plan: Plan) -> Plan | None:
         format_func=lambda found: others.get(found, t("none")),
         key="plan_beside",
         on_change=changed,
-        width=420,
     )
     if not beside or beside not in others:
         return None
     with saying_errors():
-        other = stored_plan(beside, others[beside])
-        table: pd.DataFrame = comparison_table(plan.model_copy(update={"name": plan.name or t("this plan")}), other)
-        st.dataframe(table, hide_index=True, alt=t("What two plans take out and leave, side by side"))
-        return other
+        return stored_plan(beside, others[beside])
     return None
+
+
+def show_comparison(plan: Plan, other: Plan) -> None:
+    """Both plans in one table, figure by figure."""
+    t = words()
+    with saying_errors():
+        table = comparison_table(plan.model_copy(update={"name": plan.name or t("this plan")}), other)
+        st.dataframe(table, hide_index=True, alt=t("What two plans take out and leave, side by side"))
 
 
 def upload_box(info: ModelInfo) -> None:
