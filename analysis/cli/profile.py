@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -11,7 +13,6 @@ from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, check_output, examples, key_values, paragraphs, stopping, terminal_of
 from analysis.contracts import Profile, ProfileRequest, ProfileSettings
-from analysis.errors import Cancelled
 from analysis.home import home
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -71,7 +72,10 @@ def profile(
         settings=settings,
         name=name,
     )
-    found = _measured(request, terminal, store)
+    first_rank = os.environ.get("RANK", "0") == "0"  # torchrun: one of the processes speaks and writes
+    found = _measured(request, terminal if first_rank else replace(terminal, quiet=True), store and first_rank)
+    if not first_rank:
+        return
     if out is not None:
         write_document(found, out)
     _summarise(found, out, terminal)
@@ -81,22 +85,19 @@ def _measured(request: ProfileRequest, terminal: Terminal, keep: bool) -> Profil
     from analysis.profiling.run import run_profile
     from analysis.runs.store import open_store
 
-    kept = open_store().runs if keep else None
+    kept = open_store() if keep else None
     with shown_progress(terminal) as show, stopping() as should_stop:
-        try:
-            found = run_profile(
-                request,
-                on_progress=show,
-                should_stop=should_stop,
-                checkpoint_folder=home() / "checkpoints",
-                known=kept.measured if kept else _nothing_known,
-            )
-        except Cancelled as exc:
-            raise Cancelled("Stopped. What was measured so far is kept: the same command goes on from there.") from exc
+        found = run_profile(
+            request,
+            on_progress=show,
+            should_stop=should_stop,
+            checkpoint_folder=home() / "checkpoints",
+            known=kept.runs.measured if kept else _nothing_known,
+        )
     if kept:
-        if kept.measured(found.id) is not None:
+        if kept.runs.measured(found.id) is not None:
             terminal.tell("The same run was kept already, so nothing was computed again.")
-        kept.add(found)
+        kept.keep(request, found)
     return found
 
 

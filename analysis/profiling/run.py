@@ -33,6 +33,7 @@ from analysis.models import estimate
 from analysis.models.device import device_name, resolve_device, resolve_dtype
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel, Stack
+from analysis.profiling import distributed
 from analysis.profiling.accumulators import Accumulator, CkaSums, ExampleTable, ScoreSums
 from analysis.profiling.features import Features
 from analysis.profiling.scores import ScoreBook, defined_units, example_scores, stability
@@ -114,7 +115,8 @@ def run_profile(
     """
     _say(on_progress, Message(id="Reading the workload"))
     workload = requested_workload(request)
-    device = resolve_device(request.settings.device)
+    where = distributed.place()
+    device = resolve_device(where.device(request.settings.device))
     _say(on_progress, Message(id="Looking at the model"))
     card = describe_model(request.model)
     _check_can_run(card.info, request.settings)
@@ -136,9 +138,12 @@ def run_profile(
     started = time.monotonic()
     loaded = load(request.model, device=str(device), dtype=settings.dtype)
     loading = time.monotonic() - started
-    saving = Saving(checkpoint_folder / f"{key}.npz", key) if checkpoint_folder else None
-    job = ProfileJob(loaded, encoded, settings, Watch(on_progress, should_stop), saving, name=request.name, load_seconds=loading)
-    return job.run()
+    saving = Saving(checkpoint_folder / f"{key}{where.name}.npz", key) if checkpoint_folder else None
+    job = ProfileJob(
+        loaded, encoded, settings, Watch(on_progress, should_stop), saving, name=request.name, load_seconds=loading, where=where
+    )
+    with distributed.joined(where, device):
+        return job.run()
 
 
 def profile_model(
@@ -174,6 +179,7 @@ class ProfileJob:
     accumulators: Sequence[Accumulator] = ()
     name: str | None = None
     load_seconds: float = 0.0
+    where: distributed.Place = field(default_factory=distributed.Place)
 
     def __post_init__(self) -> None:
         if not self.encoded.examples:
@@ -181,7 +187,7 @@ class ProfileJob:
         self.stack: Stack = self.loaded.stack(self.settings.stack)
         self.features = Features(
             n_blocks=len(self.stack.blocks),
-            device=self.loaded.device,
+            device=torch.device("cpu") if self.loaded.device.type == "mps" else self.loaded.device,  # MPS has no float64
             parallel=tuple(taps.layout == "parallel" for taps in self.stack.taps),
         )
         self.sums = Sums.empty(self.features, self.encoded, self.settings.replicates)
@@ -198,6 +204,7 @@ class ProfileJob:
             stack=self.stack,
             units=units,
             features=self.features,
+            device=self.loaded.device,
             width=self.loaded.info.hidden_size,
             dtype=self.loaded.dtype,
             batch_tokens=self.settings.batch_tokens,
@@ -208,11 +215,14 @@ class ProfileJob:
         )
 
     def run(self) -> Profile:
-        """The whole pass and its profile."""
+        """The whole pass and its profile; with several ranks, this rank's share and the profile of all."""
         _reset_peak(self.loaded.device)
         started = datetime.now(UTC)
-        stream = self.stream(self.units())
+        stream = self.stream(self.units()[self.where.rank :: self.where.world])
         stream.run()
+        distributed.add_up(self.where, self.sums.all())
+        stream.seconds = distributed.total(self.where, stream.seconds, self.features.device, largest=True)
+        stream.tokens = round(distributed.total(self.where, stream.tokens, self.features.device))
         return self.profile(stream, started)
 
     def profile(self, stream: Pass, started: datetime) -> Profile:

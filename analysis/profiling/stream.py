@@ -54,6 +54,7 @@ class Pass:
     stack: Stack
     units: Sequence[Unit]
     features: Features
+    device: torch.device
     width: int
     dtype: torch.dtype
     batch_tokens: int
@@ -81,7 +82,7 @@ class Pass:
         reader = Reader(self._buffer(), self._check)
         number = first
         try:
-            with torch.no_grad(), reading(self.stack, reader), _bounded_queue(self.features.device) as wait:
+            with torch.no_grad(), reading(self.stack, reader), _bounded_queue(self.device) as wait:
                 for number in range(first, len(self.units)):
                     self._run_unit(self.units[number], reader)
                     self._save(number + 1)
@@ -94,7 +95,7 @@ class Pass:
             self.saving.path.unlink()
 
     def _buffer(self) -> PairBuffer:
-        capacity = max(unit.n_slots for unit in self.units)
+        capacity = max((unit.n_slots for unit in self.units), default=0)
         try:
             return PairBuffer.allocate(capacity, self.features.n_blocks, self.width, dtype=self.dtype, device=self.features.device)
         except (MemoryError, RuntimeError) as exc:
@@ -132,9 +133,9 @@ class Pass:
         return True
 
     def _forward(self, unit: Unit, batch: Batch, reader: Reader) -> None:
-        device = self.features.device
+        device = self.device
         ids, mask, rows, slots = _pack(unit, batch)
-        reader.rows, reader.slots = to_device(rows, device), to_device(slots, device)
+        reader.rows, reader.slots = to_device(rows, device), to_device(slots, self.features.device)
         inputs: dict[str, object] = {"input_ids": to_device(ids, device)}
         if not mask.all():
             inputs["attention_mask"] = to_device(mask, device)
@@ -154,7 +155,7 @@ class Pass:
         self.batch_tokens = max(longest, widest // 2)
         self.halvings += 1
         gc.collect()
-        if self.features.device.type == "cuda":
+        if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _check(self) -> None:

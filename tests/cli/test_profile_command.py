@@ -133,7 +133,7 @@ def test_a_stopped_profile_exits_130_and_the_same_command_goes_on(model: Path, t
         code = process.wait(timeout=60)
     assert code == 130, said
     assert time.monotonic() - asked < 10
-    assert said.strip().splitlines()[-1].startswith("Stopped. What was measured so far is kept")
+    assert said.strip().splitlines()[-1].startswith("Stopped at your request. What was measured so far is kept")
     assert not out.exists()
     again = invoke(*map(str, command[3:]))
     assert again.exit_code == 0, again.stderr
