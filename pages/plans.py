@@ -1,6 +1,5 @@
 """Plans: how much to take out, which layers that is and why, what it should save; saved, downloaded, compared."""
 
-import pandas as pd
 import streamlit as st
 
 from analysis.contracts import Freeze
@@ -93,7 +92,7 @@ warnings_of(plan)
 meaning, source = method_of(plan)
 reasons = reasons_table(plan)
 if len(reasons):
-    st.dataframe(pd.DataFrame(reasons), hide_index=True, alt=t("The removed layers with the figures that speak for and against each"))
+    st.dataframe(reasons, hide_index=True, alt=t("The removed layers with the figures that speak for and against each"))
 counts = found.counts
 how_do_we_know(
     formula=meaning,

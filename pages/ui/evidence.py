@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import pandas as pd
 import streamlit as st
 
 from analysis.i18n import N_
@@ -13,6 +12,7 @@ from analysis.reporting.csv import to_csv
 from pages.ui.language import words
 
 Row = Mapping[str, object]
+Rows = Sequence[Mapping[str, object]]
 Origin = Literal["measured", "projected", "assumed"]
 _MEANING = {
     "measured": N_("The plan was run and this is what came out."),
@@ -61,5 +61,5 @@ def how_do_we_know(*, formula: str, source: str, sample: str, interval: str, row
     with box:
         facts = {t("Formula"): formula, t("Source"): source, t("Sample"): sample, t("Interval"): interval}
         st.markdown("\n".join(f"- **{name}**: {text}" for name, text in facts.items() if text))
-        st.dataframe(pd.DataFrame(rows), hide_index=True, height=260, alt=t("The figures behind the chart, as a table"))
+        st.dataframe(rows, hide_index=True, height=260, alt=t("The figures behind the chart, as a table"))
         download_rows(rows, file_name, key=key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from analysis.contracts import ExampleScore, Interval, Profile, Scores
@@ -10,7 +9,7 @@ from analysis.i18n.numbers import number, span
 from analysis.reporting.charts.heatmap import MEASURES, position_name
 from analysis.reporting.charts.pair import pair_curves, pair_rows
 from pages.ui.charts import draw, look
-from pages.ui.evidence import download_rows, section
+from pages.ui.evidence import Rows, download_rows, section
 from pages.ui.language import language, words
 from pages.ui.similarity_view import View, matrix_of, scores_of, slice_title
 
@@ -48,7 +47,7 @@ def pair_fields(run_id: str, found: Profile, pair: Pair) -> None:
     right.selectbox(t("To position"), positions, format_func=lambda place: position_name(place, shown), key="pair_to", on_change=changed)
 
 
-def pair_table(scores: Scores, slice_name: str, pair: Pair) -> pd.DataFrame:
+def pair_table(scores: Scores, slice_name: str, pair: Pair) -> Rows:
     """Every measure of the pair with its interval."""
     t = words()
     first, second = pair
@@ -66,7 +65,7 @@ def pair_table(scores: Scores, slice_name: str, pair: Pair) -> pd.DataFrame:
                 t("Tokens"): slice_title(slice_name),
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _interval(scores: Scores, field: str, pair: Pair) -> str:
@@ -81,7 +80,7 @@ def _interval(scores: Scores, field: str, pair: Pair) -> str:
     return span(number(found[0], language(), 3), number(found[1], language(), 3), language()) if found else ""
 
 
-def extreme_prompts(found: Profile, slice_name: str, pair: Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
+def extreme_prompts(found: Profile, slice_name: str, pair: Pair) -> tuple[Rows, Rows]:
     """The prompts that the layers between the two positions change most and least."""
     own = [
         example
@@ -99,18 +98,16 @@ def _change(example: ExampleScore, pair: Pair) -> float | None:
     return sum(between) / len(between) if between else None
 
 
-def _prompts(scored: list[tuple[float, ExampleScore]]) -> pd.DataFrame:
+def _prompts(scored: list[tuple[float, ExampleScore]]) -> Rows:
     t = words()
-    return pd.DataFrame(
-        [
-            {
-                t("Change"): number(change, language(), 3),
-                t("Slice"): slice_title(example.slice) + (f" ({t('critical case')})" if example.critical else ""),
-                t("Prompt"): example.excerpt or example.example_id,
-            }
-            for change, example in scored
-        ]
-    )
+    return [
+        {
+            t("Change"): number(change, language(), 3),
+            t("Slice"): slice_title(example.slice) + (f" ({t('critical case')})" if example.critical else ""),
+            t("Prompt"): example.excerpt or example.example_id,
+        }
+        for change, example in scored
+    ]
 
 
 def show_pair(found: Profile, view: View, pair: Pair) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from analysis.contracts import Plan, Projection, Quantity, UnitReason
 from analysis.i18n.numbers import amount, number, percent, size, span
 from analysis.planning import CRITERIA, ComparedRow, compare_plans
 from analysis.planning.compare import QUANTITIES
+from pages.ui.evidence import Rows
 from pages.ui.language import language, plain, say, words
 from pages.ui.plan_form import UNITS
 from pages.ui.similarity_view import slice_title
 
 
-def projection_table(projection: Projection) -> pd.DataFrame:
+def projection_table(projection: Projection) -> Rows:
     """Before, after and change of every projected figure, with units."""
     t, code = words(), language()
     rows = []
@@ -30,7 +30,7 @@ def projection_table(projection: Projection) -> pd.DataFrame:
                 t("Change"): _change(quantity, code),
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _written(value: float, kind: str) -> str:
@@ -48,7 +48,7 @@ def _change(quantity: Quantity, code: str) -> str:
     return t("{percent} less", percent=size_of_it) if share > 0 else t("{percent} more", percent=size_of_it)
 
 
-def comparison_table(first: Plan, second: Plan) -> pd.DataFrame:
+def comparison_table(first: Plan, second: Plan) -> Rows:
     """What two plans take out and should leave, side by side.
 
     Raises:
@@ -56,17 +56,15 @@ def comparison_table(first: Plan, second: Plan) -> pd.DataFrame:
     """
     t = words()
     heads = [f"{place}. {plan.name or plan.id}" for place, plan in enumerate((first, second), start=1)]
-    return pd.DataFrame(
-        [
-            {
-                t("Projected figure"): t(row.label),
-                heads[0]: _cell(row, row.a, row.only_a),
-                heads[1]: _cell(row, row.b, row.only_b),
-                t("Alike in both, or before"): _cell(row, row.shared, None),
-            }
-            for row in compare_plans(first, second)
-        ]
-    )
+    return [
+        {
+            t("Projected figure"): t(row.label),
+            heads[0]: _cell(row, row.a, row.only_a),
+            heads[1]: _cell(row, row.b, row.only_b),
+            t("Alike in both, or before"): _cell(row, row.shared, None),
+        }
+        for row in compare_plans(first, second)
+    ]
 
 
 def _cell(row: ComparedRow, value: object, saved: object) -> str:

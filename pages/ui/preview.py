@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from analysis.contracts import Job, ProfileRequest, WorkloadPreview, content_hash
@@ -153,7 +152,7 @@ def show_preview(request: ProfileRequest, preview: WorkloadPreview) -> None:
         draw(build, of=(of,), key="slices", alt=t("Bars: tokens of each slice"))
     if preview.examples:
         st.header(t("Three of the prompts"), anchor=False)
-        st.dataframe(pd.DataFrame(example_rows(preview)), hide_index=True, alt=t("Three example rows of the workload"))
+        st.dataframe(example_rows(preview), hide_index=True, alt=t("Three example rows of the workload"))
 
 
 def example_rows(preview: WorkloadPreview) -> list[dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import pandas as pd
 import streamlit as st
 
 from analysis.contracts import Matrix, Profile
@@ -122,6 +121,4 @@ def show_sinks(found: Profile) -> None:
             for block, usual, first in hidden
         ]
         with st.expander(t("All {n} such layers", n=len(hidden))):
-            st.dataframe(
-                pd.DataFrame(rows), hide_index=True, alt=t("Layers whose change of first tokens is much larger than of ordinary ones")
-            )
+            st.dataframe(rows, hide_index=True, alt=t("Layers whose change of first tokens is much larger than of ordinary ones"))
