@@ -5,6 +5,7 @@ import streamlit as st
 from pages.ui.language import speak, words
 
 st.set_page_config(page_title="Strata", page_icon=":material/layers:", layout="wide")
+st.logo("pages/ui/logo.svg", size="medium")
 speak()
 t = words()
 
