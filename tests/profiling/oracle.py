@@ -11,32 +11,44 @@ from analysis.models.stack import Stack
 from analysis.workload import PROMPT, RESPONSE, TEMPLATE, EncodedExample
 
 
-def states_of(stack: Stack, example: EncodedExample) -> tuple[np.ndarray, np.ndarray | None]:
-    """[S, P, d] residual states and [S, L, d] states between attention and MLP (sequential blocks) of one example."""
+def states_of(stack: Stack, example: EncodedExample) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """[S, P, d] residual states of one example, and by name the [S, L, d] states that the taps show inside the blocks."""
     resid: list[np.ndarray] = []
-    mids: list[np.ndarray] = []
+    inner: dict[str, list[np.ndarray]] = {}
 
     def keep(into: list[np.ndarray], value: object) -> None:
         tensor = value if isinstance(value, torch.Tensor) else value[0]  # type: ignore[index]
         into.append(tensor.detach().double().reshape(-1, tensor.shape[-1]).numpy().copy())
 
-    handles = [
-        stack.blocks[0].register_forward_pre_hook(
-            lambda _m, args, kwargs: keep(resid, args[0] if args else kwargs["hidden_states"]), with_kwargs=True
-        )
-    ]
+    def before(into: list[np.ndarray]) -> object:
+        return lambda _m, args, kwargs: keep(into, args[0] if args else kwargs["hidden_states"])
+
+    def after(into: list[np.ndarray]) -> object:
+        return lambda _m, _a, out: keep(into, out)
+
+    handles = [stack.blocks[0].register_forward_pre_hook(before(resid), with_kwargs=True)]
     for block, taps in zip(stack.blocks, stack.taps, strict=True):
-        if taps.mid is not None:
-            if taps.mid.side == "input":
-                handles.append(taps.mid.module.register_forward_pre_hook(lambda _m, args: keep(mids, args[0])))
-            else:
-                handles.append(taps.mid.module.register_forward_hook(lambda _m, _a, out: keep(mids, out)))
-        handles.append(block.register_forward_hook(lambda _m, _a, out: keep(resid, out)))
+        for name in ("mid", "mlp_start", "attention", "mlp"):
+            tap = getattr(taps, name)
+            if tap is not None and tap.side == "input":
+                handles.append(tap.module.register_forward_pre_hook(before(inner.setdefault(name, [])), with_kwargs=True))
+            elif tap is not None:
+                handles.append(tap.module.register_forward_hook(after(inner.setdefault(name, []))))
+        handles.append(block.register_forward_hook(after(resid)))
     with torch.no_grad():
         stack.root(input_ids=torch.from_numpy(example.input_ids)[None])
     for handle in handles:
         handle.remove()
-    return np.stack(resid, axis=1), np.stack(mids, axis=1) if mids else None
+    return np.stack(resid, axis=1), {name: np.stack(states, axis=1) for name, states in inner.items()}
+
+
+def halves(before: np.ndarray, after: np.ndarray, inner: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Influence of attention and MLP, from what was seen inside sequential or parallel blocks."""
+    if "attention" in inner:
+        return {name: 1 - cosine(before, before + inner[name]) for name in ("attention", "mlp")}
+    if "mid" not in inner:
+        return {}
+    return {"attention": 1 - cosine(before, inner["mid"]), "mlp": 1 - cosine(inner.get("mlp_start", inner["mid"]), after)}
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -77,7 +89,7 @@ def scores(stack: Stack, examples: Sequence[EncodedExample], group: str) -> dict
     total: dict[str, np.ndarray] = {}
     weight, last_weight = 0.0, 0.0
     for example in examples:
-        states, mids = states_of(stack, example)
+        states, inner = states_of(stack, example)
         chosen = groups(example, states)
         mask = chosen.get(group, np.zeros(len(states), dtype=bool))
         p = states.shape[1]
@@ -90,8 +102,7 @@ def scores(stack: Stack, examples: Sequence[EncodedExample], group: str) -> dict
             "cosine": np.moveaxis(np.array([[cosine(tokens[:, i], tokens[:, j]) for j in range(p)] for i in range(p)]), -1, 0),
             "angle": np.moveaxis(np.array([[angle(tokens[:, i], tokens[:, j]) for j in range(p)] for i in range(p)]), -1, 0),
         }
-        if mids is not None:
-            parts["attention"], parts["mlp"] = 1 - cosine(before, mids[mask]), 1 - cosine(mids[mask], after)
+        parts |= halves(before, after, {name: seen[mask] for name, seen in inner.items()})
         for name, values in parts.items():
             total[name] = total.get(name, 0) + example.weight * values.sum(axis=0)
         weight += example.weight * mask.sum()

@@ -13,7 +13,7 @@ from analysis.contracts import ModelSource, TokenCounts, WorkloadInfo
 from analysis.models.stack import Identity, LoadedModel, assemble
 from analysis.workload import PROMPT, RESPONSE, TEMPLATE, EncodedExample, EncodedWorkload
 
-VOCABULARY = 97
+VOCABULARY = 96
 
 
 def tiny_llama(n_blocks: int = 4, width: int = 32, seed: int = 0) -> PreTrainedModel:
