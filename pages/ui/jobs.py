@@ -34,7 +34,7 @@ def _progress(job_id: str) -> None:
     if job is None or not job.active:
         st.rerun()
     t = words()
-    with st.container(border=True, key="job"):
+    with st.container(border=True, key=f"job_{job_id}"):
         try:
             client().ensure_worker(job.device)
         except StrataError as error:
@@ -75,5 +75,9 @@ def _cancel_button(job_id: str) -> None:
 
     stopping = bool(st.session_state.get(asked))
     st.button(
-        t("Stopping …") if stopping else t("Cancel"), key="cancel_job", on_click=cancel, disabled=stopping, icon=":material/stop_circle:"
+        t("Stopping …") if stopping else t("Cancel"),
+        key=f"cancel_{job_id}",
+        on_click=cancel,
+        disabled=stopping,
+        icon=":material/stop_circle:",
     )

@@ -114,7 +114,7 @@ def finding(request: ProfileRequest | None, preview: WorkloadPreview | None, pro
     if request is None:
         return t("Choose a model and the prompts that stand for its work.")
     if preview is None:
-        return t("The model's description is being read; it takes a few seconds.")
+        return t("The model's description is being read; the job below shows how far it is.")
     eta, device = time_estimate(request, preview)
     return say(headlines.workload(preview, eta=eta, device=device))
 

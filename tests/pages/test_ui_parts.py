@@ -106,9 +106,9 @@ def test_a_running_job_shows_rate_and_time_left_and_can_be_cancelled(
     assert "42 s left" in app.progress[0].text
     cancelled: list[str] = []
     monkeypatch.setattr(Client, "cancel", lambda self, job_id: cancelled.append(job_id))
-    app.button(key="cancel_job").click().run()
+    app.button(key="cancel_j1").click().run()
     assert cancelled == ["j1"]
-    assert app.button(key="cancel_job").disabled
+    assert app.button(key="cancel_j1").disabled
 
 
 def test_a_waiting_job_says_its_place(visit: Visit, with_preview: WorkloadPreview, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,4 +141,26 @@ def test_a_name_of_a_model_that_is_none_is_refused_and_nothing_can_be_started(vi
     app.selectbox(key="model_kind").set_value("other").run()
     app.text_input(key="model_text").set_value("../../etc/passwd; rm -rf").run()
     assert len(app.error) == 1
+    assert app.button(key="profile").disabled
+
+
+def test_a_run_and_the_reading_of_another_model_are_watched_side_by_side(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields: dict[str, Any] = {"state": "running", "device": "cpu", "name": "x", "created_at": "2026"}
+    describing = Job(id="j2", kind="describe", **fields)
+    jobs = {"j1": Job(id="j1", kind="profile", **fields), "j2": describing}
+    monkeypatch.setattr(Client, "job", lambda self, job_id: jobs[job_id])
+    monkeypatch.setattr(Client, "ensure_worker", lambda self, device: None)
+    monkeypatch.setattr(Client, "preview", lambda self, request: describing)
+    app = visit("workload", job="j1")
+    assert len(app.progress) == 2
+
+
+def test_a_description_that_fails_says_why(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Job(
+        id="j2", kind="describe", state="failed", device="cpu", name="x", created_at="2026", error=Message(id="This model has no layers.")
+    )
+    monkeypatch.setattr(Client, "job", lambda self, job_id: failed)
+    monkeypatch.setattr(Client, "preview", lambda self, request: failed)
+    app = visit("workload")
+    assert [error.value for error in app.error] == ["This model has no layers."]
     assert app.button(key="profile").disabled
