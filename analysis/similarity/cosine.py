@@ -36,7 +36,12 @@ def cosines_from_gram(gram: Float[Tensor, "*rest n n"]) -> Float[Tensor, "*rest 
     return (gram / norms[..., :, None] / norms[..., None, :]).clamp_(-1, 1)
 
 
-def sink_tokens(norms: Float[Tensor, "examples tokens positions"], times: float = 10.0) -> Bool[Tensor, "examples tokens"]:
+SINK_TIMES = 4.0
+"""On the sample model ordinary tokens reach 2.8 times the median norm and secondary sinks (single spaces, "the") 4 to 12;
+ten times, the usual figure, lets the smaller ones pass, and then 14 of 823 tokens alone decide CKA(2, 3): 0.38, not 0.96."""
+
+
+def sink_tokens(norms: Float[Tensor, "examples tokens positions"], times: float = SINK_TIMES) -> Bool[Tensor, "examples tokens"]:
     """Tokens whose state is massive: at some position, more than `times` the median norm of their own example there.
 
     The median is taken within the example, so that the answer does not depend on what else is in the batch. Tokens

@@ -63,9 +63,9 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def sinks(states: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(states, axis=-1)
     massive = (
-        (norms > 10 * np.median(norms, axis=0)).any(axis=1)
+        (norms > 4 * np.median(norms, axis=0)).any(axis=1)
         if len(norms) % 2
-        else (norms > 10 * np.sort(norms, axis=0)[len(norms) // 2 - 1]).any(axis=1)
+        else (norms > 4 * np.sort(norms, axis=0)[len(norms) // 2 - 1]).any(axis=1)
     )
     massive[0] = True
     return massive
