@@ -6,9 +6,10 @@ from analysis.contracts import Freeze
 from analysis.errors import StrataError
 from analysis.planning import check_plan, plan_in_words
 from analysis.reporting import headlines
+from analysis.reporting.charts.small import savings_rows
 from analysis.reporting.charts.stack import stack_figure
 from pages.ui.charts import draw, look
-from pages.ui.evidence import how_do_we_know, section
+from pages.ui.evidence import download_rows, how_do_we_know, section
 from pages.ui.frame import empty_state, footer, headline, standing, stop_with, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
@@ -82,6 +83,7 @@ with right:
     if plan.projection:
         st.dataframe(projection_table(plan.projection), hide_index=True, alt=t("Projected figures before and after the plan"))
         st.caption(t("For requests of {n} tokens: an assumption that you can change above.", n=plan.projection.context_tokens))
+        download_rows(savings_rows(plan.projection, look()), "projection.csv", key="projection")
     st.info(
         t("What this does to quality is not known until the plan is verified. A small change is not yet safe to remove."),
         icon=":material/help:",

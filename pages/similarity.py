@@ -3,10 +3,12 @@
 import streamlit as st
 
 from analysis.reporting import headlines
+from pages.ui.evidence import section
 from pages.ui.frame import empty_state, footer, headline, standing, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.pair import open_pair, show_pair
+from pages.ui.run_facts import run_facts
 from pages.ui.session import ensure_session, profile
 from pages.ui.similarity_charts import show_bars, show_heatmap
 from pages.ui.similarity_view import controls
@@ -49,4 +51,6 @@ with left:
     show_spans(about.run.id, found)
 with right:
     show_stability(about.run.id, found)
+section(t("About this run"), "measured")
+run_facts(found)
 footer(TERMS)

@@ -12,9 +12,10 @@ import streamlit as st
 from analysis.contracts import ModelSource, ProfileRequest, ProfileSettings
 from analysis.errors import WorkloadError
 from analysis.i18n import N_
+from analysis.i18n.numbers import size
 from analysis.models.source import parse_source
 from pages.ui.glossary import term
-from pages.ui.language import words
+from pages.ui.language import language, plain, words
 from pages.ui.session import client
 
 FILE_TYPES = ("jsonl", "ndjson", "json", "csv", "tsv", "xlsx", "parquet", "txt")
@@ -194,6 +195,7 @@ def _settings() -> tuple[ProfileSettings, str]:
             placeholder=t("all"),
             help=term("slice"),
         )
+        _models_in_memory()
     return ProfileSettings.model_validate(
         {
             "device": device or "auto",
@@ -203,3 +205,18 @@ def _settings() -> tuple[ProfileSettings, str]:
             "slices": tuple(slices),
         }
     ), (name or "").strip()
+
+
+def _models_in_memory() -> None:
+    """Which models the workers hold, and the way to have their memory back."""
+    t = words()
+    for worker in client().workers():
+        if worker.model is None:
+            continue
+        held = t("{model} is in the memory of {device}.", model=plain(worker.model), device=plain(worker.device))
+        if worker.memory_bytes:
+            held += " " + t("It takes {size}.", size=size(worker.memory_bytes, language()))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(held, width="content")
+            freeing = t("The next run on this device loads its model again.")
+            st.button(t("Free the memory"), key=f"unload_{worker.id}", on_click=client().unload, args=(worker.device,), help=freeing)
