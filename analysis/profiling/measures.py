@@ -21,8 +21,9 @@ from analysis.similarity.cka import pairwise_hsic
 from analysis.similarity.cosine import sink_tokens
 from analysis.workload import PROMPT, RESPONSE
 
-PIECE_BYTES = 24 * 2**20
-"""Working memory of one step over the buffer; several temporaries of this size live at once."""
+PIECE_BYTES = {"cpu": 24 * 2**20, "cuda": 64 * 2**20}
+"""Working memory of one step over the buffer; a few temporaries of this size live at once, where the forward pass had
+its own. Fewer, larger steps keep a GPU ahead of the Python that feeds it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _sum_tokens(
     everyone = torch.arange(n_groups, device=group.device)[:, None]
     sums = torch.zeros(n_groups, features.width, dtype=torch.float64, device=group.device)
     counts = torch.zeros(n_groups, dtype=torch.float64, device=group.device)
-    step = max(32, PIECE_BYTES // (8 * max(features.width, features.n_positions**2)))
+    step = max(32, PIECE_BYTES[buffer.states.device.type] // (8 * max(features.width, features.n_positions**2)))
     for start in range(0, unit.n_tokens, step):
         piece = slice(start, min(start + step, unit.n_tokens))
         values = features.of_tokens(_gram(buffer.states[piece]), buffer.dots[piece]).nan_to_num_(0.0)
@@ -93,7 +94,7 @@ def _gram(states: Float[Tensor, "tokens positions width"]) -> Float[Tensor, "tok
     """Inner products in float64: half-precision products are exact in float32 on a GPU, all others are widened first."""
     if states.is_cuda and states.dtype in HALF:
         return token_grams(states).double()
-    wide_step = max(1, PIECE_BYTES // (8 * math.prod(states.shape[1:])))
+    wide_step = max(1, PIECE_BYTES[states.device.type] // (8 * math.prod(states.shape[1:])))
     if len(states) <= wide_step:
         wide = states.double()
         return wide @ wide.mT
@@ -114,7 +115,7 @@ def _minibatch_hsic(
     """HSIC of all pairs of positions in each minibatch of a view, once for every mask: [(hsic [k, P, P], tokens [k])]."""
     _, n_positions, width = buffer.states.shape
     deal = buffer.states[view.start : view.stop].view(view.size, view.count * n_positions, width).transpose(0, 1)
-    step = max(1, PIECE_BYTES // (4 * n_positions * view.size**2))
+    step = max(1, PIECE_BYTES[buffer.states.device.type] // (4 * n_positions * view.size**2))
     allowed = [_dealt(view, counted if mask is None else counted & mask) for mask in masks]
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in masks]
     for start in range(0, view.count, step):

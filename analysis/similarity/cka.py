@@ -69,9 +69,10 @@ def _u_centred(grams: Tensor, counted: Tensor) -> Float[Tensor, "minibatches_x_p
 
 
 def _shift(rows: Float[Tensor, "minibatches n m"], counted: Bool[Tensor, "minibatches m"]) -> Float[Tensor, "minibatches n m"]:
-    """What U-centring takes from row and column: entry (i, j) loses shift[i] + shift[j]. From the rows' sums."""
-    n, rows = counted.sum(-1).double()[:, None, None], rows.double()
-    return rows / (n - 2) - rows.sum(-1, keepdim=True) / (2 * (n - 1) * (n - 2))
+    """What U-centring takes from row and column: entry (i, j) loses shift[i] + shift[j]. From the rows' sums; float64."""
+    rest = (counted.sum(-1, dtype=torch.float64) - 2)[:, None, None]
+    rows = rows.double()
+    return (rows - rows.sum(-1, keepdim=True) / (2 * rest + 2)) / rest
 
 
 def cka_from_hsic(hsic: Float[Tensor, "*rest n n"]) -> Float[Tensor, "*rest n n"]:

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.contracts import ModelSource
 from analysis.runs.slot import ModelSlot, memory_in_use
+from tests.models.tiny import save_tokenizer
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def test_two_models_are_never_in_memory_together_and_unloading_gives_it_back(
         hidden_size=1024, intermediate_size=4096, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=8, vocab_size=8000
     )
     LlamaForCausalLM(shape).save_pretrained(tmp_path / "model")
+    save_tokenizer(tmp_path / "model")
     source, slot = ModelSource(kind="folder", location=str(tmp_path / "model")), ModelSlot()
     before = memory_in_use() if cuda.is_initialized() else 0
     assert before is not None
