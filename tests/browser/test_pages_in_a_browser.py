@@ -127,12 +127,12 @@ def test_a_bad_file_is_refused_in_one_sentence_and_nothing_is_lost(server: Any, 
 def test_a_japanese_browser_reads_japanese_and_is_told_so(server: Any, open_page: OpenPage, path: str) -> None:
     page = open_page(f"{server.url}/{path}", locale="ja-JP")
     settled(page)
-    assert page.evaluate("document.documentElement.lang") == "ja"
+    page.wait_for_function("document.documentElement.lang == 'ja'")
     assert page.locator("h1").inner_text()
     page.get_by_text("English", exact=True).click()
     page.wait_for_url("**lang=en**")
     settled(page)
-    assert page.evaluate("document.documentElement.lang") == "en"
+    page.wait_for_function("document.documentElement.lang == 'en'")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
