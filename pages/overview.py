@@ -48,7 +48,7 @@ else:
     else:
         standing(about, next_label=t("Compare plans") if plans else t("Make a plan"), next_page="plans", sample=sample)
 
-left, right = st.columns([6, 5], gap="large")
+left, right = st.columns([6, 5], gap="large") if about.run else (st.empty(), st.container())
 with left:
     if about.run is not None:
         section(t("The model as a stack of layers"), "measured")

@@ -16,6 +16,9 @@ from pages.ui.language import plain, words
 from pages.ui.pair import Pair, choose_pair
 from pages.ui.similarity_view import View, matrix_of, scores_of, slice_title
 
+CHART_HEIGHT = 580
+"""Of the bars, as high as the heatmap beside them."""
+
 FORMULAS = {
     "cosine_similarity": (N_("mean cosine of one token's states at two positions"), "ShortGPT (arXiv 2403.03853)"),
     "angular_distance": (
@@ -86,7 +89,9 @@ def show_bars(found: Profile, view: View, pair: Pair) -> None:
     t, shown = words(), look()
     selected = pair[0] if pair[1] == pair[0] + 1 else None
     name = view.slice_name or None
-    build = partial(influence_bars, found, shown, units=("block", "attention", "mlp"), slice_name=name, selected=selected)
+    build = partial(
+        influence_bars, found, shown, units=("block", "attention", "mlp"), slice_name=name, selected=selected, height=CHART_HEIGHT
+    )
     alt = t("Bars with intervals: Block Influence of every layer, its attention and its MLP. The same figures are in the table below.")
     draw(build, of=(view.run_id, name, selected), key="influence", alt=alt, on_click=lambda at: choose_pair(view.run_id, at[0], at[0] + 1))
     how_do_we_know(

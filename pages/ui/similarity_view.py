@@ -96,7 +96,7 @@ def controls(run_id: str, found: Profile) -> View:
         field = st.radio(
             t("Measure"),
             fields,
-            format_func=lambda name: t(SHORT[name]),
+            format_func=lambda name: "CKA" if name == "linear_cka" else t(SHORT[name]),
             horizontal=True,
             key="measure",
             persist_state="session",
