@@ -55,6 +55,11 @@ def _built(of: tuple[Hashable, ...], _build: Build) -> go.Figure:
     return figure
 
 
+def forget_charts() -> None:
+    """Draws every chart anew from now on."""
+    _built.clear()
+
+
 def _numbers(customdata: Any) -> list[int]:
     """Streamlit hands customdata back as a list or as a mapping of places; what is not whole numbers was not clicked here."""
     values = list(customdata.values()) if isinstance(customdata, dict) else customdata if isinstance(customdata, list) else [customdata]

@@ -91,11 +91,12 @@ def remarks(preview: WorkloadPreview) -> list[str]:
 
 def time_estimate(request: ProfileRequest, preview: WorkloadPreview) -> tuple[str | None, str]:
     """Expected duration from the newest run of the same kind of model on this machine (None before the first), and the device in words."""
-    wanted = request.settings.device
+    wanted, card = request.settings.device, read_card(request.model)
     for run in client().runs():
+        if card is None or run.model_name != card.info.name:
+            continue
         timing = profile(run.id).timing
-        same_model = profile(run.id).model.source == request.model
-        if same_model and wanted in ("auto", timing.device) and timing.tokens_per_second:
+        if wanted in ("auto", timing.device) and timing.tokens_per_second:
             return duration(timing.load_seconds + preview.counts.n_tokens / timing.tokens_per_second, language()), timing.device_name
     return None, words()("this machine") if wanted == "auto" else wanted
 

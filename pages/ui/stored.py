@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from analysis.contracts import PlanSummary, RunSummary
 from analysis.errors import StrataError
 from analysis.planning import plan_in_words
+from pages.ui.charts import forget_charts
 from pages.ui.frame import PLAN_STATES, Subject
 from pages.ui.language import plain, say, words
-from pages.ui.session import chosen, client, forget, go, remember, stored_plan
+from pages.ui.session import chosen, client, forget, go, profile, remember, stored_plan
 from pages.ui.shelf import Item, shelf
 
 
@@ -37,6 +40,9 @@ def _compare_runs(run_id: str) -> None:
 def _delete_run(run_id: str) -> None:
     """Deletes a run and forgets that it was in use."""
     client().delete_run(run_id)
+    profile.clear(run_id)  # another file may come in under the same id later
+    st.cache_data.clear()
+    forget_charts()
     if chosen("run") == run_id:
         forget("run")
 

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from analysis.contracts import Job, Message, Progress, WorkloadPreview
 from analysis.errors import WorkloadError
 from analysis.i18n import translator
+from analysis.models.card import ModelCard, write_card
 from analysis.runs.client import Client
 from pages.ui.glossary import TERMS
 from pages.ui.language import plain
@@ -91,7 +92,9 @@ def test_before_the_first_run_the_duration_is_not_guessed(visit: Visit, with_pre
 def test_after_a_run_the_duration_comes_from_its_speed(
     visit: Visit, with_preview: WorkloadPreview, store_profile: Callable[..., str]
 ) -> None:
-    store_profile(make_profile())
+    profile = make_profile()
+    store_profile(profile)
+    write_card(profile.model.source, ModelCard(profile.model, None), [])
     assert "about 33 s on CPU, 2 cores" in visit("workload").title[0].value
 
 
