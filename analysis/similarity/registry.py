@@ -25,7 +25,7 @@ MEASURES: dict[str, Measure] = {
             "linear_cka", "unbiased-minibatch-1", 1.0, "arXiv 1905.00414, unbiased HSIC (JMLR 13, 2012), minibatches as in arXiv 2010.15327"
         ),
         Measure("relative_contribution", "1", 0.0, "mean |f(x)| / |x + f(x)|"),
-        Measure("sink_tokens", "1", 0.0, "first token of a sequence, or norm over 4 x the median of its example at some position"),
+        Measure("sink_tokens", "4x-median-1", 0.0, "first token of a sequence, or norm over 4 x its example's median at some position"),
         Measure("intervals", "poisson-bootstrap-1", 0.0, "200 Poisson replicates over prompts, seeded by each prompt's hash"),
     )
 }

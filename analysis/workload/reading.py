@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.contracts import Message, ProfileRequest, WorkloadFile, WorkloadInfo
@@ -74,6 +74,9 @@ def sample_workload(*, slicing: Slicing = "given", mask_personal_data: bool = Fa
             "The sample workload {path} is missing. Restore it from the repository, or give a file of your own.", path=str(SAMPLE_PATH)
         )
     read = _read_file(SAMPLE_PATH, {})
+    read = replace(
+        read, file=read.file.model_copy(update={"path": f"{SAMPLE_PATH.parent.name}/{SAMPLE_PATH.name}"})
+    )  # the same on every machine
     return _workload([read], name="sample", mapping={}, slicing=slicing, mask_personal_data=mask_personal_data, is_sample=True)
 
 

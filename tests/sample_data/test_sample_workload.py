@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from analysis.workload import Example, Workload, read_workload
+from analysis.workload import Example, Workload, read_workload, sample_workload
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_data"
 FILE = FOLDER / "workload.jsonl"
@@ -173,3 +173,7 @@ def test_readme_says_what_the_file_holds(rows: list[dict[str, Any]]) -> None:
         own = [row for row in rows if row["slice"] == name]
         requests = {row["requests_per_month"] for row in own}
         assert table[name] == (len(own), sum(1 for row in own if row.get("critical")), *requests)
+
+
+def test_what_is_kept_of_it_names_no_folder_of_this_machine():
+    assert [file.path for file in sample_workload().info.files] == ["sample_data/workload.jsonl"]
