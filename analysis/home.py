@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,20 +20,27 @@ def home() -> Path:
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all: temporary name in the same folder, synced, renamed.
 
+    Who may read it is decided by the umask, as for any other file. A link is followed, and what is no plain file
+    (/dev/stdout, a pipe) is written to, never replaced.
+
     Raises:
         ResourceError: the disk is full or the folder cannot be written; what was there before is untouched.
     """
     with saying_disk_errors(path):
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = path.with_name(f".{uuid.uuid4().hex}")  # not made from the name, which may be as long as names can be
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 
