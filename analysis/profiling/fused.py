@@ -43,7 +43,8 @@ def read_block(block: Block, states: Tensor, squares: Tensor, dots: Tensor, inde
     width = block.after.shape[-1]
     flat = [tensor.reshape(-1, width) for tensor in (block.before, block.first, block.second, block.after)]
     kernels: Any = _kernels()
-    kernels.read_block_kernel[(len(rows),)](
+    tokens, columns = (8, 128) if width <= 1024 else (1, 4096)  # short rows share a program, long ones have one each
+    kernels.read_block_kernel[(-(-len(rows) // tokens),)](
         *flat,
         states,
         squares,
@@ -58,10 +59,12 @@ def read_block(block: Block, states: Tensor, squares: Tensor, dots: Tensor, inde
         dots.stride(1),
         index,
         width,
+        len(rows),
         PARALLEL=block.parallel,
         SAME=block.first is block.second,
-        BLOCK=min(4096, 1 << (width - 1).bit_length()),
-        num_warps=1 if width <= 1024 else 8,  # one warp sums a short row without a barrier
+        TOKENS=tokens,
+        BLOCK=columns,
+        num_warps=4 if tokens > 1 else 8,
     )
 
 

@@ -30,45 +30,49 @@ def read_block_kernel(
     dots_block,
     index,
     width,
+    count,
     PARALLEL: tl.constexpr,
     SAME: tl.constexpr,
+    TOKENS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program per token: reads four rows of `width`, writes one row of `states`, its square and four `dots`."""
-    token = tl.program_id(0).to(tl.int64)
-    row, slot = tl.load(rows + token), tl.load(slots + token)
-    d0 = tl.zeros([BLOCK], dtype=tl.float32)
-    d1 = tl.zeros([BLOCK], dtype=tl.float32)
-    d2 = tl.zeros([BLOCK], dtype=tl.float32)
-    d3 = tl.zeros([BLOCK], dtype=tl.float32)
-    square = tl.zeros([BLOCK], dtype=tl.float32)
-    target = states + slot * states_token + (index + 1) * states_position
+    """One program for TOKENS tokens: reads four rows of `width` each, writes a row of `states`, its square, four `dots`."""
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    real = token < count
+    row = tl.load(rows + token, mask=real, other=0)[:, None]
+    slot = tl.load(slots + token, mask=real, other=0)
+    d0 = tl.zeros([TOKENS, BLOCK], dtype=tl.float32)
+    d1 = tl.zeros([TOKENS, BLOCK], dtype=tl.float32)
+    d2 = tl.zeros([TOKENS, BLOCK], dtype=tl.float32)
+    d3 = tl.zeros([TOKENS, BLOCK], dtype=tl.float32)
+    square = tl.zeros([TOKENS, BLOCK], dtype=tl.float32)
+    target = states + slot[:, None] * states_token + (index + 1) * states_position
     for start in range(0, width, BLOCK):
-        columns = start + tl.arange(0, BLOCK)
-        inside = columns < width
+        columns = start + tl.arange(0, BLOCK)[None, :]
+        inside = real[:, None] & (columns < width)
         y = tl.load(after + row * stride_after + columns, mask=inside, other=0.0)
-        tl.store(target + columns, y, mask=inside)
-        y = y.to(tl.float32)
-        square += y * y
         x = tl.load(before + row * stride_before + columns, mask=inside, other=0.0).to(tl.float32)
         a = tl.load(first + row * stride_first + columns, mask=inside, other=0.0).to(tl.float32)
-        d0 += x * a
-        d1 += a * a
         if SAME:
             b = a
         else:
             b = tl.load(second + row * stride_second + columns, mask=inside, other=0.0).to(tl.float32)
+        tl.store(target + columns, y, mask=inside)
+        y = y.to(tl.float32)
+        square += y * y
+        d0 += x * a
+        d1 += a * a
         if PARALLEL:
             d2 += x * b
         else:
             d2 += y * b
         d3 += b * b
-    tl.store(squares + slot * squares_token + index + 1, tl.sum(square))
+    tl.store(squares + slot * squares_token + index + 1, tl.sum(square, axis=1), mask=real)
     place = dots + slot * dots_token + index * dots_block
-    tl.store(place, tl.sum(d0))
-    tl.store(place + 1, tl.sum(d1))
-    tl.store(place + 2, tl.sum(d2))
-    tl.store(place + 3, tl.sum(d3))
+    tl.store(place, tl.sum(d0, axis=1), mask=real)
+    tl.store(place + 1, tl.sum(d1, axis=1), mask=real)
+    tl.store(place + 2, tl.sum(d2, axis=1), mask=real)
+    tl.store(place + 3, tl.sum(d3, axis=1), mask=real)
 
 
 @triton.jit

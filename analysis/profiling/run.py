@@ -118,7 +118,7 @@ def run_profile(
     where = distributed.place()
     device = resolve_device(where.device(request.settings.device))
     _say(on_progress, Message(id="Looking at the model"))
-    card = describe_model(request.model)
+    card = describe_model(request.model, on_progress=lambda stage: _say(on_progress, stage))
     _check_can_run(card.info, request.settings)
     dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
     settings = resolve_settings(request.settings, card.info, device, dtype)

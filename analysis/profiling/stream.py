@@ -99,20 +99,18 @@ class Pass:
         try:
             return PairBuffer.allocate(capacity, self.features.n_blocks, self.width, dtype=self.dtype, device=self.features.device)
         except (MemoryError, RuntimeError) as exc:
-            if not out_of_memory(exc):
-                raise
-            raise ResourceError(
-                "There is not enough memory for the pair buffer of {tokens} tokens. Ask for fewer tokens per unit or shorter examples.",
-                tokens=capacity,
-            ) from exc
+            raise _too_large(capacity, exc) from exc
 
     def _run_unit(self, unit: Unit, reader: Reader) -> None:
         while not self._filled(unit, reader):
             pass  # the unit starts over: with smaller batches, or with copies of a state that was overwritten
-        measured = measure_unit(unit, reader.buffer, self.features)
         everyone: tuple[Accumulator, ...] = (*self.sums, *self.others)
-        for accumulator in everyone:
-            accumulator.update(measured)
+        try:
+            measured = measure_unit(unit, reader.buffer, self.features)
+            for accumulator in everyone:
+                accumulator.update(measured)
+        except (MemoryError, RuntimeError) as exc:
+            raise _too_large(unit.n_tokens, exc) from exc
         self.tokens += unit.n_tokens
         self._fresh += unit.n_tokens
 
@@ -215,6 +213,17 @@ def _pack(unit: Unit, batch: Batch) -> tuple[Ints, Ints, Ints, Ints]:
         mask[row, :length] = 1
     slots = np.concatenate([unit.slots[member] for member in batch.members])
     return ids, mask, np.flatnonzero(mask), slots
+
+
+def _too_large(tokens: int, exc: BaseException) -> BaseException:
+    """The refusal to measure that many tokens together; any other failure as it is."""
+    if not out_of_memory(exc):
+        return exc
+    return ResourceError(
+        "There is not enough memory to measure {tokens} tokens at a time. Allow only shorter prompts, choose bfloat16, or use a "
+        "device with more memory.",
+        tokens=tokens,
+    )
 
 
 def out_of_memory(exc: BaseException) -> bool:
