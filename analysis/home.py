@@ -44,6 +44,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
 
 
+_NOT_A_PLACE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
+
+
 @contextmanager
 def saying_disk_errors(path: Path) -> Iterator[None]:
     """Turns the disk's refusals inside the block into one sentence."""
@@ -56,7 +59,7 @@ def saying_disk_errors(path: Path) -> Iterator[None]:
                 "nothing stored was lost.",
                 folder=str(path.parent),
             ) from exc
-        if exc.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if exc.errno in _NOT_A_PLACE:
             raise ResourceError(
                 "{folder} cannot be written. Allow writing there, or set STRATA_HOME to a folder that can be written.",
                 folder=str(path.parent),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from analysis.cli import options
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, check_output, examples, key_values, paragraphs, stopping, terminal_of
-from analysis.contracts import Profile, ProfileRequest, ProfileSettings
+from analysis.contracts import Profile, ProfileRequest, ProfileSettings, Progress
+from analysis.errors import Cancelled
 from analysis.home import home
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -73,32 +75,44 @@ def profile(
         name=name,
     )
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun: one of the processes speaks and writes
-    found = _measured(request, terminal if first_rank else replace(terminal, quiet=True), store and first_rank)
-    if not first_rank:
-        return
-    if out is not None:
-        write_document(found, out)
-    _summarise(found, out, terminal)
+    found = _measured(request, terminal if first_rank else replace(terminal, quiet=True), store and first_rank, out if first_rank else None)
+    if first_rank:
+        _summarise(found, out, terminal)
 
 
-def _measured(request: ProfileRequest, terminal: Terminal, keep: bool) -> Profile:
+def _measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path | None) -> Profile:
+    """The profile, written to its file first: a store that is full or locked then costs nothing that was measured."""
     from analysis.profiling.run import run_profile
     from analysis.runs.store import open_store
 
     kept = open_store() if keep else None
-    with shown_progress(terminal) as show, stopping() as should_stop:
-        found = run_profile(
-            request,
-            on_progress=show,
-            should_stop=should_stop,
-            checkpoint_folder=home() / "checkpoints",
-            known=kept.runs.measured if kept else _nothing_known,
-        )
-    if kept:
-        if kept.runs.measured(found.id) is not None:
-            terminal.tell("The same run was kept already, so nothing was computed again.")
-        kept.keep(request, found)
+    with stopping() as should_stop:  # also over what follows the run: a stop asked for too late loses nothing
+        with shown_progress(terminal) as show:
+            found = run_profile(
+                request,
+                on_progress=_stoppable(show, should_stop),
+                should_stop=should_stop,
+                checkpoint_folder=home() / "checkpoints",
+                known=kept.runs.measured if kept else _nothing_known,
+            )
+        if out is not None:
+            write_document(found, out)
+        if kept:
+            if kept.runs.measured(found.id) is not None:
+                terminal.tell("The same run was kept already, so nothing was computed again.")
+            kept.keep(request, found)
     return found
+
+
+def _stoppable(show: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Callable[[Progress], None]:
+    """Shows progress until a stop was asked for: what comes before the first batch stops between its stages."""
+
+    def told(progress: Progress) -> None:
+        if should_stop():
+            raise Cancelled("Stopped.")
+        show(progress)
+
+    return told
 
 
 def _nothing_known(_content_key: str) -> Profile | None:
@@ -109,11 +123,6 @@ def _summarise(profile: Profile, out: Path | None, terminal: Terminal) -> None:
     counts, language = profile.counts, terminal.language
     for note in (*profile.workload.notes, *profile.model.notes, *profile.notes):
         terminal.hear(note)
-    if counts.n_truncated_examples:
-        terminal.tell(
-            "{n} prompts were longer than {limit} tokens and were cut: {tokens} tokens left out.",
-            n=counts.n_truncated_examples, limit=profile.settings.max_tokens, tokens=counts.n_truncated_tokens,
-        )  # fmt: skip
     terminal.tell(
         "{model}: {layers} layers, {prompts} prompts, {tokens} tokens in {seconds} s ({speed} tokens/s on {device}).",
         model=profile.model.name, layers=profile.n_blocks, prompts=counts.n_examples, tokens=counts.n_tokens,

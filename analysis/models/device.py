@@ -26,7 +26,7 @@ def resolve_device(text: str = "auto") -> torch.device:
         device = torch.device(text)
     except RuntimeError as exc:
         raise ModelError("{device} is not a device. Use auto, cpu, cuda, cuda:0 or mps.", device=text) from exc
-    if device.type == "cpu" or (device.type == "mps" and _has_mps()):
+    if not device.index and (device.type == "cpu" or (device.type == "mps" and _has_mps())):
         return torch.device(device.type)
     if device.type == "cuda" and torch.cuda.is_available() and (index := _index(device)) < torch.cuda.device_count():
         return torch.device("cuda", index)

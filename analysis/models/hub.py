@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 from analysis.contracts import Message, ModelSource
@@ -19,8 +21,9 @@ def fetch(source: ModelSource, *, weights: bool, on_progress: Report = silent) -
     The machine's own login (or HF_TOKEN) is used where a model asks for one; it is never stored.
 
     Raises:
-        ModelError: there is no such model or revision, or it needs a login this machine does not have.
-        ResourceError: it cannot be reached and is not on this machine yet, or the disk is full.
+        ModelError: there is no such model or revision, it needs a login this machine does not have, or it cannot be reached
+            and is not on this machine yet.
+        ResourceError: the disk is full.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -69,11 +72,12 @@ def _in_words(source: ModelSource, exc: Exception) -> StrataError:
             model=model,
         )
     if isinstance(exc, LocalEntryNotFoundError):
-        return ResourceError(
+        return ModelError(
             "{model} is not on this machine and the hub cannot be reached. Connect to the network, or give the path of a "
             "folder that holds the model.",
             model=model,
         )
-    return ResourceError(
-        "{model} could not be fetched: {reason}. Check network and disk, and try again.", model=model, reason=type(exc).__name__
-    )
+    number = exc.errno if isinstance(exc, OSError) else None
+    kind = ResourceError if number in (errno.ENOSPC, errno.EDQUOT) else ModelError
+    reason = os.strerror(number) if number is not None else type(exc).__name__
+    return kind("{model} could not be fetched: {reason}. Check network and disk, and try again.", model=model, reason=reason)

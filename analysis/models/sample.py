@@ -41,7 +41,7 @@ def sample_folder() -> Path:
 
 
 def sample_is_ready() -> bool:
-    """The folder is whole: every file is there with the size, and the weights with the time, that were noted when it was made."""
+    """The folder is whole: every file is there with the size that was noted when it was made."""
     manifest = _manifest()
     if manifest is None:
         return False

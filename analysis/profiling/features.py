@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.similarity.angular import angles_from_cosines
-from analysis.similarity.cosine import cosines_from_gram
+from analysis.similarity.cosine import cosines
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ class Features:
 
     @cached_property
     def _upper(self) -> Tensor:
+        """[2, pairs] rows and columns of the upper triangle."""
         upper: Tensor = torch.triu_indices(self.n_positions, self.n_positions, 1, device=self.device)
-        return upper[0] * self.n_positions + upper[1]
+        return upper
 
     @cached_property
     def _is_parallel(self) -> Tensor:
@@ -80,20 +81,22 @@ class Features:
         """All measures of some tokens, float64.
 
         Args:
-            gram: inner products of each token's states at all positions, float64.
+            gram: inner products of each token's states at all positions, as exact as they are to be had.
             dots: what the taps saw inside each block. Sequential blocks, attention x -> a, MLP b -> y (a and b are the
                 same state unless cross-attention stands between): <x,a>, <a,a>, <y,b>, <b,b>. Parallel blocks,
                 y = x + a + b: <x,a>, <a,a>, <x,b>, <b,b>.
         """
-        cosines = cosines_from_gram(gram).flatten(1)[:, self._upper]
-        squares = gram.diagonal(dim1=1, dim2=2)
+        rows, columns = self._upper
+        squares = gram.diagonal(dim1=1, dim2=2).double()
+        norms = squares.sqrt()
+        pairs = cosines(gram[:, rows, columns].double(), norms[:, rows], norms[:, columns])
         before, after = squares[:, :-1], squares[:, 1:]
-        across = gram.diagonal(offset=1, dim1=1, dim2=2)
+        across = gram.diagonal(offset=1, dim1=1, dim2=2).double()
         change = (before - 2 * across + after).clamp_min_(0)
         block = across / (before * after).sqrt()
         attention, mlp = self._sub_blocks(dots.double(), before, after)
         inside = torch.cat([block, attention, mlp], dim=1).clamp_(-1, 1)
-        return torch.cat([inside, (change / after).sqrt(), squares.sqrt(), cosines, angles_from_cosines(cosines)], dim=1)
+        return torch.cat([inside, (change / after).sqrt(), norms, pairs, angles_from_cosines(pairs)], dim=1)
 
     def _sub_blocks(self, dots: Tensor, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         first, second, third, fourth = dots.unbind(-1)

@@ -91,9 +91,9 @@ def _sum_tokens(
 
 
 def _gram(states: Float[Tensor, "tokens positions width"]) -> Float[Tensor, "tokens positions positions"]:
-    """Inner products in float64: half-precision products are exact in float32 on a GPU, all others are widened first."""
+    """Inner products: in float64, but half precision on a GPU, whose products are exact in float32."""
     if states.is_cuda and states.dtype in HALF:
-        return token_grams(states).double()
+        return token_grams(states)
     wide_step = max(1, PIECE_BYTES[states.device.type] // (8 * math.prod(states.shape[1:])))
     if len(states) <= wide_step:
         wide = states.double()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -92,8 +93,9 @@ JOBS: Mapping[str, JobFunction] = {"profile": profile_job, "describe": describe_
 def discard_old_checkpoints(days: float = 14) -> None:
     """Takes away checkpoints that nobody came back for."""
     for path in (home() / "checkpoints").glob("*"):
-        if path.stat().st_mtime < time.time() - days * 86400:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # a run that is going on replaces and removes its own
+            if path.stat().st_mtime < time.time() - days * 86400:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _as_seen_here(request: ProfileRequest) -> ProfileRequest:

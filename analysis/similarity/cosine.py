@@ -33,7 +33,16 @@ def cosines_from_gram(gram: Float[Tensor, "*rest n n"]) -> Float[Tensor, "*rest 
     1.0
     """
     norms = gram.diagonal(dim1=-2, dim2=-1).sqrt()
-    return (gram / norms[..., :, None] / norms[..., None, :]).clamp_(-1, 1)
+    return cosines(gram, norms[..., :, None], norms[..., None, :])
+
+
+def cosines(products: Float[Tensor, "*any"], norms: Float[Tensor, "*any"], other_norms: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Cosines from inner products and both lengths; NaN where a length is 0.
+
+    >>> cosines(torch.tensor(3.0), torch.tensor(2.0), torch.tensor(3.0)).item()
+    0.5
+    """
+    return (products / (norms * other_norms)).clamp_(-1, 1)
 
 
 SINK_TIMES = 4.0

@@ -11,12 +11,14 @@ from typing import Literal
 from analysis.contracts import Message
 from analysis.errors import WorkloadError
 from analysis.workload.example import Example
-from analysis.workload.shown import shown
+from analysis.workload.shown import shown, shown_names
 
 Slicing = Literal["given", "language", "length", "none"]
 SLICINGS: tuple[Slicing, ...] = ("given", "language", "length", "none")
 ALL_SLICE = "all prompts"
 OTHER_SLICE = "other prompts"
+MAX_SLICES = 100
+"""Every slice has matrices, intervals and minibatches of its own; an id in the slice column would fill memory and file."""
 
 _RANGES = (
     ("kana", "\u3041", "\u30ff"),
@@ -80,6 +82,15 @@ def sliced(examples: Sequence[Example], slicing: Slicing) -> tuple[tuple[Example
 
 
 def _given(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Message, ...]]:
+    named = {example.slice for example in examples}
+    if len(named) > MAX_SLICES:
+        raise WorkloadError(
+            "The workload names {n} slices, such as {examples}; at most {limit} are measured. Let 'slice' name kinds of work, not "
+            "single requests, or have slices made (--slicing language, length or none).",
+            n=len(named),
+            examples=shown_names(sorted(named - {""}), limit=3),
+            limit=MAX_SLICES,
+        )
     without = sum(1 for example in examples if not example.slice)
     if not without:
         return tuple(examples), ()

@@ -16,6 +16,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
 from analysis.cli import app
+from analysis.cli.profile import _stoppable
+from analysis.contracts import Message, Progress
+from analysis.errors import Cancelled, ResourceError
 from tests.workload.tokenizer_zoo import model_folder
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +86,7 @@ def test_settings_reach_the_profile(model: Path, prompts: Path) -> None:
     assert written["counts"]["n_truncated_examples"] > 0
     assert {example["slice"] for example in written["examples"]} == {"mail"}
     assert {example["excerpt"] for example in written["examples"]} == {""}
-    assert "were cut" in result.stderr
+    assert result.stderr.count("cut at the end") == 1
 
 
 def test_a_column_of_another_name_exits_2_with_the_hint_and_the_hint_works(model: Path, tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_bad_input_exits_2_with_words_and_writes_nothing(model: Path, prompts: P
 
 def test_a_stopped_profile_exits_130_and_the_same_command_goes_on(model: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "long.txt", tmp_path / "profile.json"
-    path.write_text("\n".join(f"{WORDS[n % 4]} " * 4 + str(n) for n in range(1500)), encoding="utf-8")
+    path.write_text("\n".join(f"{WORDS[n % 4]} " * 4 + str(n) for n in range(8000)), encoding="utf-8")
     command = [sys.executable, "-m", "analysis", "profile", "--model", model, "--workload", path, "--out", out, "--device", "cpu"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as process:
         assert process.stderr is not None
@@ -138,3 +141,23 @@ def test_a_stopped_profile_exits_130_and_the_same_command_goes_on(model: Path, t
     again = invoke(*map(str, command[3:]))
     assert again.exit_code == 0, again.stderr
     assert json.loads(out.read_text(encoding="utf-8"))["timing"]["resumed"] is True
+
+
+def test_a_store_that_is_full_costs_nothing_that_was_measured(
+    model: Path, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ResourceError("The disk that holds {folder} is full.", folder="x")
+
+    monkeypatch.setattr("analysis.runs.store.Store.keep", full)
+    result = invoke("profile", "--model", model, "--workload", prompts, "--out", tmp_path / "profile.json", "--device", "cpu")
+    assert result.exit_code == 4
+    assert json.loads((tmp_path / "profile.json").read_text(encoding="utf-8"))["overall"]["n_tokens"] > 0
+
+
+def test_a_stop_asked_for_while_the_model_is_looked_at_is_heard_before_anything_runs() -> None:
+    shown: list[Progress] = []
+    _stoppable(shown.append, lambda: False)(Progress(stage=Message(id="Looking at the model")))
+    with pytest.raises(Cancelled):
+        _stoppable(shown.append, lambda: True)(Progress(stage=Message(id="Loading the model")))
+    assert len(shown) == 1

@@ -50,3 +50,9 @@ def test_a_refused_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Pat
         write_atomically(tmp_path / "plan.json", b"new")
     assert (tmp_path / "plan.json").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_storage_folder_that_cannot_be_one_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        write_atomically(tmp_path / "file" / "home" / "profile.json", b"{}")

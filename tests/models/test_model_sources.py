@@ -241,15 +241,16 @@ def test_a_quantised_checkpoint_without_its_library_is_refused(folder: Path) -> 
     assert describe_model(source(folder)).info.n_parameters == build("llama").num_parameters()
 
 
-def test_a_broken_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("content", [b"GGUF" + b"\x00" * 20, b"GGUF\x03\x00\x00\x00", b"no GGUF at all"])
+def test_a_broken_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
-    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\x00" * 20)
+    (tmp_path / "broken.gguf").write_bytes(content)
     with pytest.raises(ModelError, match=r"broken\.gguf"):
         load_model(parse_source(str(tmp_path / "broken.gguf")), device="cpu")
 
 
 def test_a_hub_model_that_is_not_here_is_refused_offline() -> None:
-    with pytest.raises(ResourceError, match="not on this machine and the hub cannot be reached"):
+    with pytest.raises(ModelError, match="not on this machine and the hub cannot be reached"):
         load_model(parse_source("owner/name@main"), device="cpu")
 
 
@@ -271,8 +272,19 @@ def test_what_the_hub_refuses_is_said_in_words(monkeypatch: pytest.MonkeyPatch, 
         raise kind.__new__(kind)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises((ModelError, ResourceError), match=said):
+    with pytest.raises(ModelError, match=said):
         load_model(parse_source("owner/name@v9"), device="cpu")
+
+
+def test_a_full_disk_while_fetching_is_no_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    with pytest.raises(ResourceError, match="could not be fetched: No space left"):
+        load_model(parse_source("owner/name"), device="cpu")
 
 
 def test_from_the_hub_only_files_without_programs_are_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,15 @@ def test_an_example_that_never_fits_is_said_in_one_sentence(model):
         stream.run()
 
 
+def test_memory_that_runs_out_while_measuring_is_said_in_one_sentence(model, monkeypatch):
+    def measure(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("analysis.profiling.stream.measure_unit", measure)
+    with pytest.raises(ResourceError, match="not enough memory to measure"):
+        profile_model(model, tiny.encoded(EXAMPLES), SETTINGS)
+
+
 def test_a_model_that_adds_in_place_is_found_out(whole):
     changed = tiny.loaded(tiny.tiny_llama())
     for block in changed.stack().blocks:

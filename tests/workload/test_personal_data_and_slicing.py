@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.errors import WorkloadError
 from analysis.workload import Example, Turn, read_workload, sample_workload
 from analysis.workload.personal import mask, masked
 from analysis.workload.slicing import script_slice, sliced
@@ -144,3 +145,11 @@ def test_without_slices_there_is_one_and_others_are_offered(tmp_path: Path) -> N
     info = read_workload([path]).info
     assert [part.name for part in info.slices] == ["all prompts"]
     assert any("Slices by script or by length can be made" in note.id for note in info.notes)
+
+
+def test_an_id_in_the_slice_column_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": f"order {n}", "slice": f"T-{n:04}"}) for n in range(101)))
+    with pytest.raises(WorkloadError, match=r"names 101 slices, such as T-0000, T-0001, T-0002, …; at most 100"):
+        read_workload([path])
+    assert len(read_workload([path], slicing="none").info.slices) == 1
