@@ -131,8 +131,7 @@ def plans(plan: Plan) -> Message:
     warned = sum(reason.warning is not None for reason in plan.provenance.reasons)
     if warned:
         return Message(
-            id="{what} saves {c}% of compute, but {k} of them carry a warning: see why below. "
-            "Quality is not known until the plan has been run.",
+            id="{what} saves {c}% of compute; warnings: {k}, see why below. Quality is not known until the plan has been run.",
             values={**values, "k": warned},
         )
     return Message(id="{what} saves {c}% of compute. Quality is not known until the plan has been run.", values=values)

@@ -98,7 +98,7 @@ def test_a_plan_is_said_with_its_saving_and_without_a_guess_about_quality(profil
 
 
 def test_a_plan_with_warnings_says_so_first(profile: Profile) -> None:
-    assert "carry a warning" in render(headlines.plans(propose_plan(profile, amount="60%")), "en")
+    assert "warnings: " in render(headlines.plans(propose_plan(profile, amount="60%")), "en")
 
 
 def test_a_plan_that_saves_nothing_when_it_runs_says_so(profile: Profile) -> None:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from analysis.contracts import Matrix
 from analysis.i18n import N_
 from analysis.reporting.charts.palette import DIVERGING, RAMP, Look, cell_outline, dressed, hatched, steps
+from analysis.reporting.charts.text import escaped
 
 Range = tuple[float, float]
 _Hover = Callable[[int, int], str]
@@ -82,7 +83,7 @@ def difference_heatmap(
     t = look.t
     reach = limit or max(abs(edge) for edge in robust_range([difference]))
     title = (
-        t("{measure}: {a} minus {b}", measure=t(measure.title), a=names[0], b=names[1]),
+        t("{measure}: {a} minus {b}", measure=t(measure.title), a=escaped(names[0]), b=escaped(names[1])),
         t("colours from {low} to {high}", low=f"{-reach:.2f}", high=f"+{reach:.2f}"),
     )
     figure = _cells(difference, look, steps(DIVERGING), (-reach, reach), None)

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from analysis.contracts import ExampleScore, Matrix, Scores
 from analysis.reporting.charts.heatmap import MEASURES, position_name
 from analysis.reporting.charts.palette import FONT, Look, dressed
+from analysis.reporting.charts.text import escaped
 
 _MEASURES = ("cosine_similarity", "angular_distance", "linear_cka")
 
@@ -142,25 +143,20 @@ def _short(one: ExampleScore, width: int = 34) -> str:
     text = one.excerpt or one.example_id
     wide = sum(2 if ord(sign) > 0x2E80 else 1 for sign in text)
     if wide <= width:
-        return _escaped(text)
+        return escaped(text)
     kept, used = "", 0
     for sign in text:
         used += 2 if ord(sign) > 0x2E80 else 1
         if used > width - 1:
             break
         kept += sign
-    return _escaped(kept.rstrip()) + "…"
+    return escaped(kept.rstrip()) + "…"
 
 
 def _example_hover(one: ExampleScore, block: int, look: Look) -> str:
     t = look.t
-    lines = [f"<b>{_escaped(one.slice)}</b> {_escaped(one.example_id)}", f"{t('Block Influence')} {one.block_influence[block]:.3f}"]
+    lines = [f"<b>{escaped(one.slice)}</b> {escaped(one.example_id)}", f"{t('Block Influence')} {one.block_influence[block]:.3f}"]
     lines.append(t("{n} tokens", n=one.n_tokens))
     if one.critical:
         lines.append(t("critical case"))
-    return "<br>".join([*lines, _escaped(one.excerpt)])
-
-
-def _escaped(text: str) -> str:
-    """Prompts are data: Plotly reads a little HTML in texts, which must not be taken from them."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "<br>".join([*lines, escaped(one.excerpt)])

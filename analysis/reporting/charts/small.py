@@ -12,6 +12,7 @@ from analysis.contracts import Projection, Quantity, RankStability
 from analysis.i18n.numbers import amount, number, size
 from analysis.planning.compare import QUANTITIES
 from analysis.reporting.charts.palette import Look, dressed
+from analysis.reporting.charts.text import escaped
 
 SAVINGS = tuple(row for row in QUANTITIES if row[0] not in ("n_blocks", "kv_bytes_per_token"))
 """The projected figures that are drawn; the table has them all."""
@@ -115,7 +116,7 @@ def slice_bars(
     """Tokens of each slice; `marked` slices (too few verification examples) carry a word. `names`: slice -> what to call it."""
     t = look.t
     ordered = sorted(slice_tokens.items(), key=lambda pair: -pair[1])
-    labels = [(names or {}).get(name, name) for name, _ in ordered]
+    labels = [escaped((names or {}).get(name, name)) for name, _ in ordered]
     written = [number(tokens, look.language) + (f"  {t('too few to verify')}" if name in marked else "") for name, tokens in ordered]
     figure = go.Figure(
         go.Bar(

@@ -16,6 +16,7 @@ from analysis.contracts import BlockInfo, Interval, ModelInfo, Plan, Profile, Un
 from analysis.i18n.numbers import amount, span
 from analysis.reporting.charts.anatomy import OPERATION_NAMES, PART_NAMES, UNIT_TITLES, Piece, pieces, treatments, unit_intervals, widths
 from analysis.reporting.charts.palette import FONT, PATTERNS, Look, Treatment, dressed
+from analysis.reporting.charts.text import shortened
 
 BAR_HALF = 0.36
 """Half of a bar's height, in layers."""
@@ -313,7 +314,7 @@ def _head(
         _write(figure, look, legend, 0.0, "paper", 42 if any(plan and plan.name for plan in plans) else 22)
     for column, plan in enumerate(plans):
         if plan and plan.name:
-            _write(figure, look, f"<b>{_short(plan.name, 40 // len(plans))}</b>", panels[column][0], "paper", 22)
+            _write(figure, look, f"<b>{shortened(plan.name, 40 // len(plans))}</b>", panels[column][0], "paper", 22)
         for part, place, anchor in _half_marks(blocks):
             _write(figure, look, look.t(PART_NAMES[part]), place, _axis("x", column), 2, anchor=anchor, quiet=True)
 
@@ -324,12 +325,6 @@ def _write(figure: go.Figure, look: Look, text: str, x: float, xref: str, above:
     figure.add_annotation(
         text=text, x=x, xref=xref, y=1, yref="paper", yshift=above, xanchor=anchor, yanchor="bottom", showarrow=False, font=font
     )
-
-
-def _short(name: str, width: int) -> str:
-    """A name that fits its column; names are data, so their markup is taken away."""
-    plain = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return plain if len(name) <= width else name[: width - 1].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") + "…"
 
 
 def _half_marks(blocks: Sequence[BlockInfo]) -> list[tuple[str, float, str]]:
