@@ -102,7 +102,7 @@ class Reader:
     def _take(self, position: int, state: Tensor) -> None:
         flat = state.reshape(-1, state.shape[-1])
         self._put(self.buffer.states[:, position], flat)
-        self._put(self.buffer.squares[:, position], flat.float().square().sum(-1))
+        self._put(self.buffer.squares[:, position], _inner(flat.float(), flat.float()))
 
     def _put(self, target: Tensor, values: Tensor) -> None:
         if self.rows is None or self.slots is None:
@@ -120,10 +120,18 @@ def _inside(seen: dict[str, Tensor], taps: SubBlockTaps) -> tuple[Tensor, Tensor
     return (seen[names[0]], seen[names[1]]) if all(name in seen for name in names) else None
 
 
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Row-wise inner products, without a product matrix in between."""
+    products: Tensor = torch.linalg.vecdot(a, b)
+    return products
+
+
 def _dots(before: Tensor, first: Tensor, second: Tensor, after: Tensor, *, parallel: bool) -> Tensor:
     """[tokens, 4] inner products, see `Features.of_tokens`; in float32 at least."""
     x, a, b, y = (state.reshape(-1, state.shape[-1]).float() for state in (before, first, second, after))
-    return torch.stack([(x * a).sum(-1), (a * a).sum(-1), ((x if parallel else y) * b).sum(-1), (b * b).sum(-1)], dim=-1)
+    aa = _inner(a, a)
+    bb = aa if second is first else _inner(b, b)
+    return torch.stack([_inner(x, a), aa, _inner(x if parallel else y, b), bb], dim=-1)
 
 
 @contextmanager
