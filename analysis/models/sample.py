@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -109,6 +110,7 @@ def find_carrier() -> Path:
 
 def _convert(carrier: Path, folder: Path) -> None:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoTokenizer
 
     from analysis.models.gguf import expand
@@ -116,7 +118,12 @@ def _convert(carrier: Path, folder: Path) -> None:
     model = expand(carrier, torch.bfloat16)
     model.config.architectures = [type(model).__name__]
     model.config.name_or_path = "SmolLM2-135M-Instruct"
-    model.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as exc:  # it hides the disk's refusal in its text
+        if (refused := re.search(r"os error (\d+)", str(exc))) is None:
+            raise
+        raise OSError(int(refused[1]), str(exc)) from exc
     tokenizer = AutoTokenizer.from_pretrained(str(carrier.parent), gguf_file=carrier.name)
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.save_pretrained(folder)

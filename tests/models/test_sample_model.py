@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from analysis.contracts import Message, ModelSource
-from analysis.errors import ModelError
+from analysis.errors import ModelError, ResourceError
 from analysis.models import sample
 from analysis.models.card import read_card
 from analysis.models.load import describe_model, load_model
@@ -109,6 +111,21 @@ def test_an_interrupted_conversion_leaves_nothing(quick: list[int], monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         sample.prepare_sample()
     assert not sample.sample_is_ready()
+    assert list(sample.sample_folder().parent.iterdir()) == []
+
+
+def test_a_full_disk_while_converting_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        config = SimpleNamespace(max_position_embeddings=8)
+
+        def save_pretrained(self, _folder: Path) -> None:
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path))
+    monkeypatch.setattr(sample, "find_carrier", lambda: Path("carrier.gguf"))
+    monkeypatch.setattr("analysis.models.gguf.expand", lambda *_: Model())
+    with pytest.raises(ResourceError, match="is full"):
+        sample.prepare_sample()
     assert list(sample.sample_folder().parent.iterdir()) == []
 
 
