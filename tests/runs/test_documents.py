@@ -16,6 +16,7 @@ from analysis.errors import DocumentError
 from analysis.runs import documents
 from analysis.runs.documents import parse_document
 from analysis.runs.store import Store
+from tests import builders
 
 MakeProfile = Callable[..., Profile]
 MakePlan = Callable[..., Plan]
@@ -92,6 +93,16 @@ def test_a_document_at_odds_with_itself_is_refused(make_profile: MakeProfile, ma
         parse_document(_changed(make_profile(), stack="encoder"), "p")
     with pytest.raises(DocumentError, match=r"operations\.0"):
         parse_document(_changed(make_plan(), operations=[{"op": "prune", "unit": "block", "blocks": [2]}]), "p")
+
+
+@pytest.mark.parametrize("name", ["angular_distance", "linear_cka"])
+def test_intervals_of_another_shape_than_their_measure_are_refused(name: str) -> None:
+    whole = builders.make_profile(4)
+    assert whole.overall.intervals is not None
+    assert parse_document(_changed(whole), "p") == whole
+    overall = whole.overall.model_dump(mode="json")
+    with pytest.raises(DocumentError, match=rf"overall\.intervals\.{name}"):
+        parse_document(_changed(whole, overall={**overall, "intervals": {**overall["intervals"], name: [[]]}}), "p")
 
 
 @pytest.mark.parametrize("sentence", ["{n.__class__}", "{n!r}", "{n:>999999999}", "{missing}", "{", "{0}", 7])
