@@ -49,6 +49,10 @@ BatchTokens = Annotated[
 Slices = Annotated[
     list[str] | None, typer.Option("--slice", metavar="NAME", help=N_("Only this slice of the workload. Repeat for several."))
 ]
+Stack = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=N_("Stack to measure where a model has several, such as encoder or decoder; by default its first.")),
+]
 Slicing = Annotated[
     Literal["given", "language", "length", "none"],
     typer.Option(help=N_("Where slices come from: the slice column, or made by language or by length.")),

@@ -93,7 +93,8 @@ def _keep(plan: Plan) -> None:
 
 def _summarise(plan: Plan, out: Path | None, terminal: Terminal) -> None:
     terminal.hear(plan_in_words(plan))
-    for note in plan.provenance.notes:
+    warnings = (reason.warning for reason in plan.provenance.reasons if reason.warning is not None)
+    for note in (*warnings, *plan.provenance.notes):
         terminal.hear(note)
     if plan.projection is not None:
         saves, language = plan.projection, terminal.language

@@ -44,6 +44,7 @@ def profile(
     batch_tokens: options.BatchTokens = None,
     slice_: options.Slices = None,
     slicing: options.Slicing = "given",
+    stack: options.Stack = None,
     mask: options.Mask = False,
     chat_template: options.ChatTemplate = True,
     name: options.Name = None,
@@ -57,6 +58,7 @@ def profile(
     if out is not None and str(out) != "-":
         check_output(out)
     settings = ProfileSettings(
+        stack=stack,
         device=device,
         dtype=dtype,
         max_tokens=max_tokens,

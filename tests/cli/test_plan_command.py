@@ -54,6 +54,12 @@ def test_op_unit_and_protection_are_obeyed(profile_file: Path) -> None:
     assert not set(free.blocks[:2]) & set(kept.blocks)
 
 
+def test_what_speaks_against_a_layer_is_said(profile_file: Path) -> None:
+    warned = [reason.block for reason in plan_from(profile_file, "--budget", "60%").provenance.reasons if reason.warning]
+    assert 11 in warned
+    assert "Layer 11: " in invoke("plan", "--profile", profile_file, "--budget", "60%").stderr
+
+
 def test_the_context_is_the_one_asked_for(profile_file: Path) -> None:
     projection = plan_from(profile_file, "--budget", "20%", "--context", "4096").projection
     assert projection is not None

@@ -106,6 +106,7 @@ def test_a_column_of_another_name_exits_2_with_the_hint_and_the_hint_works(model
         ("--model", "/no/such/folder"),
         ("--workload", "missing.jsonl"),
         ("--slice", "no such slice"),
+        ("--stack", "no such stack"),
         ("--map", "prompt"),
         ("--out", "/nowhere/at/all/profile.json"),
         ("--max-tokens", "0"),
