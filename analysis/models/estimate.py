@@ -48,6 +48,11 @@ def estimate_memory(info: ModelInfo, settings: ProfileSettings, *, device: str |
     return MemoryEstimate(weights_bytes(info, width), unit * per_token + batch * _bytes_per_token(info, settings, width) + _MARGIN_BYTES)
 
 
+def longest_prompt(info: ModelInfo, max_tokens: int) -> int:
+    """The longest prompt in tokens that a run takes: as asked for, or the model's own context where that is shorter."""
+    return min(max_tokens, info.max_context_tokens or max_tokens)
+
+
 def unit_tokens(info: ModelInfo, bytes_per_token: int, *, on_cpu: bool, device_bytes: float = math.inf) -> int:
     """Tokens in the pair buffer: enough to keep a GPU busy, few enough to leave its memory alone; a power of two.
 

@@ -91,6 +91,7 @@ def resolve_settings(settings: ProfileSettings, model: ModelInfo, device: torch.
             "stack": stack.name,
             "device": str(device),
             "dtype": str(dtype).removeprefix("torch."),
+            "max_tokens": estimate.longest_prompt(model, settings.max_tokens),
             "unit_tokens": unit,
             "batch_tokens": settings.batch_tokens or estimate.batch_tokens(unit, on_cpu=on_cpu),
         }
@@ -184,6 +185,7 @@ class ProfileJob:
     def __post_init__(self) -> None:
         if not self.encoded.examples:
             raise WorkloadError("No example of this workload has a token to measure. Give prompts with text in them.")
+        _check_vocabulary(self.loaded, self.encoded)
         self.stack: Stack = self.loaded.stack(self.settings.stack)
         self.features = Features(
             n_blocks=len(self.stack.blocks),
@@ -298,6 +300,20 @@ def _check_can_run(info: ModelInfo, settings: ProfileSettings) -> None:
     names = [stack.name for stack in info.stacks]
     if settings.stack is not None and settings.stack not in names:
         raise ModelError("{model} has no stack named {name}. It has: {names}.", model=info.name, name=settings.stack, names=tuple(names))
+
+
+def _check_vocabulary(loaded: LoadedModel, encoded: EncodedWorkload) -> None:
+    """Found out here in words, because a GPU would end the whole process over it."""
+    known = loaded.model.get_input_embeddings().weight.shape[0]
+    largest = max(int(example.input_ids.max()) for example in encoded.examples)
+    if largest >= known:
+        raise ModelError(
+            "The tokenizer of {model} gives token number {token}, but the model knows only {known} tokens. Copy the tokenizer that "
+            "belongs to this model beside its weights.",
+            model=loaded.info.name,
+            token=largest,
+            known=known,
+        )
 
 
 def _say(on_progress: Callable[[Progress], None], stage: Message) -> None:

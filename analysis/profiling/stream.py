@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from analysis.contracts import Message, Progress
-from analysis.errors import Cancelled, ResourceError
+from analysis.errors import Cancelled, ModelError, ResourceError
 from analysis.models.stack import Stack
 from analysis.profiling import checkpoint
 from analysis.profiling.accumulators import Accumulator, Sums
@@ -123,6 +123,13 @@ class Pass:
                 self._report(done)
         except StateChanged:
             return False
+        except IndexError as exc:
+            raise ModelError(
+                "The model could not look up a token or its place in a prompt of up to {tokens} tokens ({reason}). Allow fewer tokens "
+                "(--max-tokens), and check that the tokenizer belongs to this model.",
+                tokens=max(len(example.input_ids) for example in unit.examples),
+                reason=str(exc)[:100],
+            ) from exc
         except (MemoryError, RuntimeError) as exc:
             if not out_of_memory(exc):
                 raise

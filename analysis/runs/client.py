@@ -23,6 +23,7 @@ from analysis.contracts import (
 from analysis.errors import ModelError
 from analysis.home import home
 from analysis.models.card import ModelCard, read_card
+from analysis.models.estimate import longest_prompt
 from analysis.models.source import source_label
 from analysis.runs.devices import DeviceInfo
 from analysis.runs.documents import parse_document
@@ -177,8 +178,10 @@ class Client:
         if card is None:
             return self.submit_describe(request.model)
         workload, fingerprint = self._workload(request)
-        key = content_hash(fingerprint, card.info.commit, request.settings)
-        return _remember(self._previews, key, lambda: preview_workload(workload, _encoder(card), request.settings))
+        longest = longest_prompt(card.info, request.settings.max_tokens)
+        settings = request.settings.model_copy(update={"max_tokens": longest})
+        key = content_hash(fingerprint, card.info.commit, settings)
+        return _remember(self._previews, key, lambda: preview_workload(workload, _encoder(card), settings))
 
     def storage_folder(self) -> Path:
         """Where everything is kept."""

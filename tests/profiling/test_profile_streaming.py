@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from analysis.contracts import Profile, ProfileSettings
-from analysis.errors import Cancelled, ResourceError, WorkloadError
+from analysis.errors import Cancelled, ModelError, ResourceError, WorkloadError
 from analysis.profiling.run import ProfileJob, profile_model, resolve_settings
 from analysis.profiling.stream import Saving, Watch
 from tests.profiling import tiny
@@ -139,6 +140,28 @@ def test_memory_that_runs_out_while_measuring_is_said_in_one_sentence(model, mon
 
     monkeypatch.setattr("analysis.profiling.stream.measure_unit", measure)
     with pytest.raises(ResourceError, match="not enough memory to measure"):
+        profile_model(model, tiny.encoded(EXAMPLES), SETTINGS)
+
+
+def test_a_tokenizer_of_another_model_is_refused_before_anything_runs(model):
+    foreign = [replace(EXAMPLES[0], input_ids=np.full_like(EXAMPLES[0].input_ids, 10_000)), *EXAMPLES[1:]]
+    with pytest.raises(ModelError, match="token number 10,?000"):
+        profile_model(model, tiny.encoded(foreign), SETTINGS)
+
+
+def test_prompts_are_cut_to_what_the_model_can_read(model):
+    asked = SETTINGS.model_copy(update={"max_tokens": 10**9})
+    assert resolve_settings(asked, model.info, model.device, model.dtype).max_tokens == model.info.max_context_tokens
+    endless = model.info.model_copy(update={"max_context_tokens": None})
+    assert resolve_settings(asked, endless, model.device, model.dtype).max_tokens == 10**9
+
+
+def test_a_place_that_the_model_does_not_have_is_said_in_words(model, monkeypatch):
+    def missing(*_: object) -> None:
+        raise IndexError("index out of range in self")
+
+    monkeypatch.setattr("analysis.profiling.stream.Pass._forward", missing)
+    with pytest.raises(ModelError, match="Allow fewer tokens"):
         profile_model(model, tiny.encoded(EXAMPLES), SETTINGS)
 
 
