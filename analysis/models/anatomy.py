@@ -53,7 +53,7 @@ def describe(
         architecture=type(model).__name__,
         hidden_size=text.hidden_size,
         vocab_size=getattr(text, "vocab_size", 0) or 0,
-        max_context_tokens=_max_context(text),
+        max_context_tokens=_max_context(text, outside),
         dtype=str(stored).removeprefix("torch."),
         n_parameters=count(model),
         weight_bytes=measure(config).weigh(model),
@@ -231,11 +231,13 @@ def _embeddings(outside: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
                     yield parameter
 
 
-def _max_context(config: object) -> int | None:
-    for name in ("max_position_embeddings", "n_positions", "max_target_positions", "max_sequence_length", "n_ctx"):
-        if isinstance(value := getattr(config, name, None), int) and value > 0:
-            return value
-    return None
+def _max_context(config: object, outside: Iterable[nn.Module]) -> int | None:
+    names = ("max_position_embeddings", "n_positions", "max_target_positions", "max_sequence_length", "n_ctx")
+    said = next((value for name in names if isinstance(value := getattr(config, name, None), int) and value > 0), None)
+    # RoBERTa's kind counts positions from behind the padding's own, so its table holds fewer tokens than it has rows.
+    tables = (module for module in outside if isinstance(module, nn.Embedding) and module.num_embeddings == said)
+    unused = max((table.padding_idx + 1 for table in tables if table.padding_idx is not None), default=0)
+    return None if said is None else said - unused
 
 
 def _unique(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:

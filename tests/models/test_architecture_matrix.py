@@ -315,6 +315,18 @@ def test_a_block_whose_inside_is_not_plain_addition_is_declined_in_words() -> No
     assert assemble(model, IDENTITY)[0].notes[0].in_english().startswith("Inside LlamaDecoderLayer")
 
 
+@pytest.mark.parametrize(("kind", "places"), [("Bert", 66), ("Roberta", 64)])
+def test_the_longest_prompt_is_what_the_table_of_places_holds(kind: str, places: int) -> None:
+    import transformers as tf
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    config = getattr(tf, f"{kind}Config")(vocab_size=96, max_position_embeddings=66, **sizes)
+    model = getattr(tf, f"{kind}Model")(config).eval()
+    assert assemble(model, IDENTITY)[0].max_context_tokens == places
+    with torch.no_grad():
+        assert model(input_ids=torch.full((1, places), 7)).last_hidden_state.shape == (1, places, 32)
+
+
 def test_beside_an_image_tower_the_text_comes_first() -> None:
     import transformers as tf
 
