@@ -312,7 +312,7 @@ def test_a_worker_unloads_when_asked_and_when_idle(store: Store, make_profile: C
         context.slot.load(SOURCE, "cpu", "float32")
         return Outcome()
 
-    timings = Timings(tick=0.05, heartbeat=0.1, idle_poll=0.05, idle_unload=0.6)
+    timings = Timings(tick=0.05, heartbeat=0.1, idle_poll=0.05, idle_unload=4.0)
     worker = Worker("cpu", store, jobs={"describe": use}, load=lambda *_: _Loaded(info), timings=timings, host="here")  # type: ignore[arg-type,return-value]
     thread = threading.Thread(target=worker.run)
     thread.start()
@@ -323,7 +323,7 @@ def test_a_worker_unloads_when_asked_and_when_idle(store: Store, make_profile: C
     store.queue.add(NewJob("describe", "here", "cpu", "n"))
     until(lambda: model() == "tiny")
     store.workers.ask_to_unload("here", "cpu")
-    assert until(lambda: model() is None) < 0.6
+    assert until(lambda: model() is None) < 3.5
     store.queue.add(NewJob("describe", "here", "cpu", "n"))
     until(lambda: model() == "tiny")
     until(lambda: model() is None)
