@@ -66,6 +66,9 @@ class ScoreIntervals(Contract):
     block_rank: Intervals1D
     attention_rank: Intervals1D
     mlp_rank: Intervals1D
+    relative_contribution: Intervals1D | None = Field(default=None, description="[L]; overall only")
+    norms: Intervals1D | None = Field(default=None, description="[P]; overall only")
+    cosine_similarity: tuple[Intervals1D, ...] | None = Field(default=None, description="[P][P]; overall only")
     angular_distance: tuple[Intervals1D, ...] | None = Field(default=None, description="[P][P]; overall only")
     linear_cka: tuple[Intervals1D, ...] | None = Field(default=None, description="[P][P]; overall only; bootstrap over minibatches")
 

@@ -89,7 +89,7 @@ class ScoreSums(Sums):
             examples=zeros(n),
             replicate_sums=zeros(n, r, influences),
             replicate_weights=zeros(n, r),
-            replicate_angles=zeros(r, features.n_pairs),
+            replicate_rest=zeros(r, features.width - influences),
             invalid=zeros(1),
         )
 
@@ -117,8 +117,8 @@ class ScoreSums(Sums):
         per_group = torch.einsum("gek,ekf->gef", members[:, :, :LAST], influence)
         self.tensors["replicate_sums"] += draws @ per_group
         self.tensors["replicate_weights"] += chosen @ draws.T
-        angles = unit.sums[:, PROMPT, self.features.angles] + unit.sums[:, RESPONSE, self.features.angles]
-        self.tensors["replicate_angles"].addmm_(draws, angles)
+        rest = unit.sums[:, PROMPT] + unit.sums[:, RESPONSE]
+        self.tensors["replicate_rest"].addmm_(draws, rest[:, self.features.influence.stop :])
 
     def _members(self, unit: UnitSums) -> Floats:
         """[G, E, kinds] 1 where a token of that kind in that example belongs to the group."""

@@ -8,34 +8,14 @@ import triton
 import triton.language as tl
 
 
+# fmt: off
 @triton.jit
 def read_block_kernel(
-    before,
-    first,
-    second,
-    after,
-    states,
-    squares,
-    dots,
-    rows,
-    slots,
-    stride_before,
-    stride_first,
-    stride_second,
-    stride_after,
-    states_token,
-    states_position,
-    squares_token,
-    dots_token,
-    dots_block,
-    index,
-    width,
-    count,
-    PARALLEL: tl.constexpr,
-    SAME: tl.constexpr,
-    TOKENS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    before, first, second, after, states, squares, dots, rows, slots,
+    stride_before, stride_first, stride_second, stride_after, states_token, states_position, squares_token, dots_token, dots_block,
+    index, width, count, PARALLEL: tl.constexpr, SAME: tl.constexpr, TOKENS: tl.constexpr, BLOCK: tl.constexpr,
 ):
+    # fmt: on
     """One program for TOKENS tokens: reads four rows of `width` each, writes a row of `states`, its square, four `dots`."""
     token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     real = token < count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,14 +95,26 @@ class ScoreBook:
             block_rank=rank[0],
             attention_rank=rank[1],
             mlp_rank=rank[2],
-            angular_distance=self._angle_intervals() if overall else None,
             linear_cka=self._cka_intervals() if overall else None,
+            **(self._rest_intervals() if overall else {}),
         )
 
-    def _angle_intervals(self) -> tuple[Intervals1D, ...]:
+    def _rest_intervals(self) -> dict[str, Any]:
+        """Intervals of everything beside the influences, over the default tokens."""
+        f, start = self.features, self.features.influence.stop
         with np.errstate(invalid="ignore", divide="ignore"):
-            replicates = self.scores["replicate_angles"] / self.scores["replicate_weights"][0][:, None]
-        return _matrix_intervals(self._square(replicates, 0.0))
+            replicates = self.scores["replicate_rest"] / self.scores["replicate_weights"][0][:, None]
+
+        def part(columns: slice) -> Floats:
+            columns_found: Floats = replicates[:, columns.start - start : columns.stop - start]
+            return columns_found
+
+        return {
+            "relative_contribution": _intervals(part(f.contribution)),
+            "norms": _intervals(part(f.norms)),
+            "cosine_similarity": _matrix_intervals(self._square(part(f.cosines), 1.0)),
+            "angular_distance": _matrix_intervals(self._square(part(f.angles), 0.0)),
+        }
 
     def _cka_intervals(self) -> tuple[Intervals1D, ...] | None:
         if self.cka["minibatches"][0] < 2:

@@ -163,7 +163,7 @@ def _misshapen(scores: Scores, n_blocks: int) -> Iterator[str]:
             for kind in ("influence", "rank")
             if len(getattr(scores.intervals, f"{unit}_{kind}")) != n_blocks
         )
-        for name in ("angular_distance", "linear_cka"):
+        for name in ("cosine_similarity", "angular_distance", "linear_cka"):
             pairs = getattr(scores.intervals, name)
             if pairs is not None and {len(pairs), *map(len, pairs)} != {n_blocks + 1}:
                 yield f"intervals.{name}"

@@ -26,7 +26,7 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure("relative_contribution", "1", 0.0, "mean |f(x)| / |x + f(x)|"),
         Measure("sink_tokens", "4x-median-1", 0.0, "first token of a sequence, or norm over 4 x its example's median at some position"),
-        Measure("intervals", "poisson-bootstrap-1", 0.0, "200 Poisson replicates over prompts, seeded by each prompt's hash"),
+        Measure("intervals", "poisson-bootstrap-2", 0.0, "200 Poisson replicates over prompts, seeded by each prompt's hash"),
     )
 }
 

@@ -69,14 +69,8 @@ def pair_table(scores: Scores, slice_name: str, pair: Pair) -> Rows:
 
 
 def _interval(scores: Scores, field: str, pair: Pair) -> str:
-    found: Interval | None = None
-    first, second = pair
-    if scores.intervals:
-        if field == "cosine_similarity" and second == first + 1 and (turned := scores.intervals.block_influence[first]):
-            found = 1 - turned[1], 1 - turned[0]
-        elif field in ("angular_distance", "linear_cka"):
-            rows = getattr(scores.intervals, field)
-            found = rows[first][second] if rows else None
+    rows = getattr(scores.intervals, field, None)
+    found: Interval | None = rows[pair[0]][pair[1]] if rows else None
     return span(number(found[0], language(), 3), number(found[1], language(), 3), language()) if found else ""
 
 

@@ -98,10 +98,10 @@ def show_sinks(found: Profile) -> None:
     if not hidden:
         st.markdown(t("No layer treats a prompt's first tokens much more strongly than the others."))
     else:
-        worst = max(hidden, key=lambda found: found[2])
+        worst = max(hidden, key=lambda found: found[2] / max(found[1], 0.001))  # the one whose average hides most
         st.markdown(
             t(
-                "Layer {block} changes ordinary tokens by {usual} but a prompt's first tokens by {first}: "
+                "Layer {block} changes ordinary tokens by {usual} but first and sink tokens by {first}: "
                 "its average hides what removing it would break.",
                 block=worst[0],
                 usual=number(worst[1], language(), 3),
