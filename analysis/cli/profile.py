@@ -126,8 +126,10 @@ def _summarise(profile: Profile, out: Path | None, terminal: Terminal) -> None:
     for note in (*profile.workload.notes, *profile.model.notes, *profile.notes):
         terminal.hear(note)
     terminal.tell(
-        "{model}: {layers} layers, {prompts} prompts, {tokens} tokens in {seconds} s ({speed} tokens/s on {device}).",
-        model=profile.model.name, layers=profile.n_blocks, prompts=counts.n_examples, tokens=counts.n_tokens,
+        "{model}: {layers} layers, {prompts} of {all} prompts (the rest is kept back for verification), {tokens} tokens in {seconds} s "
+        "({speed} tokens/s on {device}).",
+        model=profile.model.name, layers=profile.n_blocks, prompts=counts.n_examples, all=profile.workload.n_examples,
+        tokens=counts.n_tokens,
         seconds=number(profile.timing.profile_seconds, language, 1), speed=number(profile.timing.tokens_per_second, language, 0),
         device=profile.timing.device_name,
     )  # fmt: skip
