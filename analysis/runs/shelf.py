@@ -13,7 +13,7 @@ from analysis.errors import DocumentError, InputError
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
 from analysis.runs.documents import parse_document
-from analysis.runs.library import NAME_LIMIT, clipped
+from analysis.runs.run_library import NAME_LIMIT, clipped
 from analysis.runs.tables import plans
 
 PLAN_STATES: tuple[PlanState, ...] = get_args(PlanState)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 from analysis.contracts import Profile
-from analysis.runs.library import SAMPLE_RUN
+from analysis.runs.run_library import SAMPLE_RUN
 from analysis.similarity.registry import method_versions
 from analysis.workload import sample_workload
 
