@@ -6,7 +6,7 @@ by a lease, runs one of the `jobs` and writes progress, result or failure back; 
 pickled and no socket is opened, so either side may die and come back: a worker that dies loses its lease, its job goes
 back to the head of the queue and resumes from its checkpoint, and after three lost attempts it is marked failed in
 words. Rows are in `tables` (SQLite by default, any database by ``STRATA_DATABASE``), documents are files in
-`artifacts`; `queue`, `workers` and `library` are the three views on them that `store` puts together. `executor` is the
+`artifacts`; `queue`, `workers` and `run_library` are the three views on them that `store` puts together. `executor` is the
 seam behind which a job is done by this machine (default) or by a Ray cluster.
 
 | variable | meaning | default |
@@ -17,6 +17,6 @@ seam behind which a job is done by this machine (default) or by a Ray cluster.
 | `STRATA_EXECUTOR` | who does jobs: `local`, `none` (workers are started by hand) or `ray` | `local` |
 | `STRATA_IDLE_MINUTES` | after how long a worker gives an unused model's memory back | 10 |
 
-    client -> store (queue, workers, library) <- worker -> jobs -> profiling, models
+    client -> store (queue, workers, run_library) <- worker -> jobs -> profiling, models
        `----> executor (starts the worker)
 """

@@ -11,8 +11,8 @@ from analysis.home import home
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
 from analysis.runs.keys import request_key
-from analysis.runs.run_library import SAMPLE_RUN, RunLibrary
 from analysis.runs.queue import Queue
+from analysis.runs.run_library import SAMPLE_RUN, RunLibrary
 from analysis.runs.shelf import PlanShelf
 from analysis.runs.workers import Workers
 

@@ -20,8 +20,8 @@ from analysis.errors import DocumentError, InputError, ResourceError
 from analysis.home import home
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
-from analysis.runs.run_library import SAMPLE_RUN_ID
 from analysis.runs.queue import NewJob, Queue
+from analysis.runs.run_library import SAMPLE_RUN_ID
 from analysis.runs.store import Store, open_store
 from analysis.runs.tables import meta
 
