@@ -84,6 +84,7 @@ def profile(
 
 def _measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path | None) -> Profile:
     """The profile, written to its file first: a store that is full or locked then costs nothing that was measured."""
+    from analysis.profiling import checkpoint
     from analysis.profiling.run import run_profile
     from analysis.runs.store import open_store
 
@@ -103,6 +104,7 @@ def _measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path
             if kept.runs.measured(found.id) is not None:
                 terminal.tell("The same run was kept already, so nothing was computed again.")
             kept.keep(request, found)
+        checkpoint.forget(home() / "checkpoints", found.id)
     return found
 
 

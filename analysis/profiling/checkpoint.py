@@ -51,6 +51,12 @@ def load(path: Path, key: str, accumulators: Mapping[str, Sums]) -> Done | None:
     return Done(units=head["units"], seconds=head["seconds"], tokens=head["tokens"])
 
 
+def forget(folder: Path, key: str) -> None:
+    """Takes a finished run's checkpoints away (of all ranks), once its profile is stored."""
+    for path in folder.glob(f"{key}*.npz"):
+        path.unlink(missing_ok=True)
+
+
 def _fits(arrays: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]], accumulators: Mapping[str, Sums]) -> bool:
     shapes = {f"{name}/{tensor}": tuple(value.shape) for name, sums in accumulators.items() for tensor, value in sums.state().items()}
     return {name: array.shape for name, array in arrays.items()} == shapes

@@ -90,9 +90,8 @@ class Pass:
         except Cancelled:
             self._save(number, now=True)
             raise self._stopped(number) from None
+        self._save(len(self.units), now=True)  # kept until the profile is safely stored: see `checkpoint.forget`
         self.seconds += time.monotonic() - self._started
-        if self.saving and self.saving.path.exists():
-            self.saving.path.unlink()
 
     def _buffer(self) -> PairBuffer:
         capacity = max((unit.n_slots for unit in self.units), default=0)

@@ -50,6 +50,7 @@ JobFunction = Callable[[JobContext], Outcome]
 
 def profile_job(context: JobContext) -> Outcome:
     """Measures a model on a workload, or finds that it was measured before; a killed one goes on from its checkpoint."""
+    from analysis.profiling import checkpoint
     from analysis.profiling.run import run_profile
 
     request = ProfileRequest.model_validate(context.job.payload["request"])
@@ -65,6 +66,7 @@ def profile_job(context: JobContext) -> Outcome:
         known=(lambda _key: None) if again else context.store.runs.measured,
     )
     run_id = context.store.keep(request, profile, again=again)
+    checkpoint.forget(checkpoints, profile.id)
     if again:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return Outcome(run_id, profile.notes)

@@ -11,6 +11,7 @@ import torch
 
 from analysis.contracts import Profile, ProfileSettings
 from analysis.errors import Cancelled, ModelError, ResourceError, WorkloadError
+from analysis.profiling import checkpoint
 from analysis.profiling.run import ProfileJob, profile_model, resolve_settings
 from analysis.profiling.stream import Saving, Watch
 from tests.profiling import tiny
@@ -87,6 +88,16 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_numbers(model, whole, tmp_
     assert numbers(resumed).keys() == numbers(whole).keys()
     assert resumed.overall == whole.overall
     assert resumed.slices == whole.slices
+
+
+def test_a_finished_run_can_be_read_from_its_checkpoint_until_it_is_stored(model, whole, tmp_path):
+    saving = Saving(tmp_path / "run.npz", "key")
+    profile_model(model, tiny.encoded(EXAMPLES), SETTINGS, saving=saving)
+    asked = []
+    again = profile_model(model, tiny.encoded(EXAMPLES), SETTINGS, saving=saving, watch=Watch(should_stop=lambda: bool(asked.append(1))))
+    assert again.overall == whole.overall
+    assert not asked  # nothing was computed
+    checkpoint.forget(tmp_path, "run")
     assert not saving.path.exists()
 
 
