@@ -17,10 +17,8 @@ import transformers
 from analysis import __version__
 from analysis.contracts import (
     AUTOMATIC_SLICES,
-    DType,
     Message,
     ModelInfo,
-    ModelSource,
     Profile,
     ProfileRequest,
     ProfileSettings,
@@ -46,7 +44,7 @@ Loader = Callable[..., LoadedModel]
 
 
 @dataclass
-class Sums:
+class ProfileSums:
     """The accumulators of a full profile."""
 
     scores: ScoreSums
@@ -54,7 +52,7 @@ class Sums:
     examples: ExampleTable
 
     @classmethod
-    def empty(cls, features: Features, encoded: EncodedWorkload, replicates: int) -> Sums:
+    def empty(cls, features: Features, encoded: EncodedWorkload, replicates: int) -> ProfileSums:
         """Nothing added yet."""
         names = sorted({example.slice for example in encoded.examples} - set(AUTOMATIC_SLICES))
         return cls(
@@ -67,7 +65,7 @@ class Sums:
         """In the order they are saved."""
         return self.scores, self.cka, self.examples
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: ProfileSums) -> None:
         """Adds the sums of another part of the workload."""
         for mine, theirs in zip(self.all(), other.all(), strict=True):
             mine.merge(theirs)
@@ -124,7 +122,7 @@ def run_profile(
     dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
     settings = resolve_settings(request.settings, card.info, device, dtype)
     key = content_key(card.info, workload.info.content_hash, settings)
-    found = known(key)
+    found = known(key) if where.world == 1 else None  # several ranks measure together or not at all
     if found is not None:
         return found
     assert card.tokenizer_folder is not None
@@ -192,7 +190,7 @@ class ProfileJob:
             device=torch.device("cpu") if self.loaded.device.type == "mps" else self.loaded.device,  # MPS has no float64
             parallel=tuple(taps.layout == "parallel" for taps in self.stack.taps),
         )
-        self.sums = Sums.empty(self.features, self.encoded, self.settings.replicates)
+        self.sums = ProfileSums.empty(self.features, self.encoded, self.settings.replicates)
 
     def units(self) -> list[Unit]:
         """The workload, cut."""
@@ -335,6 +333,3 @@ def _peak(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
-
-
-__all__ = ["DType", "ModelSource", "ProfileJob", "content_key", "profile_model", "resolve_settings", "run_profile"]
