@@ -23,12 +23,11 @@ from analysis.reporting.charts.heatmap import (
     subtract,
 )
 from analysis.reporting.charts.influence import influence_bars, influence_rows, ranks
-from analysis.reporting.charts.pair import example_dots, example_rows, extreme_examples, pair_curves, pair_rows
+from analysis.reporting.charts.pair import pair_curves, pair_rows
 from analysis.reporting.charts.palette import CONFIG, DIVERGING, PALETTES, RAMP, Look
 from analysis.reporting.charts.small import (
     length_bins,
     length_histogram,
-    savings_bars,
     savings_rows,
     slice_bars,
     stability_curve,
@@ -60,11 +59,9 @@ def all_figures(look: Look, profile: Profile = PROFILE) -> dict[str, go.Figure]:
         "influence, slice": influence_bars(profile, look, slice_name="code"),
         "spans": span_triangle(scores.angular_distance, look, selected=(1, 3)),
         "pair": pair_curves(scores, 1, 4, look),
-        "examples": example_dots(profile.examples, 2, look),
         "stability": stability_curve(profile.rank_stability, look),
         "lengths": length_histogram(preview.lengths, look, max_tokens=64),
         "slices": slice_bars(preview.slice_tokens, look, marked=("code",)),
-        "savings": savings_bars(prune.projection, look),  # type: ignore[arg-type]
     }
 
 
@@ -221,20 +218,13 @@ def test_the_best_span_of_each_length_is_the_smallest_defined_distance() -> None
     assert "not defined" in targets.text[2]
 
 
-def test_the_prompts_with_most_and_least_change_never_overlap() -> None:
-    for n in (1, 3, 9, 40):
-        most, least = extreme_examples(PROFILE.examples[:n], 2)
-        ids = [one.example_id for one in (*most, *least)]
-        assert len(ids) == len(set(ids)) == min(n, 10)
-    most, least = extreme_examples(PROFILE.examples, 2)
-    assert (most[0].block_influence[2] or 0) > (most[-1].block_influence[2] or 0) > (least[0].block_influence[2] or 0)
-    assert extreme_examples((), 2) == ((), ())
-
-
-def test_a_prompt_cannot_write_markup_into_a_chart() -> None:
-    hostile = PROFILE.examples[0].model_copy(update={"excerpt": '<a href="https://example.org">x</a>', "slice": "<b>s</b>"})
-    figure = example_dots((hostile,), 2, EN)
-    assert "<a" not in figure.to_json().replace("\\u003c", "<").replace("<b>", "")
+def test_a_slice_cannot_write_markup_into_a_chart() -> None:
+    hostile = '<a href="https://example.org">x</a>'
+    bars = slice_bars({hostile: 3}, EN)
+    matrix = PROFILE.overall.cosine_similarity
+    compared = difference_heatmap(matrix, matrix, MEASURES["cosine_similarity"], EN, names=(hostile, "b"))
+    shown = (*bars.layout.yaxis.ticktext, *bars.data[0].hovertext, compared.layout.title.text)
+    assert not [text for text in shown if "<a" in text]
 
 
 def test_bins_hold_every_length_once() -> None:
@@ -250,7 +240,6 @@ TABLES: list[Callable[[], list[dict[str, object]]]] = [
     lambda: influence_rows(PROFILE, Look("ja")),
     lambda: influence_rows(PROFILE, EN, slice_name="sink"),
     lambda: pair_rows(PROFILE.overall, 1, None, EN),
-    lambda: example_rows(PROFILE.examples, 1, EN),
     lambda: span_rows(PROFILE.overall.angular_distance, EN),
     lambda: stability_rows(PROFILE.rank_stability, EN),
     lambda: savings_rows(propose_plan(PROFILE, amount="2").projection, Look("ja")),  # type: ignore[arg-type]

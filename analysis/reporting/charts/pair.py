@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.contracts import ExampleScore, Matrix, Scores
+from analysis.contracts import Matrix, Scores
 from analysis.reporting.charts.heatmap import MEASURES, position_name
 from analysis.reporting.charts.palette import FONT, Look, dressed
-from analysis.reporting.charts.text import escaped
 
 _MEASURES = ("cosine_similarity", "angular_distance", "linear_cka")
 
@@ -51,67 +48,6 @@ def pair_rows(scores: Scores, i: int, j: int | None, look: Look) -> list[dict[st
     return rows
 
 
-def extreme_examples(examples: Sequence[ExampleScore], block: int, n: int = 5) -> tuple[tuple[ExampleScore, ...], tuple[ExampleScore, ...]]:
-    """The n prompts a layer changes most (largest first) and the n it changes least (smallest first), never the same one twice."""
-    known = sorted(
-        (one for one in examples if one.block_influence[block] is not None), key=lambda one: (one.block_influence[block], one.example_id)
-    )
-    half = min(n, len(known) // 2 + len(known) % 2)
-    most = tuple(reversed(known[len(known) - half :])) if known else ()
-    return most, tuple(known[: min(n, len(known) - len(most))])
-
-
-def example_dots(examples: Sequence[ExampleScore], block: int, look: Look, *, n: int = 5) -> go.Figure:
-    """The prompts that a layer changes most and least, as dots on one axis; a point carries ``customdata [example id]``."""
-    t = look.t
-    most, least = extreme_examples(examples, block, n)
-    shown = (*most, *reversed(least))
-    places = [place + (0.6 if place >= len(most) else 0.0) for place in range(len(shown))]
-    figure = go.Figure(
-        go.Scatter(
-            x=[one.block_influence[block] for one in shown],
-            y=places,
-            mode="markers",
-            marker={"size": 9, "color": look.palette.text, "symbol": ["diamond" if one.critical else "circle" for one in shown]},
-            customdata=[[one.example_id] for one in shown],
-            text=[_example_hover(one, block, look) for one in shown],
-            hovertemplate="%{text}<extra></extra>",
-            showlegend=False,
-        )
-    )
-    dressed(figure, look, height=max(180, 96 + 24 * len(shown)), title=t("Prompts that layer {block} changes most and least", block=block))
-    figure.update_yaxes(
-        range=[len(shown) + 0.3, -0.7],
-        tickvals=places,
-        ticktext=[_short(one) for one in shown],
-        ticks="",
-        showline=False,
-        showgrid=True,
-        gridcolor=look.palette.grid,
-    )
-    figure.update_xaxes(
-        title={"text": t("Block Influence of this layer on the prompt"), "standoff": 6}, rangemode="tozero", showline=True, ticks="outside"
-    )
-    return figure
-
-
-def example_rows(examples: Sequence[ExampleScore], block: int, look: Look) -> list[dict[str, object]]:
-    """Every prompt's influence at the layer, most first."""
-    t = look.t
-    ordered = sorted(examples, key=lambda one: -(one.block_influence[block] or 0.0))
-    return [
-        {
-            t("prompt"): one.example_id,
-            t("slice"): one.slice,
-            t("tokens"): one.n_tokens,
-            t("critical"): one.critical,
-            t("Block Influence at layer {block}", block=block): one.block_influence[block],
-            t("begins with"): one.excerpt,
-        }
-        for one in ordered
-    ]
-
-
 def _matrix(scores: Scores, name: str) -> Matrix | None:
     found: Matrix | None = getattr(scores, name)
     return found
@@ -137,26 +73,3 @@ def _curve(matrix: Matrix, position: int, place: int, look: Look, name: str, in_
         ],
         hovertemplate="%{text}<extra></extra>",
     )
-
-
-def _short(one: ExampleScore, width: int = 34) -> str:
-    text = one.excerpt or one.example_id
-    wide = sum(2 if ord(sign) > 0x2E80 else 1 for sign in text)
-    if wide <= width:
-        return escaped(text)
-    kept, used = "", 0
-    for sign in text:
-        used += 2 if ord(sign) > 0x2E80 else 1
-        if used > width - 1:
-            break
-        kept += sign
-    return escaped(kept.rstrip()) + "…"
-
-
-def _example_hover(one: ExampleScore, block: int, look: Look) -> str:
-    t = look.t
-    lines = [f"<b>{escaped(one.slice)}</b> {escaped(one.example_id)}", f"{t('Block Influence')} {one.block_influence[block]:.3f}"]
-    lines.append(t("{n} tokens", n=one.n_tokens))
-    if one.critical:
-        lines.append(t("critical case"))
-    return "<br>".join([*lines, escaped(one.excerpt)])

@@ -9,13 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.contracts import Projection, Quantity, RankStability
-from analysis.i18n.numbers import amount, number, size
+from analysis.i18n.numbers import number
 from analysis.planning.compare import QUANTITIES
 from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.text import escaped
-
-SAVINGS = tuple(row for row in QUANTITIES if row[0] not in ("n_blocks", "kv_bytes_per_token"))
-"""The projected figures that are drawn; the table has them all."""
 
 
 def stability_curve(stability: Sequence[RankStability], look: Look) -> go.Figure:
@@ -140,42 +137,6 @@ def slice_bars(
     return figure
 
 
-def savings_bars(projection: Projection, look: Look) -> go.Figure:
-    """Before (outline) and after (filled) for every projected figure, each as a share of before."""
-    rows = [(label, kind, found) for field, label, kind in SAVINGS if (found := _quantity(projection, field)).before]
-    places = list(range(len(rows)))
-    figure = go.Figure()
-    for place in places:
-        figure.add_shape(type="rect", x0=0, x1=1, y0=place - 0.2, y1=place + 0.2, line={"color": look.palette.quiet, "width": 1})
-    figure.add_trace(
-        go.Bar(
-            x=[found.after / found.before for _, _, found in rows],
-            y=places,
-            orientation="h",
-            width=0.4,
-            marker={"color": look.palette.operations["kept"]},
-            hovertext=[f"{look.t(label)}<br>{_before_after(found, kind, look)}" for label, kind, found in rows],
-            hovertemplate="%{hovertext}<extra></extra>",
-        )
-    )
-    for place, (label, kind, found) in enumerate(rows):
-        figure.add_annotation(
-            text=f"{look.t(label)}: <b>{_before_after(found, kind, look)}</b>",
-            x=0,
-            y=place - 0.24,
-            xanchor="left",
-            yanchor="bottom",
-            xshift=-2,
-            showarrow=False,
-            font={"color": look.palette.text},
-        )
-    dressed(figure, look, height=64 + 48 * len(rows), title=look.t("Projected, for {n} tokens of context", n=projection.context_tokens))
-    figure.update_yaxes(visible=False, range=[len(rows) - 0.6, -0.8])
-    figure.update_xaxes(visible=False, range=[-0.005, 1.005])
-    figure.update_layout(margin={"l": 8, "r": 8, "b": 8})
-    return figure
-
-
 def savings_rows(projection: Projection, look: Look) -> list[dict[str, object]]:
     """Before, after and the change in percent of every projected figure."""
     t = look.t
@@ -194,13 +155,6 @@ def savings_rows(projection: Projection, look: Look) -> list[dict[str, object]]:
 def _quantity(projection: Projection, field: str) -> Quantity:
     found: Quantity = getattr(projection, field)
     return found
-
-
-def _before_after(found: Quantity, kind: str, look: Look) -> str:
-    write = size if kind == "bytes" else amount
-    share = 100 * found.saved_share
-    change = look.t("no change") if abs(share) < 0.05 else look.t("{share}% less", share=f"{share:.1f}")
-    return f"{write(found.before, look.language)} → {write(found.after, look.language)}, {change}"
 
 
 def _stability_hover(one: RankStability, look: Look) -> str:
