@@ -83,9 +83,6 @@ def remarks(preview: WorkloadPreview) -> list[str]:
         (workload.n_verification, N_("Prompts kept back for verification, not run here: {n}.")),
     ]
     said = [t(sentence, n=count, tokens=counts.n_truncated_tokens) for count, sentence in found if count]
-    thin = [plain(part.name) for part in workload.slices if not part.verifiable]
-    if thin:
-        said.append(t("Too few prompts to verify later (fewer than 8 kept back): {slices}.", slices=thin))
     return said + [say(note) for note in workload.notes]
 
 
@@ -152,14 +149,16 @@ def show_preview(request: ProfileRequest, preview: WorkloadPreview) -> None:
         build = partial(slice_bars, preview.slice_tokens, shown, names=names, marked=thin)
         draw(build, of=(of,), key="slices", alt=t("Bars: tokens of each slice"))
     if preview.examples:
-        st.header(t("Three of the prompts"), anchor=False)
-        st.dataframe(example_rows(preview), hide_index=True, alt=t("Three example rows of the workload"))
+        st.header(t("Some of the prompts"), anchor=False)
+        st.dataframe(example_rows(preview), hide_index=True, alt=t("Example rows of the workload"))
 
 
 def example_rows(preview: WorkloadPreview) -> list[dict[str, str]]:
-    """Three example rows with their heads in the language spoken."""
+    """The example rows with their heads in the language spoken; a column that none of them fills is left out."""
     t = words()
     heads = {"slice": t("slice"), "prompt": t("prompt"), "response": t("response")}
+    filled = {name for row in preview.examples for name, text in row.items() if text}
     return [
-        {heads.get(name, name): slice_title(text) if name == "slice" else text for name, text in row.items()} for row in preview.examples
+        {heads.get(name, name): slice_title(text) if name == "slice" else text for name, text in row.items() if name in filled}
+        for row in preview.examples
     ]

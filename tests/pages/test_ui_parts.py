@@ -13,13 +13,13 @@ from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
 from analysis.contracts import Job, Message, Progress, WorkloadPreview
-from analysis.errors import WorkloadError
+from analysis.errors import ModelError, WorkloadError
 from analysis.i18n import translator
 from analysis.models.card import ModelCard, write_card
 from analysis.runs.client import Client
 from pages.ui.glossary import TERMS
 from pages.ui.language import plain
-from pages.ui.workload_form import read_mapping
+from pages.ui.workload_form import named_model, read_mapping
 
 WORDS = Path(__file__).parents[2] / "pages" / "ui" / "glossary.py"
 Visit = Callable[..., AppTest]
@@ -47,6 +47,12 @@ def test_columns_are_read_as_they_are_written(mapping: dict[str, str]) -> None:
 def test_columns_that_say_nothing_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(WorkloadError, match="prompt=text"):
         read_mapping(text)
+
+
+def test_a_model_name_longer_than_the_file_system_allows_is_refused_in_words() -> None:
+    with pytest.raises(ModelError, match="not a model that can be found") as refused:
+        named_model("x" * 300)
+    assert len(str(refused.value)) < 300
 
 
 def test_every_term_has_its_sentence_in_both_languages() -> None:
