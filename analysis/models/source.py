@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from analysis.contracts import ModelSource
 from analysis.errors import ModelError
+from analysis.workload.shown import shown
 
 SAMPLE_NAME = "SmolLM2-135M-Instruct (4-bit, expanded)"
 _HUB_ID = re.compile(r"^(?P<name>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?$")
@@ -28,17 +30,17 @@ def parse_source(text: str) -> ModelSource:
     if text in ("", "sample"):
         return ModelSource(kind="sample")
     path = Path(text).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, no for a name that is too long for the file system
         kind = "adapter" if (path / "adapter_config.json").is_file() else "folder"
         return ModelSource(kind="adapter" if kind == "adapter" else "folder", location=str(path.resolve()))
-    if path.is_file():
+    if os.path.isfile(path):
         return _file(path)
     if (match := _HUB_ID.match(text)) and path.suffix != ".gguf":
         return ModelSource(kind="hub", location=match["name"], revision=match["revision"])
     raise ModelError(
         "{text} is not a model that can be found. Give sample, the path of a model folder or a GGUF file, or a hub name "
         "such as owner/name or owner/name@revision.",
-        text=text,
+        text=shown(text, 80),
     )
 
 

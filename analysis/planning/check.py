@@ -54,6 +54,12 @@ _SENTENCES = {
 
 
 def _identity_problems(plan: Plan, info: ModelInfo) -> Iterator[Message]:
+    n_blocks = info.stack(plan.model.stack).n_blocks
+    if n_blocks != plan.model.n_blocks:
+        yield Message(
+            id="The plan is for {planned} layers and this model has {n_blocks}. Make the plan again for this model.",
+            values={"planned": plan.model.n_blocks, "n_blocks": n_blocks},
+        )
     if plan.model.commit == info.commit:
         return
     if plan.model.name != info.name:
@@ -65,12 +71,6 @@ def _identity_problems(plan: Plan, info: ModelInfo) -> Iterator[Message]:
         yield Message(
             id="The plan was made for version {planned} of {name}; this is {given}. Profile this version and make the plan again.",
             values={"name": info.name, "planned": plan.model.commit[:12], "given": info.commit[:12]},
-        )
-    n_blocks = info.stack(plan.model.stack).n_blocks
-    if n_blocks != plan.model.n_blocks:
-        yield Message(
-            id="The plan is for {planned} layers and this model has {n_blocks}. Make the plan again for this model.",
-            values={"planned": plan.model.n_blocks, "n_blocks": n_blocks},
         )
 
 

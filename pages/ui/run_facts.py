@@ -22,7 +22,7 @@ def run_facts(found: Profile) -> None:
         )
     ]
     if timing.peak_memory_bytes:
-        said.append(t("Most memory used: {size}.", size=size(timing.peak_memory_bytes, code)))
+        said.append(t("Most memory used, by the program as a whole: {size}.", size=size(timing.peak_memory_bytes, code)))
     st.caption("\n".join(f"- {sentence}" for sentence in (*said, *map(say, found.model.notes), *map(say, found.notes))))
     st.download_button(
         t("Download profile.json"),

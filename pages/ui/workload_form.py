@@ -9,12 +9,11 @@ from typing import Any
 
 import streamlit as st
 
-from analysis.contracts import ModelSource, ProfileRequest, ProfileSettings
-from analysis.errors import ModelError, WorkloadError
+from analysis.contracts import ProfileRequest, ProfileSettings
+from analysis.errors import WorkloadError
 from analysis.i18n import N_
 from analysis.i18n.numbers import size
 from analysis.models.source import parse_source
-from analysis.workload.shown import shown
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, words
 from pages.ui.session import client
@@ -43,7 +42,7 @@ def choose() -> ProfileRequest | None:
         return None
     return ProfileRequest.model_validate(
         {
-            "model": named_model(source_text),
+            "model": parse_source(source_text),
             "workload_paths": tuple(str(path) for path in paths),
             "mapping": read_mapping(mapping),
             "slicing": slicing,
@@ -71,18 +70,6 @@ def read_mapping(text: str) -> dict[str, str]:
                 text=text,
             )
     return {field.strip(): column.strip() for field, _, column in pairs}
-
-
-def named_model(text: str) -> ModelSource:
-    """The model that was named. The file system has its own limit for a name's length; past it a text is a name that cannot be found."""
-    try:
-        return parse_source(text)
-    except OSError as exc:
-        raise ModelError(
-            "{text} is not a model that can be found. Give sample, the path of a model folder or a GGUF file, or a hub name "
-            "such as owner/name or owner/name@revision.",
-            text=shown(text, 80),
-        ) from exc
 
 
 def _model_field() -> str:

@@ -16,10 +16,11 @@ from analysis.contracts import Job, Message, Progress, WorkloadPreview
 from analysis.errors import ModelError, WorkloadError
 from analysis.i18n import translator
 from analysis.models.card import ModelCard, write_card
+from analysis.models.source import parse_source
 from analysis.runs.client import Client
 from pages.ui.glossary import TERMS
 from pages.ui.language import plain
-from pages.ui.workload_form import named_model, read_mapping
+from pages.ui.workload_form import read_mapping
 
 WORDS = Path(__file__).parents[2] / "pages" / "ui" / "glossary.py"
 Visit = Callable[..., AppTest]
@@ -51,7 +52,7 @@ def test_columns_that_say_nothing_are_refused_with_an_example(text: str) -> None
 
 def test_a_model_name_longer_than_the_file_system_allows_is_refused_in_words() -> None:
     with pytest.raises(ModelError, match="not a model that can be found") as refused:
-        named_model("x" * 300)
+        parse_source("x" * 300)
     assert len(str(refused.value)) < 300
 
 

@@ -148,3 +148,10 @@ def test_hostile_bytes_are_refused_in_words(data: bytes) -> None:
 def test_deeply_nested_json_is_refused() -> None:
     with pytest.raises(DocumentError):
         read_plan(b"[" * 100_000)
+
+
+def test_a_plan_edited_to_another_number_of_layers_is_found_out() -> None:
+    profile = make_profile()
+    plan = propose_plan(profile, amount="3")
+    edited = plan.model_copy(update={"model": plan.model.model_copy(update={"n_blocks": 12})})
+    assert "12 layers" in check_plan(edited, profile.model)[0].in_english()

@@ -125,6 +125,7 @@ def slice_bars(
             text=written,
             textposition="outside",
             textfont={"color": look.palette.text},
+            constraintext="none",
             cliponaxis=False,
             customdata=[[name] for name, _ in ordered],
             hovertext=[f"{label}: {t('{n} tokens', n=tokens)}" for label, (_, tokens) in zip(labels, ordered, strict=True)],
