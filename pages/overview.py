@@ -36,7 +36,7 @@ plans = client().plans()
 if about.run is None:
     headline(t("Nothing was measured yet: choose a model and its prompts, and see which of its layers change little."))
     standing(about, next_label=t("I examine a model"), next_page="workload")
-    st.markdown(t("The sample model and the sample workload come with Strata; a first run with them takes about a minute."))
+    st.markdown(t("The sample model and the sample workload come with Strata; a first run with them is a good start."))
 else:
     with stopping_on_errors():
         found = profile(about.run.id)

@@ -119,7 +119,7 @@ def empty_state(about: Subject, sentence: str) -> NoReturn:
     t = words()
     headline(sentence)
     standing(about, next_label=t("Go to Workload"), next_page="workload")
-    st.markdown(t("Measure a model first: choose it and its prompts on the Workload page. The sample takes about a minute."))
+    st.markdown(t("Measure a model first: choose it and its prompts on the Workload page. The sample is a good start."))
     footer(("profile", "workload", "layer"))
     st.stop()
 
