@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from analysis.contracts.base import Contract
 from analysis.contracts.message import Message
 
+JobKind = Literal["profile", "describe", "sample_model", "search", "verify", "export", "latency"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 PlanState = Literal["draft", "verified", "in_pilot", "approved", "rolled_out", "withdrawn"]
 
@@ -32,7 +33,7 @@ class Job(Contract):
     """One piece of work in a device's queue."""
 
     id: str
-    kind: Literal["profile", "tokenize", "describe", "sample_model"]
+    kind: JobKind
     state: JobState
     device: str
     name: str
@@ -40,7 +41,7 @@ class Job(Contract):
     place: NonNegativeInt = Field(default=0, description="jobs before this one in the queue")
     progress: Progress | None = None
     error: Message | None = None
-    result_id: str | None = Field(default=None, description="id of the run it made, once done")
+    result_id: str | None = Field(default=None, description="id of what it made (a run, search, verification or export), once done")
     notes: tuple[Message, ...] = ()
     attempts: NonNegativeInt = 0
 
@@ -76,3 +77,12 @@ class PlanSummary(Contract):
     profile_id: str | None
     operations: str = Field(description="in short: prune block 3, 14, 26")
     created_at: str
+
+
+class PlanEvent(Contract):
+    """A step of a plan's life: into which state, who said so (as entered, not verified), when, and why."""
+
+    state: PlanState
+    who: str = ""
+    at: str
+    note: str = ""

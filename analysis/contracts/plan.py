@@ -10,6 +10,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, fi
 from analysis.contracts.base import Contract, content_hash
 from analysis.contracts.message import Message
 from analysis.contracts.model import ModelSource, Unit
+from analysis.contracts.profile import Interval, WorkloadChoice
+from analysis.contracts.verification import Verification, VerificationSettings
 
 EofLayer = Annotated[
     int,
@@ -90,8 +92,29 @@ class Quantity(Contract):
         return 0.0 if self.before == 0 else 1.0 - self.after / self.before
 
 
+class ProjectedLatency(Contract):
+    """Latency worked out from points measured on this very device."""
+
+    phase: Literal["prefill", "decode"]
+    batch_size: NonNegativeInt
+    context_tokens: NonNegativeInt
+    ms: Quantity
+    device_name: str
+
+
+class ProjectedQuality(Contract):
+    """Quality worked out from the ablation scan and measured interactions, on the calibration half."""
+
+    loss_change: float = Field(description="nats per token")
+    interval: Interval = Field(description="90 % interval of `loss_change`")
+    perplexity_ratio: float = Field(description="exp(loss_change)")
+    perplexity_ratio_interval: Interval
+    measured: bool = Field(default=False, description="True: this very set was run on the calibration half; the interval is then 95 %")
+    search_id: str | None = None
+
+
 class Projection(Contract):
-    """What the plan should save: worked out from the model's shapes, not run yet."""
+    """What the plan should save: worked out from shapes and measured points, not run yet. Null: nothing to work it out from."""
 
     origin: Literal["projected"] = "projected"
     context_tokens: NonNegativeInt = Field(description="sequence length behind the per-token figures; an assumption that can be edited")
@@ -102,6 +125,11 @@ class Projection(Contract):
     decode_flops_per_token: Quantity = Field(description="one new token that looks at context_tokens")
     kv_bytes_per_token: Quantity
     kv_bytes_at_context: Quantity = Field(description="KV cache of one sequence of context_tokens, windows respected")
+    peak_memory_bytes: Quantity | None = Field(
+        default=None, description="weights, KV cache and the widest moment of a prefill of one sequence"
+    )
+    latency: tuple[ProjectedLatency, ...] = ()
+    quality: ProjectedQuality | None = None
 
 
 class UnitReason(Contract):
@@ -142,7 +170,7 @@ class Plan(Contract):
     operations: tuple[Operation, ...] = Field(min_length=1)
     projection: Projection | None = None
     provenance: Provenance
-    verification: Mapping[str, object] | None = None
+    verification: Verification | None = None
     trial: Mapping[str, object] | None = None
     business_case: Mapping[str, object] | None = None
 
@@ -166,3 +194,48 @@ class Plan(Contract):
             if isinstance(operation, Prune | Skip):
                 found[operation.unit].update(operation.blocks)
         return {unit: tuple(sorted(blocks)) for unit, blocks in found.items()}
+
+
+class VerifyRequest(WorkloadChoice):
+    """A verification job. `model` is where to find the plan's model now; its commit must be the plan's."""
+
+    plan: Plan
+    settings: VerificationSettings = VerificationSettings()
+    guardrails: tuple[str, ...] = ()
+
+
+ExportFormat = Literal["hf", "mergekit", "llama.cpp", "python", "words"]
+
+
+class ExportRequest(Contract):
+    """An export job."""
+
+    plan: Plan
+    model: ModelSource
+    format: Literal["hf"] = "hf"
+    folder: str
+    device: str = "cpu"
+
+
+class ExportReport(Contract):
+    """What an export wrote, and the proof that it is the same model. Also written into the folder as strata_export.json."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["export"] = "export"
+    plan_id: str
+    model_name: str
+    model_commit: str
+    folder: str
+    files: Mapping[str, int] = Field(description="file -> bytes")
+    n_blocks: Quantity
+    n_parameters: Quantity
+    method: Literal["reloaded", "block_by_block"] = Field(
+        description="whole model reloaded and run, or too large for memory: tensor by tensor and block by block"
+    )
+    max_logit_difference: NonNegativeFloat = Field(
+        description="largest |difference| in float32 between the reloaded folder and the plan run in place"
+    )
+    n_random_tokens: NonNegativeInt
+    n_real_tokens: NonNegativeInt
+    notes: tuple[Message, ...] = ()
+    created_at: str = ""

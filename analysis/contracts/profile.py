@@ -43,14 +43,19 @@ class ProfileSettings(Contract):
     excerpts: bool = Field(default=True, description="keep the first 80 characters of each prompt beside its score; off: none")
 
 
-class ProfileRequest(Contract):
-    """A profile job: everything a worker needs to run it."""
+class WorkloadChoice(Contract):
+    """Which model, and which workload read in which way: what every job that runs prompts is told."""
 
     model: ModelSource
     workload_paths: tuple[str, ...] = Field(description="empty: the sample workload")
     mapping: Mapping[str, str] = Field(default_factory=dict)
     slicing: Literal["given", "language", "length", "none"] = "given"
     mask_personal_data: bool = False
+
+
+class ProfileRequest(WorkloadChoice):
+    """A profile job: everything a worker needs to run it."""
+
     settings: ProfileSettings = ProfileSettings()
     name: str | None = None
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from analysis.contracts import (
     Job,
+    JobKind,
     ModelSource,
     Plan,
     PlanState,
@@ -29,7 +30,7 @@ from analysis.runs.devices import DeviceInfo
 from analysis.runs.documents import parse_document
 from analysis.runs.executor import Executor, make_executor
 from analysis.runs.keys import request_key
-from analysis.runs.queue import JobKind, NewJob
+from analysis.runs.queue import NewJob
 from analysis.runs.store import Store, artifacts_url, database_url, open_store
 from analysis.runs.uploads import folder_size, safe_name, save_upload
 from analysis.runs.workers import WorkerInfo

@@ -15,13 +15,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, or_, select, update
 
-from analysis.contracts import Job, JobState, Message, Progress
+from analysis.contracts import Job, JobKind, JobState, Message, Progress
 from analysis.runs.database import Database
 from analysis.runs.tables import jobs
 
 MAX_ATTEMPTS = 3
 KEPT_FINISHED_JOBS = 200
-JobKind = Literal["profile", "describe", "sample_model"]
 Pulse = Literal["go_on", "cancel", "lost"]
 
 

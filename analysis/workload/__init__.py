@@ -29,6 +29,7 @@ from analysis.workload.encoder import PROMPT, RESPONSE, TEMPLATE, EncodedExample
 from analysis.workload.example import Example, Part, Turn
 from analysis.workload.reading import FORMATS, SAMPLE_PATH, read_workload, requested_workload, sample_workload
 from analysis.workload.rows import FIELDS
+from analysis.workload.scored import scored
 from analysis.workload.slicing import SLICINGS, Slicing
 from analysis.workload.workload import Workload
 
@@ -53,4 +54,5 @@ __all__ = [
     "read_workload",
     "requested_workload",
     "sample_workload",
+    "scored",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.contracts import Message, ProfileRequest, WorkloadFile, WorkloadInfo
+from analysis.contracts import Message, WorkloadChoice, WorkloadFile, WorkloadInfo
 from analysis.errors import WorkloadError
 from analysis.workload import personal
 from analysis.workload.binary_formats import excel_rows, parquet_rows
@@ -80,8 +80,8 @@ def sample_workload(*, slicing: Slicing = "given", mask_personal_data: bool = Fa
     return _workload([read], name="sample", mapping={}, slicing=slicing, mask_personal_data=mask_personal_data, is_sample=True)
 
 
-def requested_workload(request: ProfileRequest) -> Workload:
-    """The workload that a profile job asks for."""
+def requested_workload(request: WorkloadChoice) -> Workload:
+    """The workload that a job asks for."""
     if not request.workload_paths:
         return sample_workload(slicing=request.slicing, mask_personal_data=request.mask_personal_data)
     return read_workload(
