@@ -1,4 +1,4 @@
-"""How much to remove, as people write it: 20%, 20%params, 20%flops, 20%memory, 500MiB, 6 layers."""
+"""How much to remove, as people write it: 20%, 20%params, 20%flops, 20%memory, 20%latency, 500MiB, 6 layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from analysis.errors import PlanError
 
-AmountKind = Literal["unit_share", "parameter_share", "flop_share", "byte_share", "bytes", "units"]
+AmountKind = Literal["unit_share", "parameter_share", "flop_share", "byte_share", "latency_share", "bytes", "units"]
 
 _SHARES: dict[str, AmountKind] = {
     "": "unit_share",
@@ -22,6 +22,8 @@ _SHARES: dict[str, AmountKind] = {
     "memory": "byte_share",
     "bytes": "byte_share",
     "weights": "byte_share",
+    "latency": "latency_share",
+    "time": "latency_share",
 }
 _BYTES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS = ("", "layer", "layers", "block", "blocks", "unit", "units", "層", "個")

@@ -39,6 +39,12 @@ def propose_plan(
     """
     _check_request(op, unit)
     asked = parse_amount(amount)
+    if asked.kind == "latency_share":
+        raise PlanError(
+            '"{amount}" counts latency, which a profile does not hold. Measure the latency of this model on this device and choose '
+            "by a search, or give the amount in layers, parameters, FLOPs or memory.",
+            amount=asked.text,
+        )
     ranking = rank_units(profile, unit, criterion)
     protected = _checked_protection(profile, protect)
     blocks, notes = _choose(_Request(profile, ranking, asked, protected, context_tokens))

@@ -36,7 +36,7 @@ from analysis.planning import parse_amount
     ],
 )
 def test_an_amount_that_cannot_be_read_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(PlanError, match=r"20%params, 20%flops, 20%memory"):
+    with pytest.raises(PlanError, match=r"20%params, 20%flops, 20%memory, 20%latency"):
         parse_amount(text)
 
 
