@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from analysis.contracts.base import Contract
 from analysis.contracts.message import Message
+from analysis.contracts.verification import Verdict
 
 JobKind = Literal["profile", "describe", "sample_model", "search", "verify", "export", "latency"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -77,6 +78,8 @@ class PlanSummary(Contract):
     profile_id: str | None
     operations: str = Field(description="in short: prune block 3, 14, 26")
     created_at: str
+    verdict: Verdict | None = Field(default=None, description="of its newest verification; None: not verified, or without limits")
+    is_sample: bool = False
 
 
 class PlanEvent(Contract):

@@ -129,3 +129,4 @@ class SearchSummary(Contract):
     strategies: tuple[str, ...] = ()
     device_name: str = ""
     created_at: str = ""
+    is_sample: bool = False
