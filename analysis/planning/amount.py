@@ -60,8 +60,8 @@ def parse_amount(text: str) -> Amount:
     kind_and_value = _understood(found, Decimal(found["number"])) if found else None
     if kind_and_value is None:
         raise PlanError(
-            'How much to remove was given as "{text}". Write a share of the layers (20%), a share of parameters, FLOPs or memory '
-            "(20%params, 20%flops, 20%memory), a size (500MiB, 1GiB) or a number of layers (6 layers).",
+            'How much to remove was given as "{text}". Write a share of the layers (20%), a share of parameters, FLOPs, memory or latency '
+            "(20%params, 20%flops, 20%memory, 20%latency), a size (500MiB, 1GiB) or a number of layers (6 layers).",
             text=text,
         )
     kind, value = kind_and_value
