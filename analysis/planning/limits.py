@@ -216,7 +216,7 @@ def _slice(text: str, name: str, metric: Metric, given: str | None) -> str | Non
         raise PlanError(
             'The limit "{text}" has no slice after the @. Write the name of a slice, or critical for the critical prompts: {example}.',
             text=text,
-            example=f"{name}@{CRITICAL}{metric.better}...",
+            example=f"{name}@{CRITICAL}{metric.example[metric.example.index(metric.better) :]}",
         )
     if metric.source == "cost":
         raise PlanError(
@@ -257,8 +257,14 @@ def _value(text: str, name: str, metric: Metric, given: str) -> tuple[float, Gua
             op=metric.better,
             example=metric.example,
         )
+    if not found["unit"] and "x" in metric.units:
+        raise PlanError(
+            'The limit "{text}" has no unit. Write x for times the original, % for a change, or abs for the plan\'s own figure: {example}.',
+            text=text,
+            example=metric.example,
+        )
     unit = _UNITS.get(found["unit"])
-    if unit is None or unit not in metric.units or (not found["unit"] and "x" in metric.units):
+    if unit is None or unit not in metric.units:
         raise PlanError(
             'The limit "{text}" has the unit "{unit}". {metric} takes: {units}. Write it as {example}.',
             text=text,

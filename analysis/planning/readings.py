@@ -144,7 +144,7 @@ def _accuracy(scores: QualityScores, unit: GuardrailUnit) -> Reading:
             Message(id="Not measured: no right answer is known for these prompts. Give choices with an answer, or short responses.")
         )
     found = task.plan if unit == "abs" else _mapped(task.change, lambda share: 100.0 * share)
-    return Reading(found, task.n, bootstrap=True)
+    return Reading(found, task.n)
 
 
 def judged_task(scores: QualityScores) -> TaskScore | None:
