@@ -6,32 +6,50 @@ from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
 from analysis.planning.evidence import says_harmless
+from analysis.planning.from_search import STRATEGY_WORDS, StrategyWords, plan_from_set, propose_from_search
+from analysis.planning.pareto import ParetoPoint, front_only, pareto_front
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import model_ref, propose_plan
+from analysis.planning.quality import QualityModel
 from analysis.planning.rank import RankedUnit, Ranking, Span, best_span, rank_units, spans_of
+from analysis.planning.spending import COSTS, Cost, Limit, Savings, limit_of, savings_of
 
 __all__ = [
     "Amount",
+    "COSTS",
     "CRITERIA",
     "ComparedRow",
+    "Cost",
     "Criterion",
     "DEFAULT_CONTEXT_TOKENS",
+    "Limit",
+    "ParetoPoint",
     "QUANTITIES",
+    "QualityModel",
     "RankedUnit",
     "Ranking",
+    "STRATEGY_WORDS",
+    "Savings",
     "Span",
+    "StrategyWords",
     "best_span",
     "check_plan",
     "compare_plans",
     "criteria_for",
+    "front_only",
+    "limit_of",
     "model_ref",
+    "pareto_front",
     "parse_amount",
+    "plan_from_set",
     "plan_in_words",
     "plan_to_json",
     "project",
+    "propose_from_search",
     "propose_plan",
     "rank_units",
     "read_plan",
+    "savings_of",
     "says_harmless",
     "spans_of",
 ]

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from analysis.contracts import Message, ModelRef, Plan, Profile, Provenance, Prune, Skip, StackInfo, Unit, WorkloadRef
+from analysis.contracts import (
+    Message,
+    ModelRef,
+    Plan,
+    Profile,
+    Provenance,
+    Prune,
+    Search,
+    Skip,
+    StackInfo,
+    Unit,
+    WorkloadInfo,
+    WorkloadRef,
+)
 from analysis.errors import PlanError
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.evidence import reasons_for, span_notes
@@ -54,7 +67,7 @@ def propose_plan(
     return Plan(
         name=name,
         model=model_ref(profile),
-        workload=_workload_ref(profile),
+        workload=workload_ref(profile.workload),
         operations=operations,
         projection=project(profile.model, operations, context_tokens, stack.name),
         provenance=Provenance(
@@ -70,21 +83,21 @@ def propose_plan(
     )
 
 
-def model_ref(profile: Profile) -> ModelRef:
-    """The profiled model and stack, as a plan names them."""
-    model = profile.model
+def model_ref(measured: Profile | Search) -> ModelRef:
+    """The profiled or searched model and stack, as a plan names them."""
+    model = measured.model
     return ModelRef(
         name=model.name,
         source=model.source,
         commit=model.commit,
         architecture=model.architecture,
-        n_blocks=profile.n_blocks,
-        stack=profile.stack,
+        n_blocks=model.stack(measured.stack).n_blocks,
+        stack=measured.stack,
     )
 
 
-def _workload_ref(profile: Profile) -> WorkloadRef:
-    workload = profile.workload
+def workload_ref(workload: WorkloadInfo) -> WorkloadRef:
+    """The workload, as a plan names it."""
     return WorkloadRef(
         name=workload.name,
         content_hash=workload.content_hash,
