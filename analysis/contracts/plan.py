@@ -215,6 +215,8 @@ class ExportRequest(Contract):
     format: Literal["hf"] = "hf"
     folder: str
     device: str = "cpu"
+    zeroed: bool = Field(default=False, description="attention and MLP removals: keep every layer and set their output projections to zero")
+    overwrite: bool = Field(default=False, description="replace the folder if it is an earlier export")
 
 
 class ExportReport(Contract):
