@@ -24,4 +24,6 @@ class Message(Contract):
 
 
 def _plain(value: object) -> object:
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else value
+    if isinstance(value, Message):
+        return value.in_english()
+    return ", ".join(str(_plain(item)) for item in value) if isinstance(value, tuple | list) else value

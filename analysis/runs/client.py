@@ -3,45 +3,61 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypedDict, TypeVar
 
 from analysis.contracts import (
+    DType,
+    ExportRequest,
     Job,
     JobKind,
+    LatencyModel,
     ModelSource,
     Plan,
-    PlanState,
-    PlanSummary,
-    Profile,
     ProfileRequest,
-    RunSummary,
+    SearchRequest,
+    VerificationSettings,
+    VerifyRequest,
+    WorkloadChoice,
     WorkloadPreview,
     content_hash,
 )
-from analysis.errors import ModelError
+from analysis.errors import InputError, ModelError, PlanError
 from analysis.home import home
 from analysis.models.card import ModelCard, read_card
 from analysis.models.estimate import longest_prompt
 from analysis.models.source import source_label
+from analysis.planning import check_plan, parse_amount
+from analysis.planning.guardrails import parse_guardrail
 from analysis.runs.devices import DeviceInfo
-from analysis.runs.documents import parse_document
 from analysis.runs.executor import Executor, make_executor
-from analysis.runs.keys import request_key
+from analysis.runs.keys import request_key, shaping_key, verify_key
 from analysis.runs.queue import NewJob
-from analysis.runs.store import Store, artifacts_url, database_url, open_store
-from analysis.runs.uploads import folder_size, safe_name, save_upload
+from analysis.runs.store import Store, artifacts_url, database_url, open_store, this_host
+from analysis.runs.stored import StoredThings
+from analysis.runs.uploads import folder_size, save_upload
 from analysis.runs.workers import WorkerInfo
 from analysis.workload import Encoder, Workload, preview_workload, requested_workload
 
 T = TypeVar("T")
 _REMEMBERED = 4
+LATENCY_POINTS = VerificationSettings()
+"""Where latency is measured for projections: at the sizes a verification measures, so that the two can be compared."""
 
 
-class Client:
-    """The pages' one way to jobs, runs and plans. Safe to share between threads."""
+class _Known(TypedDict):
+    """What is known of a request without a worker."""
+
+    commit: str
+    workload_hash: str
+    device: str
+
+
+class Client(StoredThings):
+    """The pages' one way to jobs and to everything stored. Safe to share between threads."""
 
     def __init__(self, store: Store, executor: Executor) -> None:
         self._store = store
@@ -58,11 +74,87 @@ class Client:
             ModelError: there is no such device.
             WorkloadError: the workload cannot be read.
         """
-        key = self._request_key(request)
+        known = self._known(request, request.settings.device)
+        key = request_key(request, **known) if known is not None else None
         answer = None if force or key is None else self._store.runs.answer(key)
         payload = {"request": request.model_dump(mode="json"), "force": force}
         name = request.name or source_label(request.model)
         return self._submit("profile", name, payload, request.settings.device, twin=(key,), result_id=answer)
+
+    def submit_search(self, request: SearchRequest, *, force: bool = False) -> Job:
+        """Asks for an ablation scan, and for sets found by the strategies named in its settings.
+
+        What is wholly measured already is answered at once, for smaller limits too; else only what is missing is run.
+        `force` measures everything again.
+
+        Raises:
+            PlanError: the limit cannot be read.
+            ModelError: there is no such device.
+            WorkloadError: the workload cannot be read.
+        """
+        parse_amount(request.settings.limit)
+        known = self._known(request, request.settings.device)
+        key = shaping_key(request, **known) if known is not None else None
+        answer = None if force or key is None else self._store.searches.answer(key, request.settings)
+        payload = {"request": request.model_dump(mode="json"), "force": force}
+        name = request.name or source_label(request.model)
+        return self._submit("search", name, payload, request.settings.device, twin=(key,), result_id=answer)
+
+    def submit_verify(self, request: VerifyRequest, *, force: bool = False) -> Job:
+        """Asks for a plan to be run beside the untouched model. The same test on this machine is answered from the store,
+        unless `force` runs it again.
+
+        Raises:
+            PlanError: the plan is for another model, or a limit cannot be read.
+            ModelError: there is no such device.
+            WorkloadError: the workload cannot be read.
+        """
+        for text in request.guardrails:
+            parse_guardrail(text)
+        self._check_fit(request.plan, request.model)
+        lean = request.model_copy(update={"plan": request.plan.model_copy(update={"verification": None})})
+        known = self._known(lean, request.settings.device)
+        key = verify_key(lean, **known, host=self._machine() or "") if known is not None else None
+        answer = None if force or key is None else self._store.verifications.answer(key)
+        payload = {"request": lean.model_dump(mode="json"), "force": force}
+        name = request.plan.name or request.plan.id
+        return self._submit("verify", name, payload, request.settings.device, twin=(key,), result_id=answer)
+
+    def submit_export(self, request: ExportRequest) -> Job:
+        """Asks for a plan's model as a Hugging Face folder; without a folder named it goes to `export_folder`.
+
+        Raises:
+            PlanError: the plan is for another model.
+            ModelError: there is no such device.
+        """
+        self._check_fit(request.plan, request.model)
+        folder = request.folder.strip() or str(self.export_folder(request.plan))
+        lean = request.plan.model_copy(update={"verification": None})
+        asked = request.model_copy(update={"plan": lean, "folder": str(Path(folder).expanduser().absolute())})
+        payload = {"request": asked.model_dump(mode="json")}
+        return self._submit("export", request.plan.name or request.plan.id, payload, request.device)
+
+    def submit_latency(
+        self,
+        source: ModelSource,
+        device: str = "auto",
+        *,
+        dtype: DType = "auto",
+        batch_sizes: Sequence[int] = LATENCY_POINTS.batch_sizes,
+        prompt_tokens: Sequence[int] = LATENCY_POINTS.prompt_tokens,
+    ) -> Job:
+        """Asks how long a model takes on a device of this machine, so that plans for it can be projected.
+
+        Raises:
+            InputError: a size or length is below 1, or there is none.
+            ModelError: there is no such device.
+        """
+        if not batch_sizes or not prompt_tokens or min(*batch_sizes, *prompt_tokens) < 1:
+            raise InputError("Batch sizes and prompt lengths start at 1. Give at least one of each.")
+        placed = self._executor.place(device)
+        about = {"dtype": dtype, "batch_sizes": list(batch_sizes), "prompt_tokens": list(prompt_tokens)}
+        payload = {"source": source.model_dump(mode="json"), "device": placed, **about}
+        return self._submit("latency", source_label(source), payload, placed)
 
     def submit_describe(self, source: ModelSource) -> Job:
         """Asks for a model's card: anatomy, tokenizer, identity."""
@@ -109,58 +201,16 @@ class Client:
         if (here := self._here(device)) is not None:
             self._store.workers.ask_to_unload(self._executor.host, here)
 
-    # Runs and plans
+    # Latency and exports
 
-    def runs(self) -> list[RunSummary]:
-        """Stored runs, newest first; the bundled sample comes last."""
-        return self._store.runs.runs()
+    def latency_model(self, model_commit: str, device_name: str | None = None, *, stack: str | None = None) -> LatencyModel | None:
+        """How long a model takes, measured on this machine: on the device of that name, or on any; None: not measured here."""
+        return self._store.latencies.model(model_commit, device_name, host=self._machine(), stack=stack)
 
-    def profile(self, run_id: str) -> Profile:
-        """The profile of a run, by run id or content key. InputError: no such run."""
-        return self._store.runs.profile(run_id)
-
-    def rename_run(self, run_id: str, name: str) -> None:
-        """Gives a run another name."""
-        self._store.runs.rename(run_id, name)
-
-    def delete_run(self, run_id: str) -> None:
-        """Takes a run out of the store (the sample is only hidden)."""
-        self._store.runs.delete(run_id)
-
-    def plans(self) -> list[PlanSummary]:
-        """Stored plans, newest first."""
-        return self._store.plans.plans()
-
-    def plan(self, plan_id: str) -> Plan:
-        """A stored plan. InputError: no such plan."""
-        return self._store.plans.plan(plan_id)
-
-    def save_plan(self, plan: Plan, name: str | None = None) -> str:
-        """Stores a plan and returns its id."""
-        return self._store.plans.save(plan, name)
-
-    def rename_plan(self, plan_id: str, name: str) -> None:
-        """Gives a plan another name."""
-        self._store.plans.rename(plan_id, name)
-
-    def delete_plan(self, plan_id: str) -> None:
-        """Takes a plan out of the store."""
-        self._store.plans.delete(plan_id)
-
-    def set_plan_state(self, plan_id: str, state: PlanState) -> None:
-        """Moves a plan to another state."""
-        self._store.plans.set_state(plan_id, state)
-
-    def import_document(self, data: bytes, filename: str) -> tuple[Literal["profile", "plan"], str]:
-        """Opens a profile.json or plan.json made elsewhere and returns what it is and its id here.
-
-        Raises:
-            DocumentError: it is not one, or it is damaged.
-        """
-        document = parse_document(data, safe_name(filename))
-        if isinstance(document, Profile):
-            return "profile", self._store.runs.add(document, origin="imported")
-        return "plan", self._store.plans.save(document)
+    def export_folder(self, plan: Plan) -> Path:
+        """Where a plan's exports go unless another folder is named."""
+        words = re.sub(r"[^\w.-]+", "-", plan.name).strip("-.")[:60]
+        return home() / "exports" / (f"{plan.id}-{words}" if words else plan.id)
 
     # Files
 
@@ -190,20 +240,20 @@ class Client:
 
     def sizes(self) -> Mapping[str, int]:
         """Bytes by kind of thing kept: artifacts, models, uploads, checkpoints, logs."""
-        return {name: folder_size(home() / name) for name in ("artifacts", "models", "uploads", "checkpoints", "logs")}
+        return {name: folder_size(home() / name) for name in ("artifacts", "models", "uploads", "checkpoints", "exports", "logs")}
 
     def _submit(
         self,
         kind: JobKind,
         name: str,
-        payload: dict[str, object],
+        payload: Mapping[str, object],
         device: str,
         *,
         twin: Sequence[str | None] = (),
         result_id: str | None = None,
     ) -> Job:
         key, placed = content_hash(kind, payload, *twin), self._executor.place(device)
-        new = NewJob(kind=kind, host=self._executor.host, device=placed, name=name, payload=payload, twin_key=key)
+        new = NewJob(kind=kind, host=self._executor.host, device=placed, name=name, payload=dict(payload), twin_key=key)
         job_id = self._store.queue.add(new, result_id=result_id)
         job = self._store.queue.job(job_id)
         assert job is not None
@@ -217,16 +267,26 @@ class Client:
             return device
         return self._executor.place(device) if device in ("auto", "cuda") else None
 
-    def _request_key(self, request: ProfileRequest) -> str | None:
-        """None while the model's card is not there: then only the worker can tell."""
+    def _known(self, request: WorkloadChoice, device: str) -> _Known | None:
+        """What a request's key is made of; None while the model's card is not there: then only the worker can tell."""
         card = read_card(request.model)
         if card is None:
             return None
-        device = self._executor.place(request.settings.device)
+        placed = self._executor.place(device)
         workload = self._workload(request)[0].info
-        return request_key(request, commit=card.info.commit, workload_hash=workload.content_hash, device=device)
+        return {"commit": card.info.commit, "workload_hash": workload.content_hash, "device": placed}
 
-    def _workload(self, request: ProfileRequest) -> tuple[Workload, str]:
+    def _check_fit(self, plan: Plan, source: ModelSource) -> None:
+        """Refuses a plan for another model before a worker has to, where the model's card is there."""
+        card = read_card(source)
+        if card is not None and (problems := check_plan(plan, card.info)):
+            raise PlanError.from_message(problems[0])
+
+    def _machine(self) -> str | None:
+        """The machine whose times may be shown; None: a cluster, whose machines are told apart by their devices."""
+        return this_host() if self._executor.host == this_host() else None
+
+    def _workload(self, request: WorkloadChoice) -> tuple[Workload, str]:
         """The workload, read again only when its files changed, and its fingerprint."""
         stats = [(path, Path(path).stat()) for path in request.workload_paths if Path(path).exists()]
         files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]

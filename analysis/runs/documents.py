@@ -1,4 +1,4 @@
-"""A profile.json or plan.json made elsewhere: read with suspicion, refused in one sentence."""
+"""A profile, plan, search or verification made elsewhere: read with suspicion, refused in one sentence."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from analysis.contracts import Freeze, Plan, Profile, Scores
+from analysis.contracts import Plan, Profile, Search, Verification
 from analysis.errors import DocumentError
+from analysis.runs.odds import odds
 
 DOCUMENT_LIMIT_BYTES = 64 * 2**20
-_CONTRACTS: dict[str, type[Profile] | type[Plan]] = {"profile": Profile, "plan": Plan}
+Document = Profile | Plan | Search | Verification
+_CONTRACTS: dict[str, type[Document]] = {"profile": Profile, "plan": Plan, "search": Search, "verification": Verification}
 
 
-def parse_document(data: bytes, filename: str) -> Profile | Plan:
-    """The profile or plan in a file's bytes (gzipped or not).
+def parse_document(data: bytes, filename: str) -> Document:
+    """The document in a file's bytes (gzipped or not).
 
     Raises:
         DocumentError: too large, not text, not JSON, not ours, another version, damaged, or at odds with itself.
@@ -33,7 +35,7 @@ def parse_document(data: bytes, filename: str) -> Profile | Plan:
         fields.pop("id", None)  # worked out from the rest, never believed
     try:
         document = contract.model_validate(fields)
-        problem = _odds(document)
+        problem = odds(document)
     except (ValidationError, RecursionError) as exc:
         problem = first_problem(exc) if isinstance(exc, ValidationError) else "too deep"
     if problem:
@@ -67,7 +69,8 @@ def _unpacked(data: bytes, filename: str) -> bytes:
             ) from exc
     if len(data) > DOCUMENT_LIMIT_BYTES:
         raise DocumentError(
-            "{file} is larger than {limit} MiB, which no profile or plan is. Choose a profile.json or plan.json written by Strata.",
+            "{file} is larger than {limit} MiB, which no document of Strata is. "
+            "Choose a profile, plan, search or verification written by Strata.",
             file=filename,
             limit=DOCUMENT_LIMIT_BYTES // 2**20,
         )
@@ -78,12 +81,16 @@ def _fields(data: bytes, filename: str) -> dict[str, Any]:
     try:
         data.decode()
     except UnicodeDecodeError as exc:
-        raise DocumentError("{file} is not UTF-8 text. Choose a profile.json or plan.json written by Strata.", file=filename) from exc
+        raise DocumentError(
+            "{file} is not UTF-8 text. Choose a profile, plan, search or verification written by Strata.", file=filename
+        ) from exc
     try:
         fields = from_json(data, allow_inf_nan=False)
     except ValueError as exc:
         raise DocumentError(
-            "{file} is not JSON ({problem}). Choose a profile.json or plan.json written by Strata.", file=filename, problem=str(exc)[:200]
+            "{file} is not JSON ({problem}). Choose a profile, plan, search or verification written by Strata.",
+            file=filename,
+            problem=str(exc)[:200],
         ) from exc
     return fields if isinstance(fields, dict) else {}
 
@@ -92,7 +99,7 @@ def _kind(fields: dict[str, Any], filename: str) -> str:
     kind = fields.get("kind")
     if not isinstance(kind, str) or kind not in _CONTRACTS:
         raise DocumentError(
-            "{file} is JSON, but neither a profile nor a plan. Choose a profile.json or plan.json written by Strata.", file=filename
+            "{file} is JSON, but neither a profile nor a plan, a search or a verification. Choose one written by Strata.", file=filename
         )
     return kind
 
@@ -128,50 +135,6 @@ def _messages(value: Any) -> Iterator[dict[str, Any]]:
         if isinstance(item, list):
             waiting.extend(part for part in item if isinstance(part, list | dict))
         elif isinstance(item, dict):
-            if "id" in item and set(item) <= {"id", "values"}:
+            if isinstance(item.get("id"), str) and set(item) <= {"id", "values"}:
                 yield item
             waiting.extend(item.values())
-
-
-def _odds(document: Profile | Plan) -> str | None:
-    """What contradicts itself in a document whose every field is well-formed."""
-    return _profile_odds(document) if isinstance(document, Profile) else _plan_odds(document)
-
-
-def _profile_odds(profile: Profile) -> str | None:
-    stack = next((stack for stack in profile.model.stacks if stack.name == profile.stack), None)
-    if stack is None or not stack.blocks:
-        return "stack"
-    named = {"overall": profile.overall, **{f"slices.{name}": scores for name, scores in profile.slices.items()}}
-    wrong = (f"{name}.{field}" for name, scores in named.items() for field in _misshapen(scores, stack.n_blocks))
-    examples = (f"examples.{index}" for index, example in enumerate(profile.examples) if len(example.block_influence) != stack.n_blocks)
-    return next(wrong, None) or next(examples, None)
-
-
-def _misshapen(scores: Scores, n_blocks: int) -> Iterator[str]:
-    for name in ("block_influence", "attention_influence", "mlp_influence", "relative_contribution", "norms"):
-        if len(getattr(scores, name)) != n_blocks + (name == "norms"):
-            yield name
-    for name in ("cosine_similarity", "angular_distance", "angular_distance_last_token", "linear_cka"):
-        matrix = getattr(scores, name)
-        if matrix is not None and {len(matrix), *map(len, matrix)} != {n_blocks + 1}:
-            yield name
-    if scores.intervals is not None:
-        yield from (
-            f"intervals.{unit}_{kind}"
-            for unit in ("block", "attention", "mlp")
-            for kind in ("influence", "rank")
-            if len(getattr(scores.intervals, f"{unit}_{kind}")) != n_blocks
-        )
-        for name in ("cosine_similarity", "angular_distance", "linear_cka"):
-            pairs = getattr(scores.intervals, name)
-            if pairs is not None and {len(pairs), *map(len, pairs)} != {n_blocks + 1}:
-                yield f"intervals.{name}"
-
-
-def _plan_odds(plan: Plan) -> str | None:
-    for index, operation in enumerate(plan.operations):
-        last = operation.eof_layer if isinstance(operation, Freeze) else operation.blocks[-1]
-        if last >= plan.model.n_blocks - isinstance(operation, Freeze):
-            return f"operations.{index}"
-    return None

@@ -4,48 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
-from analysis.contracts import Message, ModelSource, ProfileRequest, Progress
+from analysis.contracts import Message, ModelSource, ProfileRequest
 from analysis.home import home
 from analysis.models.source import source_label
-from analysis.runs.queue import ClaimedJob
-from analysis.runs.slot import ModelSlot
-from analysis.runs.store import Store
+from analysis.runs.context import JobContext, JobFunction, Outcome, seen_by_worker
+from analysis.runs.jobs_measured import export_job, latency_job, search_job, verify_job
 
-
-@dataclass(frozen=True)
-class JobContext:
-    """What a job function is given.
-
-    Attributes:
-        report: tells how far it is; cheap, may be called often. Raises Cancelled when the job is to stop.
-        should_stop: whether to stop now; only reads a flag in memory.
-    """
-
-    job: ClaimedJob
-    store: Store
-    slot: ModelSlot
-    report: Callable[[Progress], None]
-    should_stop: Callable[[], bool]
-
-    def say(self, stage: Message) -> None:
-        """Reports a stage that has no figure."""
-        self.report(Progress(stage=stage))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a job came to: the id of the run it made, and what should be said about it."""
-
-    result_id: str | None = None
-    notes: tuple[Message, ...] = ()
-
-
-JobFunction = Callable[[JobContext], Outcome]
+__all__ = ["JOBS", "JobContext", "JobFunction", "Outcome", "discard_old_checkpoints"]
 
 
 def profile_job(context: JobContext) -> Outcome:
@@ -58,7 +27,7 @@ def profile_job(context: JobContext) -> Outcome:
     shared = home() / "checkpoints"  # a run begun in the terminal goes on here, and the other way round
     checkpoints = shared / context.job.id if again else shared
     profile = run_profile(
-        _as_seen_here(request),
+        seen_by_worker(request),
         load=partial(context.slot.load, on_progress=context.say),
         on_progress=context.report,
         should_stop=context.should_stop,
@@ -89,7 +58,15 @@ def sample_model_job(context: JobContext) -> Outcome:
     return Outcome()
 
 
-JOBS: Mapping[str, JobFunction] = {"profile": profile_job, "describe": describe_job, "sample_model": sample_model_job}
+JOBS: Mapping[str, JobFunction] = {
+    "profile": profile_job,
+    "describe": describe_job,
+    "sample_model": sample_model_job,
+    "search": search_job,
+    "verify": verify_job,
+    "export": export_job,
+    "latency": latency_job,
+}
 
 
 def discard_old_checkpoints(days: float = 14) -> None:
@@ -98,10 +75,3 @@ def discard_old_checkpoints(days: float = 14) -> None:
         with suppress(FileNotFoundError):  # a run that is going on replaces and removes its own
             if path.stat().st_mtime < time.time() - days * 86400:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _as_seen_here(request: ProfileRequest) -> ProfileRequest:
-    """A worker sees only its own GPU, as the first one, whatever its number on the machine."""
-    if not request.settings.device.startswith("cuda"):
-        return request
-    return request.model_copy(update={"settings": request.settings.model_copy(update={"device": "cuda"})})

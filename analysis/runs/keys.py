@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from analysis.contracts import ProfileRequest, content_hash
+from analysis.contracts import ProfileRequest, SearchRequest, VerifyRequest, WorkloadChoice, content_hash
 from analysis.models.source import source_label
+from analysis.runs.answered import STEERING
+
+Method = Literal["profile", "search", "verify"]
+_MEASURING = ("similarity", "profiling", "workload")
+_ROOMS: Mapping[Method, tuple[str, ...]] = {
+    "profile": _MEASURING,
+    "search": (*_MEASURING, "surgery", "search"),
+    "verify": ("workload", "surgery", "verification", "planning"),
+}
 
 
 def request_key(request: ProfileRequest, *, commit: str, workload_hash: str, device: str) -> str:
@@ -17,16 +28,33 @@ def request_key(request: ProfileRequest, *, commit: str, workload_hash: str, dev
     because it decides what `auto` means for everything else.
     """
     settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "device"})
-    read_as = (request.slicing, dict(request.mapping), request.mask_personal_data)
-    kind = device.partition(":")[0]
-    return content_hash("request", source_label(request.model), commit, workload_hash, read_as, settings, kind, methods_fingerprint())
+    return content_hash("request", *_about(request, commit, workload_hash, device), settings, methods_fingerprint("profile"))
+
+
+def shaping_key(request: SearchRequest, *, commit: str, workload_hash: str, device: str) -> str:
+    """The same for searches whose losses must be the same, whatever steers them and however they are batched."""
+    settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "memory_bytes", "device", *STEERING})
+    return content_hash("search", *_about(request, commit, workload_hash, device), settings, methods_fingerprint("search"))
+
+
+def verify_key(request: VerifyRequest, *, commit: str, workload_hash: str, device: str, host: str) -> str:
+    """The same for verifications that would say the same. Times, memory and energy bind it to one machine."""
+    settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "device"})
+    plan, machine = request.plan, host if request.settings.cost else ""
+    tested = (plan.id, plan.projection, request.guardrails, machine)
+    return content_hash("verify", *_about(request, commit, workload_hash, device), tested, settings, methods_fingerprint("verify"))
 
 
 @cache
-def methods_fingerprint() -> str:
+def methods_fingerprint(method: Method = "profile") -> str:
     """Changes whenever the code that makes the numbers changes."""
-    rooms = (Path(__file__).parents[1] / room for room in ("similarity", "profiling", "workload"))
+    rooms = (Path(__file__).parents[1] / room for room in _ROOMS[method])
     digest = hashlib.sha256()
     for path in sorted(path for room in rooms for path in room.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _about(request: WorkloadChoice, commit: str, workload_hash: str, device: str) -> tuple[object, ...]:
+    read_as = (request.slicing, dict(request.mapping), request.mask_personal_data)
+    return source_label(request.model), commit, workload_hash, read_as, device.partition(":")[0]

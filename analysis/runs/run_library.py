@@ -6,15 +6,16 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Column, Connection, RowMapping, delete, select, update
 
-from analysis.contracts import Profile, RunSummary, content_hash
+from analysis.contracts import ModelInfo, Profile, RunSummary, content_hash
 from analysis.errors import DocumentError, InputError
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
@@ -24,6 +25,7 @@ from analysis.runs.tables import meta, requests, runs
 SAMPLE_RUN = Path(__file__).parents[2] / "sample_data" / "sample_run.json.gz"
 SAMPLE_RUN_ID = "sample"
 NAME_LIMIT = 200
+_LOOKED_THROUGH = 20
 Origin = Literal["measured", "imported"]
 
 
@@ -43,7 +45,7 @@ class RunLibrary:
         """Stores a profile and returns its run id; one that is there already is not stored twice, except `again`."""
         if not again and (known := self._known(profile, origin)):
             return known
-        stem = _stem(profile.id)
+        stem = stem_of(profile.id)
         artifact = f"runs/{stem}-{uuid.uuid4().hex[:8]}.json.gz"
         size = self._artifacts.write(artifact, profile.model_dump_json())
         described = {
@@ -54,7 +56,7 @@ class RunLibrary:
         }
 
         def work(connection: Connection) -> str:
-            run_id = _free_id(connection, stem)
+            run_id = free_id(connection, runs.c.id, stem)
             connection.execute(runs.insert().values(id=run_id, **described, stored_at=time.time(), summary=_facts(profile, size)))
             return run_id
 
@@ -92,6 +94,22 @@ class RunLibrary:
             return self._open(found) if found is not None else None
         except DocumentError:
             return None
+
+    def for_model(self, model: ModelInfo, stack: str, workload_hash: str, slices: tuple[str, ...] = ()) -> Profile | None:
+        """The newest profile of a model's stack on a workload over the same slices, measured here before imported, the sample last."""
+        rows = self._database.read(lambda connection: connection.execute(select(runs).order_by(runs.c.stored_at.desc())).mappings().all())
+        named = [row for row in rows if row["summary"]["model_name"] == model.name[:NAME_LIMIT]][:_LOOKED_THROUGH]
+        stored = (self._openable(row) for row in sorted(named, key=lambda row: row["origin"] != "measured"))
+        wanted = (model.commit, stack, workload_hash, slices)
+        for profile in chain(stored, (self._sample_profile(),)):
+            if profile is not None and wanted == (
+                profile.model.commit,
+                profile.stack,
+                profile.workload.content_hash,
+                profile.settings.slices,
+            ):
+                return profile
+        return None
 
     def rename(self, run_id: str, name: str) -> None:
         """Gives a run another name."""
@@ -139,6 +157,11 @@ class RunLibrary:
 
     def _open(self, row: RowMapping) -> Profile:
         return _parsed(self._artifacts.read(row["artifact"]), row["artifact"])
+
+    def _openable(self, row: RowMapping) -> Profile | None:
+        with suppress(DocumentError):
+            return self._open(row)
+        return None
 
     def _known(self, profile: Profile, origin: Origin) -> str | None:
         """A measured run answers its key; an import is known only when it is the same document."""
@@ -205,13 +228,14 @@ def _parsed(data: bytes, name: str) -> Profile:
     return document
 
 
-def _stem(content_key: str) -> str:
+def stem_of(content_key: str) -> str:
     """The start of the content key, which a stranger's document may have filled with anything."""
     return content_key[:12] if re.fullmatch(r"[0-9a-f]{12,128}", content_key) else content_hash(content_key)[:12]
 
 
-def _free_id(connection: Connection, stem: str) -> str:
-    taken = set(connection.execute(select(runs.c.id).where(runs.c.id.like(f"{stem}%"))).scalars().all())
+def free_id(connection: Connection, column: Column[str], stem: str) -> str:
+    """The stem as an id, numbered when it is taken."""
+    taken = set(connection.execute(select(column).where(column.like(f"{stem}%"))).scalars().all())
     numbered = (f"{stem}-{number}" for number in count(2))
     return next(run_id for run_id in chain((stem,), numbered) if run_id not in taken)
 

@@ -1,4 +1,4 @@
-"""The store: rows in a database, documents in files, three views on them."""
+"""The store: rows in a database, documents in files, several views on them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import os
 import socket
 from pathlib import Path
 
-from analysis.contracts import Profile, ProfileRequest
+from analysis.contracts import Plan, Profile, ProfileRequest, Search, SearchRequest, Verification, VerifyRequest
 from analysis.home import home
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
-from analysis.runs.keys import request_key
+from analysis.runs.keys import request_key, shaping_key, verify_key
 from analysis.runs.queue import Queue
-from analysis.runs.run_library import SAMPLE_RUN, RunLibrary
+from analysis.runs.records import ExportBook, LatencyBook
+from analysis.runs.run_library import SAMPLE_RUN, Origin, RunLibrary
+from analysis.runs.samples import Samples
+from analysis.runs.search_library import SearchLibrary
 from analysis.runs.shelf import PlanShelf
+from analysis.runs.verification_library import VerificationLibrary
 from analysis.runs.workers import Workers
 
 
@@ -25,14 +29,23 @@ class Store:
         workers: who works on which device.
         runs: stored profiles.
         plans: stored plans.
+        searches: stored searches.
+        verifications: stored verifications.
+        latencies: stored latency models.
+        exports: what was exported.
     """
 
     def __init__(self, database: Database, artifacts: Artifacts, sample: Path = SAMPLE_RUN) -> None:
+        samples = Samples(database, sample.parent)
         self.database = database
         self.queue = Queue(database)
         self.workers = Workers(database)
         self.runs = RunLibrary(database, artifacts, sample)
-        self.plans = PlanShelf(database, artifacts)
+        self.plans = PlanShelf(database, artifacts, samples)
+        self.searches = SearchLibrary(database, artifacts, samples)
+        self.verifications = VerificationLibrary(database, artifacts, samples)
+        self.latencies = LatencyBook(database)
+        self.exports = ExportBook(database)
 
     def keep(self, request: ProfileRequest, profile: Profile, *, again: bool = False) -> str:
         """Stores what a request came to, so that the same request is answered at once from now on; returns the run id."""
@@ -40,6 +53,43 @@ class Store:
         commit, workload, device = profile.model.commit, profile.workload.content_hash, profile.timing.device
         self.runs.remember(request_key(request, commit=commit, workload_hash=workload, device=device), run_id)
         return run_id
+
+    def keep_search(self, request: SearchRequest, search: Search) -> str:
+        """Stores a finished search, so that whatever it holds is answered at once from now on; returns its id."""
+        search_id = self.searches.keep(search, asked=request.settings)
+        commit, workload, device = search.model.commit, search.workload.content_hash, search.settings.device
+        self.searches.remember(shaping_key(request, commit=commit, workload_hash=workload, device=device), search_id)
+        return search_id
+
+    def keep_verification(self, request: VerifyRequest, verification: Verification) -> str:
+        """Stores a verification and writes it into its plan; returns its id."""
+        commit, workload, device = verification.model_commit, verification.workload.content_hash, verification.machine.device
+        key = verify_key(request, commit=commit, workload_hash=workload, device=device, host=this_host())
+        return self._attached(request.plan, verification, "measured", key)
+
+    def add_verification(self, verification: Verification) -> str:
+        """Stores a verification made elsewhere, and writes it into its plan if that is here; returns its id."""
+        if any(plan.id == verification.plan_id for plan in self.plans.plans()):
+            return self._attached(self.plans.plan(verification.plan_id), verification, "imported", "")
+        return self.verifications.add(verification, origin="imported")
+
+    def add_plan(self, plan: Plan) -> str:
+        """Stores a plan made elsewhere together with the verification it carries; returns its id."""
+        plan_id = self.plans.save(plan)
+        if plan.verification is not None:
+            self.verifications.add(plan.verification, origin="imported")
+        return plan_id
+
+    def delete_verification(self, verification_id: str) -> None:
+        """Takes a verification out of the store and out of its plan."""
+        plan_id = self.verifications.delete(verification_id)
+        if plan_id is not None:
+            self.plans.detach(plan_id, verification_id, self.verifications.newest_of(plan_id))
+
+    def _attached(self, plan: Plan, verification: Verification, origin: Origin, key: str) -> str:
+        found = self.verifications.add(verification, origin=origin, request_key=key)
+        self.plans.attach(plan, verification.model_copy(update={"id": found}))
+        return found
 
 
 def database_url() -> str:

@@ -83,3 +83,66 @@ plans = Table(
     Column("summary", JSON, nullable=False),
     Column("stored_at", Float, nullable=False),
 )
+
+plan_events = Table(
+    "plan_events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),  # the order of a plan's life
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("note", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+searches = Table(
+    "searches",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_key", Text, nullable=False),
+    Column("model_commit", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("workload_hash", Text, nullable=False),
+    Column("artifact", Text, nullable=False),  # another file with every growth: a reader has the old one whole or the new one
+    Column("origin", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("answered", JSON, nullable=False),  # what was asked of it and is wholly measured: see `answers`
+    Column("stored_at", Float, nullable=False),
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("artifact", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("request_key", String(64), nullable=False, index=True),  # empty: answers no request
+    Column("summary", JSON, nullable=False),
+    Column("projection_errors", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+latencies = Table(
+    "latencies",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),  # times of another machine answer nothing here
+    Column("model_commit", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Column("dtype", String(32), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+exports = Table(
+    "exports",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("document", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)

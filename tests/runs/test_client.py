@@ -25,6 +25,7 @@ from analysis.runs import slot as slot_module
 from analysis.runs.client import Client, open_client
 from analysis.runs.devices import DeviceInfo, choose_device, find_devices, worker_environment
 from analysis.runs.jobs import JobContext, profile_job
+from analysis.runs.keys import request_key
 from analysis.runs.queue import NewJob
 from analysis.runs.slot import ModelSlot
 from analysis.runs.store import Store
@@ -138,9 +139,9 @@ def test_a_deleted_run_no_longer_answers(
     client: Client, store: Store, request_: ProfileRequest, card: ModelCard, make_profile: Callable[..., Profile]
 ) -> None:
     run_id = store.runs.add(make_profile())
-    key = client._request_key(request_)
-    assert key is not None
-    store.runs.remember(key, run_id)
+    known = client._known(request_, "cpu")
+    assert known is not None
+    store.runs.remember(request_key(request_, **known), run_id)
     assert client.submit_profile(request_).result_id == run_id
     client.delete_run(run_id)
     assert client.submit_profile(request_).state == "queued"

@@ -90,10 +90,10 @@ def test_the_bundled_sample_is_listed_without_a_copy_and_deleting_only_hides_it(
 
 def test_plans_keep_their_state_when_saved_again(store: Store, make_plan: MakePlan) -> None:
     plan_id = store.plans.save(make_plan(), "first")
-    store.plans.set_state(plan_id, "verified")
+    store.plans.set_state(plan_id, "withdrawn")
     assert store.plans.save(make_plan(), "second") == plan_id
     (summary,) = store.plans.plans()
-    assert (summary.name, summary.state, summary.operations) == ("second", "verified", "prune block 1")
+    assert (summary.name, summary.state, summary.operations) == ("second", "withdrawn", "prune block 1")
     assert store.plans.plan(plan_id).name == "second"
     with pytest.raises(InputError, match="cannot be in the state gone"):
         store.plans.set_state(plan_id, "gone")  # type: ignore[arg-type]

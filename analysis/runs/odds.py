@@ -1,0 +1,61 @@
+"""What contradicts itself in a document whose every field is well-formed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analysis.contracts import Freeze, Plan, Profile, Scores, Search, Verification
+from analysis.runs.odds_measured import search_odds, verification_odds
+
+
+def odds(document: Profile | Plan | Search | Verification) -> str | None:
+    """The place of the first contradiction; None: the document agrees with itself."""
+    if isinstance(document, Profile):
+        return _profile_odds(document)
+    if isinstance(document, Plan):
+        return _plan_odds(document)
+    return next(search_odds(document) if isinstance(document, Search) else verification_odds(document), None)
+
+
+def _profile_odds(profile: Profile) -> str | None:
+    stack = next((stack for stack in profile.model.stacks if stack.name == profile.stack), None)
+    if stack is None or not stack.blocks:
+        return "stack"
+    named = {"overall": profile.overall, **{f"slices.{name}": scores for name, scores in profile.slices.items()}}
+    wrong = (f"{name}.{field}" for name, scores in named.items() for field in _misshapen(scores, stack.n_blocks))
+    examples = (f"examples.{index}" for index, example in enumerate(profile.examples) if len(example.block_influence) != stack.n_blocks)
+    return next(wrong, None) or next(examples, None)
+
+
+def _misshapen(scores: Scores, n_blocks: int) -> Iterator[str]:
+    for name in ("block_influence", "attention_influence", "mlp_influence", "relative_contribution", "norms"):
+        if len(getattr(scores, name)) != n_blocks + (name == "norms"):
+            yield name
+    for name in ("cosine_similarity", "angular_distance", "angular_distance_last_token", "linear_cka"):
+        matrix = getattr(scores, name)
+        if matrix is not None and {len(matrix), *map(len, matrix)} != {n_blocks + 1}:
+            yield name
+    if scores.intervals is not None:
+        yield from (
+            f"intervals.{unit}_{kind}"
+            for unit in ("block", "attention", "mlp")
+            for kind in ("influence", "rank")
+            if len(getattr(scores.intervals, f"{unit}_{kind}")) != n_blocks
+        )
+        for name in ("cosine_similarity", "angular_distance", "linear_cka"):
+            pairs = getattr(scores.intervals, name)
+            if pairs is not None and {len(pairs), *map(len, pairs)} != {n_blocks + 1}:
+                yield f"intervals.{name}"
+
+
+def _plan_odds(plan: Plan) -> str | None:
+    for index, operation in enumerate(plan.operations):
+        last = operation.eof_layer if isinstance(operation, Freeze) else operation.blocks[-1]
+        if last >= plan.model.n_blocks - isinstance(operation, Freeze):
+            return f"operations.{index}"
+    found = plan.verification
+    if found is None:
+        return None
+    if (found.plan_id, found.model_commit) != (plan.id, plan.model.commit):
+        return "verification.plan_id"
+    return next((f"verification.{place}" for place in verification_odds(found)), None)

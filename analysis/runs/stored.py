@@ -1,0 +1,144 @@
+"""What is stored, as pages and terminal may ask for it: runs, searches, plans, verifications, exports. Free of torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from analysis.contracts import (
+    ExportReport,
+    Plan,
+    PlanEvent,
+    PlanState,
+    PlanSummary,
+    Profile,
+    ProjectionError,
+    RunSummary,
+    Search,
+    SearchSummary,
+    Verification,
+    VerificationSummary,
+)
+from analysis.runs.documents import parse_document
+from analysis.runs.store import Store
+from analysis.runs.uploads import safe_name
+
+DocumentKind = Literal["profile", "plan", "search", "verification"]
+
+
+class StoredThings:
+    """The half of the client that needs no worker."""
+
+    _store: Store
+
+    # Runs
+
+    def runs(self) -> list[RunSummary]:
+        """Stored runs, newest first; the bundled sample comes last."""
+        return self._store.runs.runs()
+
+    def profile(self, run_id: str) -> Profile:
+        """The profile of a run, by run id or content key. InputError: no such run."""
+        return self._store.runs.profile(run_id)
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Gives a run another name."""
+        self._store.runs.rename(run_id, name)
+
+    def delete_run(self, run_id: str) -> None:
+        """Takes a run out of the store (the sample is only hidden)."""
+        self._store.runs.delete(run_id)
+
+    # Searches
+
+    def searches(self) -> list[SearchSummary]:
+        """Stored searches, the one that grew last first; the bundled sample comes last."""
+        return self._store.searches.searches()
+
+    def search(self, search_id: str) -> Search:
+        """A stored search, by id or content key. InputError: no such search."""
+        return self._store.searches.search(search_id)
+
+    def search_for(self, profile: Profile) -> Search | None:
+        """What was measured by leaving units out of a profile's model on its workload; None: nothing yet."""
+        return self._store.searches.for_profile(profile)
+
+    def delete_search(self, search_id: str) -> None:
+        """Takes a search out of the store (the sample is only hidden). Plans made from it stay."""
+        self._store.searches.delete(search_id)
+
+    # Plans
+
+    def plans(self) -> list[PlanSummary]:
+        """Stored plans, newest first; the bundled samples come last."""
+        return self._store.plans.plans()
+
+    def plan(self, plan_id: str) -> Plan:
+        """A stored plan, with its newest verification but without texts. InputError: no such plan."""
+        return self._store.plans.plan(plan_id)
+
+    def save_plan(self, plan: Plan, name: str | None = None) -> str:
+        """Stores a plan and returns its id; one that is there keeps its state and its verification."""
+        return self._store.plans.save(plan, name)
+
+    def rename_plan(self, plan_id: str, name: str) -> None:
+        """Gives a plan another name."""
+        self._store.plans.rename(plan_id, name)
+
+    def delete_plan(self, plan_id: str) -> None:
+        """Takes a plan out of the store (a sample is only hidden). Its verifications stay."""
+        self._store.plans.delete(plan_id)
+
+    def plan_history(self, plan_id: str) -> list[PlanEvent]:
+        """The states a plan went through, oldest first: who (as entered), when and why."""
+        return self._store.plans.history(plan_id)
+
+    def set_plan_state(self, plan_id: str, state: PlanState, who: str = "", note: str = "") -> None:
+        """Moves a plan to another state (`analysis.runs.plan_life.next_states` says which) and keeps who said so and why.
+
+        Raises:
+            PlanError: not from here; only a verification makes "verified"; or a pilot outside its limits needs a note.
+        """
+        self._store.plans.set_state(plan_id, state, who, note)
+
+    # Verifications and exports
+
+    def verifications(self, plan_id: str | None = None) -> list[VerificationSummary]:
+        """Stored verifications, of one plan or all, newest first; the bundled samples come last."""
+        return self._store.verifications.verifications(plan_id)
+
+    def verification(self, verification_id: str) -> Verification:
+        """A stored verification, with the texts both models wrote. InputError: no such verification."""
+        return self._store.verifications.verification(verification_id)
+
+    def delete_verification(self, verification_id: str) -> None:
+        """Takes a verification out of the store and out of its plan; a verified plan without another one is a draft again."""
+        self._store.delete_verification(verification_id)
+
+    def calibration(self) -> list[tuple[VerificationSummary, tuple[ProjectionError, ...]]]:
+        """How far projections were off in every verification run here, newest first; devices are told apart by their name."""
+        return self._store.verifications.calibration()
+
+    def export_report(self, export_id: str) -> ExportReport:
+        """What an export wrote, by the `result_id` of its job. InputError: no such export."""
+        return self._store.exports.report(export_id)
+
+    def exports(self, plan_id: str) -> list[tuple[str, ExportReport]]:
+        """A plan's exports, newest first, with their ids."""
+        return self._store.exports.of_plan(plan_id)
+
+    # Documents made elsewhere
+
+    def import_document(self, data: bytes, filename: str) -> tuple[DocumentKind, str]:
+        """Opens a profile, plan, search or verification made elsewhere and returns what it is and its id here.
+
+        Raises:
+            DocumentError: it is none of these, it is damaged, or it contradicts itself.
+        """
+        document = parse_document(data, safe_name(filename))
+        if isinstance(document, Profile):
+            return "profile", self._store.runs.add(document, origin="imported")
+        if isinstance(document, Search):
+            return "search", self._store.searches.add_imported(document)
+        if isinstance(document, Verification):
+            return "verification", self._store.add_verification(document)
+        return "plan", self._store.add_plan(document)
