@@ -36,29 +36,34 @@ def replicate_sums(values: Floats, replicates: int, seed: int) -> Floats:
     return np.concatenate([drawn @ values for drawn in counts])
 
 
-def bootstrap(values: Floats, statistic: Callable[[Floats], Floats], *, replicates: int, seed: int) -> Estimate:
-    """A statistic of column sums with its 95 % percentile interval over prompts.
+class Bootstrap:
+    """Resampled column sums of some prompts, from which any statistic gets its 95 % percentile interval.
 
     Args:
         values: [n, k], one row per prompt.
-        statistic: column sums [..., k] -> [...].
         replicates: resamples to draw.
         seed: of the draw.
-
-    With a single prompt there is no interval; where the statistic is undefined there is no value.
     """
-    if len(values) == 0:
-        return Estimate(value=None)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(values.sum(axis=0)))
-        if not math.isfinite(value) or len(values) == 1:
-            return Estimate(value=value if math.isfinite(value) else None)
-        drawn = statistic(replicate_sums(values, replicates, seed))
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) == 0:
-        return Estimate(value=value)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
+
+    def __init__(self, values: Floats, *, replicates: int, seed: int) -> None:
+        self._n = len(values)
+        self._sums = values.sum(axis=0)
+        self._drawn = replicate_sums(values, replicates, seed) if self._n > 1 else None
+
+    def estimate(self, statistic: Callable[[Floats], Floats]) -> Estimate:
+        """A statistic of column sums ([..., k] -> [...]); no interval from a single prompt, no value where undefined."""
+        if self._n == 0:
+            return Estimate(value=None)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(statistic(self._sums))
+            drawn = None if self._drawn is None else statistic(self._drawn)
+        if not math.isfinite(value):
+            return Estimate(value=None)
+        drawn = None if drawn is None else drawn[np.isfinite(drawn)]
+        if drawn is None or len(drawn) == 0:
+            return Estimate(value=value)
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
 def sign_flip_test(differences: Floats, *, replicates: int, seed: int) -> float | None:

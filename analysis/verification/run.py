@@ -1,0 +1,322 @@
+"""Verifies a plan: from a request to the finished contract."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import torch
+import transformers
+
+from analysis import __version__
+from analysis.contracts import (
+    CostPoint,
+    Guardrail,
+    Machine,
+    Message,
+    ModelInfo,
+    Plan,
+    Progress,
+    Projection,
+    Prune,
+    Skip,
+    TaskResult,
+    UnitRef,
+    Verification,
+    VerificationSettings,
+    VerifyRequest,
+    content_hash,
+)
+from analysis.contracts.search import ordered
+from analysis.errors import ModelError, PlanError
+from analysis.models import estimate
+from analysis.models.device import device_name, resolve_device, resolve_dtype
+from analysis.models.load import describe_model, load_model
+from analysis.models.stack import LoadedModel
+from analysis.planning import check_plan
+from analysis.planning.guardrails import CRITICAL, Parts, judge, parse_guardrail, worst
+from analysis.planning.readings import FEWEST_PROMPTS
+from analysis.profiling.stream import Watch
+from analysis.surgery.skip import left_out
+from analysis.verification.answers import Answers, answer_all, generations
+from analysis.verification.batches import Runner, default_batch_tokens
+from analysis.verification.quality import Tally, measure_quality
+from analysis.verification.scoring import Scored, score_all
+from analysis.workload import EncodedWorkload, Encoder, Example, Workload, encode_workload, requested_workload
+from analysis.workload.shown import shown_names
+
+Loader = Callable[..., LoadedModel]
+
+
+def run_verification(
+    request: VerifyRequest,
+    *,
+    load: Loader = load_model,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    projection: Projection | None = None,
+    store_texts: bool = True,
+) -> Verification:
+    """Runs a plan beside the untouched model on the verification half of a workload.
+
+    Args:
+        request: the plan, where its model is now, the workload, what to measure and the limits set beforehand. Without
+            workload files those the plan was made from are read.
+        load: how to get the model into memory.
+        on_progress: told how far it is.
+        should_stop: asked whether to go on.
+        projection: what was promised, to be compared; None: the plan's own.
+        store_texts: keep what both models answered.
+
+    Raises:
+        InputError: a limit, the plan, the model or the workload cannot be used.
+        ResourceError: memory ran out.
+        Cancelled: `should_stop` said so.
+    """
+    watch = Watch(on_progress, should_stop)
+    guardrails = tuple(parse_guardrail(text) for text in request.guardrails)
+    _check_removes(request.plan)
+    _say(watch, Message(id="Reading the workload"))
+    workload = plan_workload(request)
+    _check_slices(guardrails, workload, request.settings)
+    _say(watch, Message(id="Looking at the model"))
+    card = describe_model(request.model, on_progress=lambda stage: _say(watch, stage))
+    if card.info.refusal is not None:
+        raise ModelError.from_message(card.info.refusal)
+    _check_fits(request.plan, card.info)
+    settings = _resolved(request.settings, request.plan, card.info)
+    assert card.tokenizer_folder is not None
+    encoder = Encoder.from_folder(card.tokenizer_folder)
+    encoded = encode_workload(
+        workload,
+        encoder,
+        max_tokens=settings.max_tokens,
+        chat_template=settings.chat_template,
+        slices=settings.slices,
+        part="verification",
+    )
+    _say(watch, Message(id="Loading the model"))
+    loaded = load(request.model, device=settings.device, dtype=settings.dtype)
+    job = VerifyJob(
+        loaded,
+        request.plan,
+        encoded,
+        tuple(workload.examples),
+        encoder,
+        settings,
+        guardrails=guardrails,
+        watch=watch,
+        projection=projection or request.plan.projection,
+        store_texts=store_texts,
+    )
+    return job.run()
+
+
+@dataclass
+class VerifyJob:
+    """A loaded model, a plan and an encoded verification half, ready to run. `examples` may hold more than that half."""
+
+    loaded: LoadedModel
+    plan: Plan
+    encoded: EncodedWorkload
+    examples: tuple[Example, ...]
+    encoder: Encoder
+    settings: VerificationSettings
+    guardrails: tuple[Guardrail, ...] = ()
+    watch: Watch = field(default_factory=Watch)
+    projection: Projection | None = None
+    store_texts: bool = True
+    notes: list[Message] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _check_fits(self.plan, self.loaded.info)
+        self.stack = self.loaded.stack(self.settings.stack)
+        tokens = self.settings.batch_tokens or default_batch_tokens(self.loaded, self.stack)
+        self.settings = self.settings.model_copy(
+            update={
+                "stack": self.stack.info.name,
+                "batch_tokens": tokens,
+                "device": str(self.loaded.device),
+                "dtype": str(self.loaded.dtype).removeprefix("torch."),
+            }
+        )
+        self.runner = Runner(self.loaded, self.stack, tokens, self.watch)
+        known = {example.example_id for example in self.encoded.examples}
+        self.judged = {example.id: example for example in self.examples if example.id in known}
+        _check_vocabulary(self.loaded, self.encoded)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, the plan is carried out on the live model."""
+        with ExitStack() as cleanup:
+            for name, removed in removed_units(self.plan).items():
+                cleanup.enter_context(left_out(self.loaded.stack(name), removed))
+            yield
+
+    def run(self) -> Verification:
+        """Everything, in the order in which it is wanted."""
+        started, clock = datetime.now(UTC), time.monotonic()
+        tally = measure_quality(self.runner, self.encoded.examples, self.applied)
+        answers = answer_all(self.runner, list(self.judged.values()), self.encoder, self.settings, self.applied)
+        scored = score_all(tally, self.encoded.examples, answers, replicates=self.settings.replicates, seed=self.settings.seed)
+        cost = self._cost()
+        tasks = self._tasks()
+        return self._contract(tally, answers, scored, cost, tasks, started, time.monotonic() - clock)
+
+    def _cost(self) -> tuple[CostPoint, ...]:
+        if not self.settings.cost:
+            self.notes.append(Message(id="Time, memory and energy were not measured: cost was switched off."))
+            return ()
+        from analysis.verification.cost import measure_cost
+
+        removed = removed_units(self.plan).get(self.stack.info.name, ())
+        return measure_cost(self.loaded, removed, self.settings, watch=self.watch, on_note=self.notes.append)
+
+    def _tasks(self) -> tuple[TaskResult, ...]:
+        return ()
+
+    def _contract(
+        self,
+        tally: Tally,
+        answers: Answers,
+        scored: Scored,
+        cost: tuple[CostPoint, ...],
+        tasks: tuple[TaskResult, ...],
+        started: datetime,
+        seconds: float,
+    ) -> Verification:
+        results = judge(self.guardrails, Parts(scored.quality, scored.slices, scored.critical, cost, scored.examples))
+        machine = self._machine(started, seconds)
+        shaping = self.settings.model_dump(mode="json")
+        info = self.loaded.info
+        return Verification(
+            id=content_hash(self.plan.id, self.encoded.info.content_hash, shaping, machine.device_name, started.isoformat())[:16],
+            plan_id=self.plan.id,
+            plan_name=self.plan.name,
+            model_name=info.name,
+            model_source=info.source,
+            model_commit=info.commit,
+            architecture=info.architecture,
+            stack=self.stack.info.name,
+            workload=self.encoded.info,
+            counts=self.encoded.counts,
+            settings=self.settings,
+            objective="loss" if tally.loss else "state_change",
+            quality=scored.quality,
+            slices=scored.slices,
+            critical=scored.critical,
+            examples=scored.examples,
+            generations=generations(answers, self.judged) if self.store_texts else (),
+            cost=cost,
+            tasks=tasks,
+            guardrails=results,
+            verdict=worst(results),
+            machine=machine,
+            versions={
+                "strata": __version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "python": platform.python_version(),
+            },
+            notes=(*self.notes, *answers.notes, *self._remarks(tally, answers, scored)),
+        )
+
+    def _machine(self, started: datetime, seconds: float) -> Machine:
+        return Machine(
+            device=str(self.loaded.device),
+            device_name=device_name(self.loaded.device),
+            dtype=str(self.loaded.dtype).removeprefix("torch."),
+            started_at=started.isoformat(),
+            seconds=round(seconds, 3),
+        )
+
+    def _remarks(self, tally: Tally, answers: Answers, scored: Scored) -> Iterator[Message]:
+        few = [name for name, scores in scored.slices.items() if scores.n_examples < FEWEST_PROMPTS]
+        if few:
+            yield Message(
+                id="Slices with fewer than {fewest} verification prompts, too few to judge on their own: {slices}.",
+                values={"fewest": FEWEST_PROMPTS, "slices": shown_names(few, limit=10)},
+            )
+
+
+def removed_units(plan: Plan) -> dict[str, tuple[UnitRef, ...]]:
+    """Stack -> what the plan takes out of it."""
+    found: dict[str, list[UnitRef]] = {}
+    for operation in plan.operations:
+        if isinstance(operation, Prune | Skip):
+            found.setdefault(operation.stack or plan.model.stack, []).extend((operation.unit, block) for block in operation.blocks)
+    return {stack: ordered(tuple(units)) for stack, units in found.items()}
+
+
+def plan_workload(request: VerifyRequest) -> Workload:
+    """The workload of the request; without one that of the plan, read again from its files."""
+    known = request.plan.workload
+    if request.workload_paths or known is None or known.is_sample:
+        return requested_workload(request)
+    if not known.paths:
+        raise PlanError(
+            'The plan does not say from which files its workload "{name}" was read. Give the workload file to verify with.', name=known.name
+        )
+    update = {"workload_paths": known.paths, "mapping": known.mapping, "slicing": known.slicing}
+    return requested_workload(request.model_copy(update=update))
+
+
+def _check_removes(plan: Plan) -> None:
+    if not removed_units(plan):
+        raise PlanError(
+            "The plan only freezes layers, which changes nothing in what the model answers. Verify a plan that skips or prunes."
+        )
+
+
+def _check_slices(guardrails: tuple[Guardrail, ...], workload: Workload, settings: VerificationSettings) -> None:
+    """A limit on a slice that is not run is a slip, found out before anything is loaded."""
+    known = [info.name for info in workload.info.slices if not settings.slices or info.name in settings.slices]
+    for guardrail in guardrails:
+        if guardrail.slice not in (None, CRITICAL, *known):
+            raise PlanError(
+                'The limit "{text}" names a slice that is not verified. Slices: {known}, and {critical} for the critical prompts.',
+                text=guardrail.text,
+                known=shown_names(known, limit=40),
+                critical=CRITICAL,
+            )
+
+
+def _check_fits(plan: Plan, info: ModelInfo) -> None:
+    problems = check_plan(plan, info)
+    if problems:
+        raise PlanError.from_message(problems[0])
+
+
+def _check_vocabulary(loaded: LoadedModel, encoded: EncodedWorkload) -> None:
+    """Found out here in words, because a GPU would end the whole process over it."""
+    known = loaded.model.get_input_embeddings().weight.shape[0]
+    largest = max(int(example.input_ids.max()) for example in encoded.examples)
+    if largest >= known:
+        raise ModelError(
+            "The tokenizer of {model} gives token number {token}, but the model knows only {known} tokens. Copy the tokenizer that "
+            "belongs to this model beside its weights.",
+            model=loaded.info.name,
+            token=largest,
+            known=known,
+        )
+
+
+def _resolved(settings: VerificationSettings, plan: Plan, info: ModelInfo) -> VerificationSettings:
+    device = resolve_device(settings.device)
+    dtype = resolve_dtype(settings.dtype, device, getattr(torch, info.dtype))
+    return settings.model_copy(
+        update={
+            "stack": settings.stack or plan.model.stack,
+            "device": str(device),
+            "dtype": str(dtype).removeprefix("torch."),
+            "max_tokens": estimate.longest_prompt(info, settings.max_tokens),
+        }
+    )
+
+
+def _say(watch: Watch, stage: Message) -> None:
+    watch.on_progress(Progress(stage=stage))
