@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from builders import SLICES, make_counts, make_model, make_profile, make_workload
 
 from analysis.contracts import (
     CostPoint,
@@ -38,6 +37,7 @@ from analysis.contracts import (
 )
 from analysis.contracts.search import STRATEGIES, ordered
 from analysis.planning import propose_plan
+from tests.builders import SLICES, make_counts, make_model, make_profile, make_workload
 
 _COST = {"block": 1.0, "attention": 0.28, "mlp": 0.62}
 
