@@ -54,7 +54,7 @@ def mergekit_yaml(plan: Plan, model_path: str | None = None, dtype: str | None =
         raise PlanError('The number format "{dtype}" is not one of: {allowed}.', dtype=dtype, allowed=_DTYPES)
     model = _mergekit_model(plan, model_path)
     lines = [
-        f"# Plan {plan.id}: {plan_in_words(plan).in_english()}",
+        f"# Plan {plan.id}: {words(plan).strip()}",
         "# layer_range: first layer, and one after the last; counted from 0",
         "slices:",
     ]
@@ -76,7 +76,7 @@ def llama_cpp_layers(plan: Plan) -> str:
     listed = ",".join(map(str, removed))
     return "\n".join(
         (
-            f"# Plan {plan.id}: {plan_in_words(plan).in_english()}",
+            f"# Plan {plan.id}: {words(plan).strip()}",
             "# Layers for llama-quantize (llama.cpp b5740, June 2025, or newer), which removes them and numbers the rest anew:",
             f"#   llama-quantize --prune-layers {listed} model-f16.gguf model-f16-pruned.gguf F16",
             "# Where the model's metadata holds a value for each layer (layers that differ in kind or size), llama.cpp was seen to",
@@ -98,8 +98,8 @@ def python_snippet(plan: Plan) -> str:
     if not any(isinstance(operation, Prune | Skip) for operation in plan.operations):
         raise _removes_nothing("python")
     if plan.model.source.kind in ("hub", "folder") and not _others(plan):
-        return snippets.plain(plan, _whole_layers(plan, "python"))
-    return snippets.with_surgery(plan)
+        return snippets.plain(plan, words(plan).strip(), _whole_layers(plan, "python"))
+    return snippets.with_surgery(plan, words(plan).strip())
 
 
 def words(plan: Plan) -> str:

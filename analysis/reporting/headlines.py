@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from analysis.contracts import Freeze, Message, Plan, Profile, Unit, WorkloadPreview, influence
+from analysis.contracts import (
+    Freeze,
+    GuardrailResult,
+    Message,
+    Plan,
+    Profile,
+    ProjectedQuality,
+    Prune,
+    Skip,
+    Unit,
+    Verification,
+    WorkloadPreview,
+    influence,
+)
+from analysis.i18n import N_
+from analysis.planning.guardrails import figure
+from analysis.reporting.verification_words import item, limit, speed
 
 SMALL_CHANGE = 0.05
 """Share below which a layer's change is called small where nobody set another."""
@@ -119,7 +135,7 @@ def unsettled_layers(profile: Profile) -> tuple[int, ...]:
 
 
 def plans(plan: Plan) -> Message:
-    """What the plan takes out and saves; what it does to quality is never guessed."""
+    """What the plan takes out and saves, and what it is projected to do to quality; without a search that is never guessed."""
     if plan.projection is None:
         return Message(id="{what}: what this saves has not been worked out.", values={"what": what_goes(plan)})
     saved = plan.projection.prefill_flops_per_token.saved_share
@@ -128,6 +144,8 @@ def plans(plan: Plan) -> Message:
         return Message(
             id="{what} saves no computation when the model runs. Quality is not known until the plan has been run.", values=values
         )
+    if plan.projection.quality is not None:
+        return _with_quality(plan.projection.quality, values)
     warned = sum(reason.warning is not None for reason in plan.provenance.reasons)
     if warned:
         return Message(
@@ -137,12 +155,138 @@ def plans(plan: Plan) -> Message:
     return Message(id="{what} saves {c}% of compute. Quality is not known until the plan has been run.", values=values)
 
 
+def no_plan_within(limit_share: float, smallest_share: float) -> Message:
+    """Said when even the smallest cut raises perplexity by more than the limit (shares: 0.05 = 5 %)."""
+    return Message(
+        id="No cut of this kind stays within your limit of {g}%: the smallest costs {p}%. "
+        "Freezing for training, or a cut followed by healing, may.",
+        values={"g": _percent(limit_share), "p": _percent(smallest_share)},
+    )
+
+
+def verify(verification: Verification | None) -> Message:
+    """The verdict in one sentence a manager understands, with its figures; None: the plan was not run yet."""
+    if verification is None:
+        return Message(id="Not run yet: what this plan does to quality and speed is not known until it runs beside the original.")
+    if verification.verdict == "outside":
+        return _outside(verification)
+    if verification.verdict == "undecided":
+        return _undecided(verification)
+    says = {
+        "within": Message(id="Within limits: {figures}.", values={"figures": _figures(verification)}),
+        None: Message(id="No limit was set: {figures}.", values={"figures": _figures(verification)}),
+    }[verification.verdict]
+    critical = critical_cases(verification)
+    return says if critical is None else Message(id="{first} {second}", values={"first": says, "second": critical})
+
+
+def critical_cases(verification: Verification) -> Message | None:
+    """How many answers to critical prompts changed, and what so few cases cannot rule out; None: none were answered."""
+    found = verification.critical.flips if verification.critical else None
+    if found is None or found.n == 0:
+        return None
+    if found.changed:
+        return Message(id="{f} of {n_critical} critical answers changed.", values={"f": found.changed, "n_critical": found.n})
+    upper = found.upper if found.upper is not None else 1 - 0.05 ** (1 / found.n)
+    return Message(
+        id="None of {n_critical} critical answers changed. With so many cases a true rate of up to {u}% cannot be ruled out.",
+        values={"n_critical": found.n, "u": _percent(upper)},
+    )
+
+
+def _outside(verification: Verification) -> Message:
+    missed = next(result for result in verification.guardrails if result.verdict == "outside")
+    values = _limit_values(missed)
+    if missed.worst_slice is None:
+        return Message(id="Outside limits: {metric} {value}, limit {limit}.", values=values)
+    return Message(
+        id="Outside limits: {metric} {value}, limit {limit}; {slice} decided it.", values={**values, "slice": missed.worst_slice}
+    )
+
+
+def _undecided(verification: Verification) -> Message:
+    opened = next(result for result in verification.guardrails if result.verdict == "undecided")
+    return Message(id="{metric}: {reason}", values={"metric": item(opened.guardrail), "reason": opened.reason})
+
+
+def _limit_values(result: GuardrailResult) -> dict[str, object]:
+    found = result.measured.value
+    return {
+        "metric": item(result.guardrail),
+        "value": "-" if found is None else figure(found, result.guardrail),
+        "limit": limit(result.guardrail),
+    }
+
+
+def _figures(verification: Verification) -> Message:
+    """Quality, and speed where it was measured, to stand inside a sentence."""
+    quality, fast = _quality_figure(verification), speed(verification)
+    if fast is None:
+        return quality
+    return Message(
+        id="{quality}, {v}x as fast on {device}",
+        values={"quality": quality, "v": f"{fast:.2f}", "device": verification.machine.device_name},
+    )
+
+
+def _quality_figure(verification: Verification) -> Message:
+    scores = verification.quality
+    if verification.objective == "state_change":
+        alike = scores.similarity.value if scores.similarity else None
+        return Message(id="the results are alike to {s} (1 is the same)", values={"s": "-" if alike is None else f"{alike:.3f}"})
+    found = scores.perplexity_ratio
+    if found.value is None:
+        return Message(id="perplexity is not defined here")
+    change, low, high = found.value - 1, *(None if end is None else end - 1 for end in (found.low, found.high))
+    size = _percent(abs(change))
+    if low is None or high is None:
+        return Message(id="perplexity {p}% higher" if change >= 0 else "perplexity {p}% lower", values={"p": size})
+    ends = (low, high) if change >= 0 else (-high, -low)
+    values = {"p": size, "lo": _percent(ends[0]), "hi": _percent(ends[1])}
+    return Message(id="perplexity {p}% higher ({lo} to {hi}%)" if change >= 0 else "perplexity {p}% lower ({lo} to {hi}%)", values=values)
+
+
+_MANY = 10.0
+"""Perplexity ratio from which it is told as a multiple, not as a percentage."""
+
+
+def _with_quality(quality: ProjectedQuality, values: dict[str, object]) -> Message:
+    ratio, (low, high) = quality.perplexity_ratio, quality.perplexity_ratio_interval
+    if ratio >= _MANY:
+        return Message(
+            id="{what} saves {c}% of compute and makes the model unusable: perplexity is projected to be {x} times as high.",
+            values={**values, "x": round(ratio)},
+        )
+    rises = ratio >= 1
+    ends = (low - 1, high - 1) if rises else (1 - high, 1 - low)
+    values |= {"p": _percent(abs(ratio - 1)), "lo": _percent(ends[0]), "hi": _percent(ends[1])}
+    if quality.measured:
+        return Message(
+            id="{what} saves {c}% of compute; on the calibration prompts it raised perplexity by {p}% ({lo} to {hi}). Verification decides."
+            if rises
+            else "{what} saves {c}% of compute; on the calibration prompts it lowered perplexity by {p}% ({lo} to {hi}). "
+            "Verification decides.",
+            values=values,
+        )
+    return Message(
+        id="{what} saves {c}% of compute and is projected to raise perplexity by {p}% ({lo} to {hi})."
+        if rises
+        else "{what} saves {c}% of compute and is projected to lower perplexity by {p}% ({lo} to {hi}).",
+        values=values,
+    )
+
+
 def what_goes(plan: Plan) -> Message:
-    """The start of a sentence: what the plan's first operation does to which layers."""
-    operation = plan.operations[0]
-    if isinstance(operation, Freeze):
-        return Message(id="Freezing layers 0 to {eof}", values={"eof": operation.eof_layer})
-    return Message(id=_WHAT[operation.op, operation.unit], values={"list": runs_of(operation.blocks)})
+    """The start of a sentence: what the plan does to which layers."""
+    removals = [operation for operation in plan.operations if isinstance(operation, Prune | Skip)]
+    if not removals:
+        frozen = next(operation for operation in plan.operations if isinstance(operation, Freeze))
+        return Message(id="Freezing layers 0 to {eof}", values={"eof": frozen.eof_layer})
+    first = removals[0]
+    if len(removals) == 1:
+        return Message(id=_WHAT[first.op, first.unit], values={"list": runs_of(first.blocks)})
+    parts = tuple(Message(id=_PARTS[removal.unit], values={"list": runs_of(removal.blocks)}) for removal in removals)
+    return Message(id="Skipping {parts}" if first.op == "skip" else "Removing {parts}", values={"parts": parts})
 
 
 _WHAT = {
@@ -152,6 +296,11 @@ _WHAT = {
     ("skip", "block"): "Skipping layers {list}",
     ("skip", "attention"): "Skipping the attention of layers {list}",
     ("skip", "mlp"): "Skipping the MLP of layers {list}",
+}
+_PARTS: dict[Unit, str] = {
+    "block": N_("layers {list}"),
+    "attention": N_("the attention of layers {list}"),
+    "mlp": N_("the MLP of layers {list}"),
 }
 
 

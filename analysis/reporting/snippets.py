@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from analysis.contracts import Plan
-from analysis.planning import plan_in_words
 
 _PLAIN = '''\
 """Plan {id}: {words}.
@@ -68,12 +67,12 @@ print(tokenizer.decode(answer[0], skip_special_tokens=True))
 '''
 
 
-def plain(plan: Plan, removed: tuple[int, ...]) -> str:
-    """A script for torch and transformers alone; `removed` are whole layers."""
+def plain(plan: Plan, words: str, removed: tuple[int, ...]) -> str:
+    """A script for torch and transformers alone; `words` say what the plan does, `removed` are whole layers."""
     revision = plan.model.commit if plan.model.source.kind == "hub" else None
     return _PLAIN.format(
         id=plan.id,
-        words=plan_in_words(plan).in_english(),
+        words=words,
         model=ascii(plan.model.source.location),
         revision=ascii(revision),
         n_blocks=plan.model.n_blocks,
@@ -81,7 +80,7 @@ def plain(plan: Plan, removed: tuple[int, ...]) -> str:
     )
 
 
-def with_surgery(plan: Plan) -> str:
+def with_surgery(plan: Plan, words: str) -> str:
     """A script that runs the plan with this project's surgery; the plan goes in without its evidence."""
     bare = plan.model_copy(
         update={
@@ -92,4 +91,4 @@ def with_surgery(plan: Plan) -> str:
             "provenance": plan.provenance.model_copy(update={"reasons": (), "notes": ()}),
         }
     )
-    return _WITH_SURGERY.format(id=plan.id, words=plan_in_words(plan).in_english(), plan=ascii(bare.model_dump_json()))
+    return _WITH_SURGERY.format(id=plan.id, words=words, plan=ascii(bare.model_dump_json()))
