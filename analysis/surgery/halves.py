@@ -20,6 +20,7 @@ from analysis.models.structure import Tap, parts_of
 from analysis.surgery.stand_in import Slot, StandIn, slots, standing
 
 Half = Literal["attention", "mlp"]
+HALVES: tuple[Half, ...] = ("attention", "mlp")
 Way = tuple[tuple[nn.Module, StandIn], ...]
 """Modules and what stands in for each."""
 

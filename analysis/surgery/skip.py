@@ -5,22 +5,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from analysis.contracts import Message
 from analysis.contracts.search import UnitRef, ordered
 from analysis.errors import PlanError
 from analysis.models.probe import N_TOKENS
 from analysis.models.stack import EncoderThenDecoder, Stack
-from analysis.surgery.halves import Call, Way, block_way, half_way, run_block
-from analysis.surgery.stand_in import standing
+from analysis.surgery.halves import HALVES, Call, Way, block_way, half_way, run_block
+from analysis.surgery.stand_in import StandIn, standing
 
-_PROVED: WeakKeyDictionary[nn.Module, dict[str, Way | None]] = WeakKeyDictionary()
-"""Block -> unit -> the way to leave it out; None: it was tried and there is none."""
+_Paths = tuple[tuple[str, StandIn], ...]
+_PROVED: WeakKeyDictionary[nn.Module, dict[str, _Paths | Message]] = WeakKeyDictionary()
+"""Block -> unit -> the way to leave it out (by paths, so that a model nobody needs any more is freed), or why there is none."""
 
 
 @contextmanager
@@ -63,9 +65,20 @@ def ways_of(stack: Stack, removed: Iterable[UnitRef]) -> list[Way]:
     units = ordered(tuple((unit, block) for unit, block in removed))
     for unit, block in units:
         _check(stack, unit, block)
-    if units and any(unit not in _PROVED.get(stack.blocks[block], {}) for unit, block in units):
+    if any(stack.blocks[block] not in _PROVED for _, block in units):
         _prove(stack)
-    return [_proved(stack, unit, block) for unit, block in units]
+    return [_way(stack.blocks[block], unit) for unit, block in units]
+
+
+def _way(block: nn.Module, unit: str) -> Way:
+    proved = _PROVED[block][unit]
+    if isinstance(proved, Message):
+        raise PlanError.from_message(proved)
+    number = cache_number(block)  # read now: it changes when layers in front are pruned
+    return tuple(
+        (block.get_submodule(path), replace(stand_in, cached_as=None if stand_in.cached_as is None else number))
+        for path, stand_in in proved
+    )
 
 
 def _check(stack: Stack, unit: str, block: int) -> None:
@@ -88,36 +101,49 @@ def _check(stack: Stack, unit: str, block: int) -> None:
 _SAID = {"block": "layer", "attention": "attention", "mlp": "MLP"}
 
 
-def _proved(stack: Stack, unit: str, block: int) -> Way:
-    way = _PROVED[stack.blocks[block]][unit]
-    if way is not None:
-        return way
-    if unit == "block":
-        raise PlanError(
-            "Layer {block} works something out that later layers need, so it cannot be left out. Choose other layers.",
-            block=block,
-        )
-    raise PlanError(
-        "The {unit} of layer {block} cannot be left out: a test run did not show that it then adds exactly nothing. "
-        "Leave out the whole layer, or choose another one.",
-        unit=_SAID[unit],
-        block=block,
-    )
-
-
 # -- proving -----------------------------------------------------------------------------------------------------------
 
 
 def _prove(stack: Stack) -> None:
     """Tries every unit of the stack once, on a few tokens."""
-    calls = _calls(stack)
-    for index, block in enumerate(stack.blocks):
-        run = run_block(block, calls[index])
-        cached_as = _cache_index(block, index)
-        ways: dict[str, Way | None] = {"block": block_way(block, calls[index], run, cached_as)}
-        ways["attention"] = half_way(block, calls[index], run, stack.taps[index], "attention", cached_as)
-        ways["mlp"] = half_way(block, calls[index], run, stack.taps[index], "mlp", cached_as)
-        _PROVED[block] = ways
+    try:
+        calls = _calls(stack)
+        runs = [run_block(block, call) for block, call in zip(stack.blocks, calls, strict=True)]
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        if isinstance(exc, torch.OutOfMemoryError):
+            raise
+        raise PlanError(
+            "The layers of this model could not be run one by one on a few tokens ({reason}), so it cannot be said what leaving one out "
+            "does. Choose another model.",
+            reason=str(exc).partition("\n")[0][:200],
+        ) from exc
+    for index, (block, call, run) in enumerate(zip(stack.blocks, calls, runs, strict=True)):
+        number = cache_number(block)
+        proved: dict[str, _Paths | Message] = {"block": _paths(block, block_way(block, call, run, number)) or _needed_later(index)}
+        for half in HALVES:
+            refused = _needed_later(index) if call.handed_on and half == "attention" else _unproved(half, index)
+            proved[half] = _paths(block, half_way(block, call, run, stack.taps[index], half, number)) or refused
+        _PROVED[block] = proved
+
+
+def _paths(block: nn.Module, way: Way | None) -> _Paths:
+    names = {id(module): name for name, module in block.named_modules()}
+    return tuple((names[id(module)], stand_in) for module, stand_in in way or ())
+
+
+def _needed_later(block: int) -> Message:
+    return Message(
+        id="Layer {block} works something out that later layers need, so it cannot be left out. Choose other layers.",
+        values={"block": block},
+    )
+
+
+def _unproved(half: str, block: int) -> Message:
+    return Message(
+        id="The {unit} of layer {block} cannot be left out: a test run did not show that it then adds exactly nothing. "
+        "Leave out the whole layer, or choose another one.",
+        values={"unit": _SAID[half], "block": block},
+    )
 
 
 @torch.no_grad()
@@ -138,7 +164,7 @@ def _calls(stack: Stack) -> list[Call]:
         for block in stack.blocks:
             cleanup.callback(block.register_forward_pre_hook(enters, with_kwargs=True).remove)
             cleanup.callback(block.register_forward_hook(leaves).remove)
-        _run(stack)
+        run_on_few_tokens(stack)
     return [call._replace(handed_on=_handed_on(output, taken)) for call, output in zip(calls, outputs, strict=True)]
 
 
@@ -147,25 +173,34 @@ def _handed_on(output: Any, taken: set[int]) -> frozenset[int]:
     return frozenset(place for place, value in enumerate(further, start=1) if value is not None and id(value) in taken)
 
 
-def _run(stack: Stack) -> None:
-    """Runs the stack on a few tokens; one that reads no text, on made-up states, block by block."""
-    root: Any = stack.root.decoder if isinstance(stack.root, EncoderThenDecoder) else stack.root
+@torch.no_grad()
+def run_on_few_tokens(stack: Stack) -> Tensor:
+    """What the stack makes of a few tokens; one that reads no text: its blocks of made-up states."""
+    root = runner(stack)
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(1, N_TOKENS, root.config.hidden_size, generator=generator).to(root.device, root.dtype)
     if "input_ids" in inspect.signature(root.forward).parameters:
         ids = (torch.arange(N_TOKENS, device=root.device) * 7 + 11) % root.config.get_text_config().vocab_size
-        root(input_ids=ids[None], use_cache=False, **({} if root is stack.root else {"encoder_hidden_states": states}))
-        return
+        more = {} if root is stack.root else {"encoder_hidden_states": states}
+        final: Tensor = root(input_ids=ids[None], use_cache=False, **more)[0]
+        return final
     for block in stack.blocks:
         accepts = list(inspect.signature(block.forward).parameters.values())[1:]
-        block(states, **{p.name: None for p in accepts if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD})
+        output = block(states, **{p.name: None for p in accepts if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD})
+        states = output[0] if isinstance(output, tuple) else output
+    return states
+
+
+def runner(stack: Stack) -> Any:
+    """The transformers model that calls the stack's blocks."""
+    return stack.root.decoder if isinstance(stack.root, EncoderThenDecoder) else stack.root
 
 
 def _copied(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value.clone() if isinstance(value, torch.Tensor) else value for value in values)
 
 
-def _cache_index(block: nn.Module, index: int) -> int | None:
+def cache_number(block: nn.Module) -> int | None:
     """Under which number a block's attention keeps its keys; None: it keeps none."""
     found = (getattr(module, "layer_idx", None) for module in block.modules())
     return next((number for number in found if isinstance(number, int)), None)
