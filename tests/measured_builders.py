@@ -248,7 +248,7 @@ def _results(verdict: Verdict | None, ratio: float, changed: int) -> tuple[Guard
     flips = GuardrailResult(
         guardrail=Guardrail(text="flips@critical<=40%", metric="flips", slice="critical", op="<=", value=40, unit="%"),
         verdict=flips_verdict,
-        measured=Estimate(value=100 * changed / 8, low=0, high=31.2),
+        measured=Estimate(value=12.5 * changed, low=max(0.0, 12.5 * changed - 20), high=31.2 if changed == 0 else 90.0),
         n=8,
         reason=Message(id="{changed} of {n} answers changed.", values={"changed": changed, "n": 8}),
     )
