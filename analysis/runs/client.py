@@ -34,7 +34,7 @@ from analysis.planning import check_plan, parse_amount
 from analysis.planning.guardrails import parse_guardrail
 from analysis.runs.devices import DeviceInfo
 from analysis.runs.executor import Executor, make_executor
-from analysis.runs.keys import request_key, shaping_key, verify_key
+from analysis.runs.keys import judged_on, request_key, shaping_key, verify_key
 from analysis.runs.queue import NewJob
 from analysis.runs.store import Store, artifacts_url, database_url, open_store, this_host
 from analysis.runs.stored import StoredThings
@@ -113,7 +113,7 @@ class Client(StoredThings):
             parse_guardrail(text)
         self._check_fit(request.plan, request.model)
         lean = request.model_copy(update={"plan": request.plan.model_copy(update={"verification": None})})
-        known = self._known(lean, request.settings.device)
+        known = self._known(judged_on(lean), request.settings.device)
         key = verify_key(lean, **known, host=self._machine() or "") if known is not None else None
         answer = None if force or key is None else self._store.verifications.answer(key)
         payload = {"request": lean.model_dump(mode="json"), "force": force}

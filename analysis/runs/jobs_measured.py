@@ -75,7 +75,7 @@ def export_job(context: JobContext) -> Outcome:
     request = ExportRequest.model_validate(context.job.payload["request"])
     report = run_export(
         request.model_copy(update={"device": "cuda" if request.device.startswith("cuda") else request.device}),
-        load=partial(context.slot.load, on_progress=context.say),
+        load=partial(context.slot.fresh, on_progress=context.say),
         on_progress=context.report,
         should_stop=context.should_stop,
     )

@@ -39,10 +39,19 @@ def shaping_key(request: SearchRequest, *, commit: str, workload_hash: str, devi
 
 def verify_key(request: VerifyRequest, *, commit: str, workload_hash: str, device: str, host: str) -> str:
     """The same for verifications that would say the same. Times, memory and energy bind it to one machine."""
+    request = judged_on(request)
     settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "device"})
     plan, machine = request.plan, host if request.settings.cost else ""
     tested = (plan.id, plan.projection, request.guardrails, machine)
     return content_hash("verify", *_about(request, commit, workload_hash, device), tested, settings, methods_fingerprint("verify"))
+
+
+def judged_on(request: VerifyRequest) -> VerifyRequest:
+    """The request with the files it will read: without any of its own those the plan was made from."""
+    known = request.plan.workload
+    if request.workload_paths or known is None or known.is_sample or not known.paths:
+        return request
+    return request.model_copy(update={"workload_paths": known.paths, "mapping": known.mapping, "slicing": known.slicing})
 
 
 @cache

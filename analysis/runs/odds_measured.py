@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from analysis.contracts import (
     STRATEGIES,
     Estimate,
+    Guardrail,
     GuardrailResult,
     MeasuredSet,
     QualityScores,
@@ -16,6 +18,9 @@ from analysis.contracts import (
     Verdict,
     Verification,
 )
+from analysis.errors import PlanError
+from analysis.planning.guardrails import Parts, parse_guardrail
+from analysis.planning.readings import read
 
 _ROUNDING = 1e-3
 """How far figures that must agree may be apart: documents are rounded, and sums are taken in different orders."""
@@ -77,6 +82,10 @@ def verification_odds(verification: Verification) -> Iterator[str]:
         timed = (point.prefill_ms, point.first_token_ms, *filter(None, (point.decode_tokens_per_second,)))
         yield from (f"cost.{index}" for measured in timed if _upside_down(measured.ratio))
     for index, result in enumerate(verification.guardrails):
+        if not _as_written(result.guardrail):
+            yield f"guardrails.{index}.guardrail"
+        elif not _as_measured(result, Parts.of(verification)):
+            yield f"guardrails.{index}.measured"
         if not _follows(result):
             yield f"guardrails.{index}.verdict"
     verdicts = [result.verdict for result in verification.guardrails]
@@ -102,17 +111,34 @@ def _wrong_quality(scores: QualityScores) -> Iterator[str]:
             yield f"tasks.{index}"
 
 
+def _as_written(limit: Guardrail) -> bool:
+    """Whether a limit is what its own text says."""
+    with suppress(PlanError):
+        return parse_guardrail(limit.text) == limit
+    return False
+
+
+def _as_measured(result: GuardrailResult, parts: Parts) -> bool:
+    """Whether the figure that a limit is held against is the one that stands among the measurements."""
+    found, said = read(result.guardrail, parts).estimate.value, result.measured.value
+    if found is None or said is None:
+        return found is said
+    return _close(found, said, found)
+
+
 def _follows(result: GuardrailResult) -> bool:
-    """Whether a verdict follows from its own figure: nothing that misses its limit is within, nothing that meets it outside."""
+    """Whether a verdict follows from its own figure: the end that decides meets the limit, or misses it."""
     limit, measured = result.guardrail, result.measured
     if _upside_down(measured):
         return False
     if result.verdict == "undecided":
         return True
-    if measured.value is None:
+    good, bad = (measured.high, measured.low) if limit.op == "<=" else (measured.low, measured.high)
+    decides = good if result.verdict == "within" else bad
+    if decides is None:
         return False
     slack = _ROUNDING * max(1.0, abs(limit.value))
-    over = measured.value - limit.value if limit.op == "<=" else limit.value - measured.value
+    over = decides - limit.value if limit.op == "<=" else limit.value - decides
     return over <= slack if result.verdict == "within" else over >= -slack
 
 

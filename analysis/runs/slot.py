@@ -59,6 +59,11 @@ class ModelSlot:
         self._key = key
         return self._loaded
 
+    def fresh(self, source: ModelSource, device: str, dtype: DType, on_progress: Report = lambda _stage: None) -> LoadedModel:
+        """A model of the caller's own, to be changed at will; the one that is held goes first."""
+        self.unload()
+        return self._load(source, device, dtype, on_progress)
+
     def unload(self) -> None:
         """Gives the model's memory back to the machine."""
         self._key = self._loaded = None
