@@ -206,7 +206,7 @@ def _outside(verification: Verification) -> Message:
 
 def _undecided(verification: Verification) -> Message:
     opened = next(result for result in verification.guardrails if result.verdict == "undecided")
-    return Message(id="{metric}: {reason}", values={"metric": item(opened.guardrail), "reason": opened.reason})
+    return opened.reason
 
 
 def _limit_values(result: GuardrailResult) -> dict[str, object]:
