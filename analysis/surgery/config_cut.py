@@ -8,7 +8,7 @@ kept block must be the same before and after; a field for which that cannot be h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, cast
 
@@ -101,24 +101,32 @@ def section_of(config: Any, own: Any) -> tuple[str, ...]:
     """
     if own is config or (type(own) is type(config) and getattr(config, "is_encoder_decoder", False)):
         return ()  # T5 gives each of its stacks a copy
-    for name in getattr(config, "sub_configs", {}):
-        inner = getattr(config, name, None)
-        if inner is own:
-            return (name,)
-        if inner is not None and (below := _section_below(inner, own)) is not None:
-            return (name, *below)
+    sections = list(_sections(config))
+    same = [path for path, inner in sections if inner is own] or [path for path, inner in sections if type(inner) is type(own)]
+    if len(same) == 1:
+        return same[0]
     raise PlanError(
         "The config of this stack is not part of the model's own config, so a model with fewer layers cannot be written. "
         "Skip the layers at run time instead (python -m analysis run-plan)."
     )
 
 
-def _section_below(config: Any, own: Any) -> tuple[str, ...] | None:
+def _sections(config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name in getattr(config, "sub_configs", {}):
-        inner = getattr(config, name, None)
-        if inner is own:
-            return (name,)
-    return None
+        if (inner := getattr(config, name, None)) is not None:
+            yield (*path, name), inner
+            yield from _sections(inner, (*path, name))
+
+
+def own_config(model: Any, config: Any, path: str) -> Any:
+    """The part of `config` (the model's own, or a cut one of its class) that describes the stack at an attribute path."""
+    parts = path.split(".")
+    modules = [model.get_submodule(".".join(parts[:length])) for length in range(len(parts) - 1, -1, -1)]
+    root = next(module for module in modules if hasattr(module, "config_class"))  # the smallest model of its own around the layers
+    own = config
+    for name in section_of(model.config, root.config):
+        own = getattr(own, name)
+    return own
 
 
 def _check_lists(wanted: Mapping[str, Any], got: Mapping[str, Any], section: Sequence[str]) -> None:
