@@ -113,14 +113,16 @@ def _of_tokens(estimate: Estimate, scores: QualityScores) -> Reading:
     if estimate.value is not None:
         return Reading(estimate, scores.n_examples, bootstrap=True)
     if scores.similarity is not None:
-        return _missing(Message(id="Not measured: this model writes no words. Set a limit on its similarity, such as similarity>=0.99."))
+        return _missing(
+            Message(id="Not measured: this model does not write word after word. Set a limit on its similarity, such as similarity>=0.99.")
+        )
     return _missing(Message(id="Not measured: no token of these prompts gave a usable number."))
 
 
 def _similarity(scores: QualityScores, unit: GuardrailUnit) -> Reading:
     if scores.similarity is None or scores.similarity.value is None:
         return _missing(
-            Message(id="Not measured: the similarity of final states is for models that write no words. Set a limit on kl or perplexity.")
+            Message(id="Not measured: similarity is for models that do not write word after word. Set a limit on perplexity or kl.")
         )
     return Reading(_share(scores.similarity, unit), scores.n_examples, bootstrap=True)
 
@@ -165,7 +167,7 @@ _QUALITY: Mapping[str, Callable[[QualityScores, GuardrailUnit], Reading]] = {
 
 def _read_cost(guardrail: Guardrail, points: Sequence[CostPoint]) -> Reading:
     if not points:
-        return _missing(Message(id="Not measured: cost was switched off for this run. Run it again with cost."))
+        return _missing(Message(id="Not measured: no cost was measured in this run. Switch cost on, or ask for sizes that fit the memory."))
     found = [reading for point in points if (reading := _point(guardrail, point)) is not None]
     if not found:
         return _missing(Message(id="Not measured: this device cannot tell {metric} for this model.", values={"metric": guardrail.metric}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -22,16 +22,12 @@ from analysis.contracts import (
     Plan,
     Progress,
     Projection,
-    Prune,
-    Skip,
     TaskResult,
-    UnitRef,
     Verification,
     VerificationSettings,
     VerifyRequest,
     content_hash,
 )
-from analysis.contracts.search import ordered
 from analysis.errors import ModelError, PlanError
 from analysis.models import estimate
 from analysis.models.device import device_name, resolve_device, resolve_dtype
@@ -41,9 +37,11 @@ from analysis.planning import check_plan
 from analysis.planning.guardrails import CRITICAL, Parts, judge, parse_guardrail, worst
 from analysis.planning.readings import FEWEST_PROMPTS
 from analysis.profiling.stream import Watch
-from analysis.surgery.skip import left_out
+from analysis.surgery.apply import apply_plan, removed_units
+from analysis.verification import lm_eval
 from analysis.verification.answers import Answers, answer_all, generations
 from analysis.verification.batches import Runner, default_batch_tokens
+from analysis.verification.promises import projection_errors, was_edited
 from analysis.verification.quality import Tally, measure_quality
 from analysis.verification.scoring import Scored, score_all
 from analysis.workload import EncodedWorkload, Encoder, Example, Workload, encode_workload, requested_workload
@@ -80,6 +78,7 @@ def run_verification(
     watch = Watch(on_progress, should_stop)
     guardrails = tuple(parse_guardrail(text) for text in request.guardrails)
     _check_removes(request.plan)
+    lm_eval.require(request.settings.tasks)
     _say(watch, Message(id="Reading the workload"))
     workload = plan_workload(request)
     _check_slices(guardrails, workload, request.settings)
@@ -149,13 +148,9 @@ class VerifyJob:
         self.judged = {example.id: example for example in self.examples if example.id in known}
         _check_vocabulary(self.loaded, self.encoded)
 
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Inside, the plan is carried out on the live model."""
-        with ExitStack() as cleanup:
-            for name, removed in removed_units(self.plan).items():
-                cleanup.enter_context(left_out(self.loaded.stack(name), removed))
-            yield
+    def applied(self) -> AbstractContextManager[object]:
+        """Inside what it returns, the plan is carried out on the live model."""
+        return apply_plan(self.loaded, self.plan)
 
     def run(self) -> Verification:
         """Everything, in the order in which it is wanted."""
@@ -173,11 +168,11 @@ class VerifyJob:
             return ()
         from analysis.verification.cost import measure_cost
 
-        removed = removed_units(self.plan).get(self.stack.info.name, ())
+        removed = removed_units(self.plan, self.stack.info.name)
         return measure_cost(self.loaded, removed, self.settings, watch=self.watch, on_note=self.notes.append)
 
     def _tasks(self) -> tuple[TaskResult, ...]:
-        return ()
+        return lm_eval.run_tasks(self.runner, self.settings.tasks, self.applied)
 
     def _contract(
         self,
@@ -189,6 +184,7 @@ class VerifyJob:
         started: datetime,
         seconds: float,
     ) -> Verification:
+        edited = was_edited(self.plan)
         results = judge(self.guardrails, Parts(scored.quality, scored.slices, scored.critical, cost, scored.examples))
         machine = self._machine(started, seconds)
         shaping = self.settings.model_dump(mode="json")
@@ -215,6 +211,16 @@ class VerifyJob:
             tasks=tasks,
             guardrails=results,
             verdict=worst(results),
+            projection_errors=projection_errors(
+                self.projection if edited is None else None,
+                self.plan,
+                info,
+                stack=self.stack.info.name,
+                width=self.loaded.dtype.itemsize,
+                cost=cost,
+                perplexity_ratio=scored.quality.perplexity_ratio,
+                device_name=machine.device_name,
+            ),
             machine=machine,
             versions={
                 "strata": __version__,
@@ -222,7 +228,7 @@ class VerifyJob:
                 "transformers": transformers.__version__,
                 "python": platform.python_version(),
             },
-            notes=(*self.notes, *answers.notes, *self._remarks(tally, answers, scored)),
+            notes=(*((edited,) if edited else ()), *self.notes, *answers.notes, *self._remarks(tally, scored)),
         )
 
     def _machine(self, started: datetime, seconds: float) -> Machine:
@@ -234,22 +240,45 @@ class VerifyJob:
             seconds=round(seconds, 3),
         )
 
-    def _remarks(self, tally: Tally, answers: Answers, scored: Scored) -> Iterator[Message]:
+    def _remarks(self, tally: Tally, scored: Scored) -> Iterator[Message]:
+        """What a reader should know about this test, and what it did not test."""
+        known = self.plan.workload
+        if known is not None and known.content_hash != self.encoded.info.content_hash:
+            yield Message(
+                id='The plan was chosen on the workload "{chosen}" as it was then; it is judged here on "{judged}", which is not the same.',
+                values={"chosen": known.name, "judged": self.encoded.info.name},
+            )
+        if self.runner.halvings:
+            yield Message(
+                id="Memory ran short: batches were made smaller ({tokens} tokens) and the run went on. The results are the same.",
+                values={"tokens": self.runner.batch_tokens},
+            )
+        if not tally.loss:
+            yield Message(id="This model does not predict the next word, so it has no perplexity; the states it ends with are compared.")
+        silent = int((tally.tokens == 0).sum())
+        if silent:
+            yield Message(
+                id="Prompts that are too short to judge the next word by (one token, or an answer that was cut off): {n}.",
+                values={"n": silent},
+            )
+        answered = scored.quality.flips
+        if tally.loss and (answered is None or answered.n < len(self.encoded.examples)):
+            yield Message(
+                id="Answers were compared on {n} of {total} prompts; on the others only the probabilities of words were.",
+                values={"n": 0 if answered is None else answered.n, "total": len(self.encoded.examples)},
+            )
+        if tally.loss and not scored.quality.tasks:
+            yield Message(
+                id="Whether answers are right was not tested: the workload has neither choices nor short responses that were answered."
+            )
+        if scored.critical is None:
+            yield Message(id="Nothing is said about critical prompts: none of the verification half is marked as critical.")
         few = [name for name, scores in scored.slices.items() if scores.n_examples < FEWEST_PROMPTS]
         if few:
             yield Message(
                 id="Slices with fewer than {fewest} verification prompts, too few to judge on their own: {slices}.",
                 values={"fewest": FEWEST_PROMPTS, "slices": shown_names(few, limit=10)},
             )
-
-
-def removed_units(plan: Plan) -> dict[str, tuple[UnitRef, ...]]:
-    """Stack -> what the plan takes out of it."""
-    found: dict[str, list[UnitRef]] = {}
-    for operation in plan.operations:
-        if isinstance(operation, Prune | Skip):
-            found.setdefault(operation.stack or plan.model.stack, []).extend((operation.unit, block) for block in operation.blocks)
-    return {stack: ordered(tuple(units)) for stack, units in found.items()}
 
 
 def plan_workload(request: VerifyRequest) -> Workload:
