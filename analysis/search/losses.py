@@ -201,10 +201,11 @@ class Measurer:
         for removed in sets:
             by_decisions.setdefault(traveller.decisions(removed), []).append(removed)
         groups = _groups(sorted(by_decisions), self.room.group_sets)
+        befores = [_before(groups, number) for number in range(len(groups))]
+        starts = [start_of(group, before) for group, before in zip(groups, befores, strict=True)]
         saved = {batch.number: Saved() for batch in batches}
-        for number, group in enumerate(groups):
-            before = _before(groups, number)
-            held = {start_of(groups[number + 1], _before(groups, number + 1))} if number + 1 < len(groups) else set()
+        for number, (group, before) in enumerate(zip(groups, befores, strict=True)):
+            held = set(starts[number + 1 :])
             for batch in batches:
                 saved[batch.number].held = held
                 self._run_batch(batch, group, by_decisions, (saved[batch.number], before), work)

@@ -17,7 +17,7 @@ CPU_BATCH, CPU_CALL, CPU_HEAD = 1024, 1024, 256
 GPU_BATCH, GPU_CALL, GPU_HEAD = 4096, 65_536, 8_192
 GPU_SHARE = 0.25
 """Share of a GPU's free memory for the states, and again for what a call of a block needs on top."""
-CPU_GROUP = 10
+CPU_GROUP = 16
 """Sets in a group on a CPU: what is finished is kept after each group."""
 EVERYTHING = 1 << 30
 

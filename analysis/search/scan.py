@@ -88,24 +88,34 @@ def candidates(stack: Stack, units: Sequence[Unit], protect: Sequence[int] = ())
     Raises:
         PlanError: there is none.
     """
-    unknown = [block for block in protect if block >= stack.info.n_blocks]
+    check_protected(stack.info.n_blocks, protect)
+    there: list[UnitRef] = [(unit, block) for unit in units for block in units_in(stack.info, unit) if block not in protect]
+    found = tuple(sorted((ref for ref in there if refusal(stack, [ref]) is None), key=lambda ref: (ref[1], units.index(ref[0]))))
+    if not found:
+        raise nothing_left(stack.info.n_blocks, protect)
+    return found
+
+
+def check_protected(n_blocks: int, protect: Sequence[int]) -> None:
+    """Refuses to keep layers that are not there."""
+    unknown = [block for block in protect if block >= n_blocks]
     if unknown:
         raise PlanError(
             "Layer {block} was to be kept, but the model has {n_blocks} layers (0 to {last}). Name layers it has.",
             block=unknown[0],
-            n_blocks=stack.info.n_blocks,
-            last=stack.info.n_blocks - 1,
+            n_blocks=n_blocks,
+            last=n_blocks - 1,
         )
-    there: list[UnitRef] = [(unit, block) for unit in units for block in units_in(stack.info, unit) if block not in protect]
-    found = tuple(sorted((ref for ref in there if refusal(stack, [ref]) is None), key=lambda ref: (ref[1], units.index(ref[0]))))
-    if not found:
-        raise PlanError(
-            "No layer, attention or MLP is left that could be removed: {n_protected} of {n_blocks} layers are to be kept. Keep fewer, or "
-            "allow other units.",
-            n_protected=len(set(protect)),
-            n_blocks=stack.info.n_blocks,
-        )
-    return found
+
+
+def nothing_left(n_blocks: int, protect: Sequence[int]) -> PlanError:
+    """The refusal of a search that may remove nothing."""
+    return PlanError(
+        "No layer, attention or MLP is left that could be removed: {n_protected} of {n_blocks} layers are to be kept. Keep fewer, or "
+        "allow other units.",
+        n_protected=len(set(protect)),
+        n_blocks=n_blocks,
+    )
 
 
 def check_model(loaded: LoadedModel, settings: SearchSettings) -> None:
