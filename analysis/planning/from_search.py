@@ -29,10 +29,10 @@ from analysis.errors import PlanError
 from analysis.i18n import N_
 from analysis.planning.criteria import CRITERIA
 from analysis.planning.evidence import worst_slice
+from analysis.planning.project_more import enriched
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import RemovalOp, model_ref, workload_ref
-from analysis.planning.quality import QualityModel
-from analysis.planning.spending import Limit, limit_of, unknown_unit
+from analysis.planning.spending import Limit, limit_of, savings_of, unknown_unit
 
 UnitSet = tuple[UnitRef, ...]
 
@@ -140,8 +140,7 @@ def plan_from_set(
     """
     chosen = _checked(search, removed, op)
     operations = _operations(search, chosen, op)
-    quality = QualityModel.fit(search)
-    projection = _projected(search, operations, context_tokens, chosen, quality, latency)
+    projection = _projected(search, operations, context_tokens, latency)
     return Plan(
         name=name,
         model=model_ref(search),
@@ -154,7 +153,7 @@ def plan_from_set(
             amount=amount or _as_amount(search, chosen),
             protected=search.settings.protect if protect is None else tuple(sorted(set(protect))),
             reasons=tuple(_reason(search, ref, profile) for ref in chosen),
-            notes=(*notes, *_notes(search, chosen, projection)),
+            notes=(*notes, *_notes(search, chosen)),
             versions=search.versions,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
@@ -239,11 +238,10 @@ def _checked(search: Search, removed: Sequence[UnitRef], op: str) -> UnitSet:
     chosen = ordered(tuple(removed))
     if not chosen:
         raise PlanError("Nothing was chosen to be removed. Choose at least one layer, attention or MLP.")
-    stack = search.model.stack(search.stack)
-    gone = set(chosen)
-    if all(("block", block.index) in gone or {("attention", block.index), ("mlp", block.index)} <= gone for block in stack.blocks):
+    n_blocks = search.model.stack(search.stack).n_blocks
+    if _leaves_none(chosen, n_blocks):
         raise PlanError(
-            "The plan takes out all {n_blocks} layers. At least one has to stay: make the plan again with less.", n_blocks=stack.n_blocks
+            "The plan takes out all {n_blocks} layers. At least one has to stay: make the plan again with less.", n_blocks=n_blocks
         )
     return chosen
 
@@ -254,16 +252,11 @@ def _operations(search: Search, chosen: UnitSet, op: RemovalOp) -> tuple[Operati
     return tuple(kind(unit=unit, blocks=blocks, stack=search.stack) for unit, blocks in by_unit.items() if blocks)
 
 
-def _projected(
-    search: Search,
-    operations: tuple[Operation, ...],
-    context_tokens: int,
-    chosen: UnitSet,
-    quality: QualityModel,
-    latency: LatencyModel | None,
-) -> Projection:
+def _projected(search: Search, operations: tuple[Operation, ...], context_tokens: int, latency: LatencyModel | None) -> Projection:
+    """Everything that shapes and measurements let expect; no perplexity where the model has no word head."""
     plain = project(search.model, operations, context_tokens, search.stack)
-    return plain.model_copy(update={"quality": quality.predict(chosen)})
+    full = enriched(plain, search.model, operations, search=search, latency=latency, stack=search.stack)
+    return full if search.objective == "loss" else full.model_copy(update={"quality": None})
 
 
 def _answers(search: Search, strategy: str, kinds: tuple[Unit, ...], protected: frozenset[int]) -> list[UnitSet]:
@@ -281,19 +274,28 @@ def _answers(search: Search, strategy: str, kinds: tuple[Unit, ...], protected: 
 
 
 def _by_scan(search: Search, kinds: tuple[Unit, ...], protected: frozenset[int]) -> list[UnitSet]:
-    """What one ablation scan takes out for 1, 2, ... units: the cheapest first, never a half of a layer that is gone."""
+    """What one ablation scan takes out for 1, 2, ... units: the cheapest first; with several kinds, the cheapest per FLOP saved."""
+    weight = savings_of(search.model, stack=search.stack).by_unit if len(kinds) > 1 else {}
+    changes = {found.removed[0]: found.change for found in search.singles}
+    price = {ref: change / weight.get(ref, 1.0) if change > 0 else change for ref, change in changes.items()}
+    n_blocks = search.model.stack(search.stack).n_blocks
     found: list[UnitSet] = []
     taken: UnitSet = ()
-    most = search.model.stack(search.stack).n_blocks - 1
-    for single in sorted(search.singles, key=lambda single: (single.change, single.removed)):
-        (unit, block), *_ = single.removed
-        if unit not in kinds or block in protected or any(block == other for _, other in taken):
+    for unit, block in sorted(price, key=lambda ref: (price[ref], ref)):
+        grown = ordered((*taken, (unit, block)))
+        if unit not in kinds or block in protected or grown == taken:
             continue
-        taken = ordered((*taken, (unit, block)))
-        if len(taken) > most:
+        if _leaves_none(grown, n_blocks):
             break
+        taken = grown
         found.append(taken)
     return found
+
+
+def _leaves_none(chosen: UnitSet, n_blocks: int) -> bool:
+    """Whether nothing of any layer would run."""
+    gone = set(chosen)
+    return all(("block", block) in gone or {("attention", block), ("mlp", block)} <= gone for block in range(n_blocks))
 
 
 def _reason(search: Search, ref: UnitRef, profile: Profile | None) -> UnitReason:
@@ -313,29 +315,30 @@ def _reason(search: Search, ref: UnitRef, profile: Profile | None) -> UnitReason
     )
 
 
-def _notes(search: Search, chosen: UnitSet, projection: Projection) -> tuple[Message, ...]:
-    quality = projection.quality
-    assert quality is not None
+def _notes(search: Search, chosen: UnitSet) -> tuple[Message, ...]:
+    found = search.measured().get(chosen)
     values = {"search": search.name or search.id[:12], "n_tokens": search.n_tokens}
     notes = [
         Message(
-            id="The change in loss was measured by the search {search} on {n_tokens} calibration tokens; verification on other "
-            "examples decides.",
-            values=values,
-        )
-        if quality.measured
-        else Message(
             id="This set was not run: its change in loss is worked out from what the search {search} measured on {n_tokens} "
             "calibration tokens.",
             values=values,
         )
+        if found is None
+        else Message(
+            id="The change in loss was measured by the search {search} on {n_tokens} calibration tokens; verification on other "
+            "examples decides.",
+            values=values,
+        )
     ]
+    if search.objective == "state_change":
+        notes.append(Message(id="This model writes no words: loss is how far its final states turn (1 - cosine), not perplexity."))
     alone = [single.change for single in search.singles if single.removed[0] in chosen]
-    if quality.measured and len(alone) == len(chosen) > 1 and quality.loss_change > 1.5 * max(sum(alone), 0.02):
+    if found is not None and len(alone) == len(chosen) > 1 and found.change > 1.5 * max(sum(alone), 0.02):
         notes.append(
             Message(
                 id="Together these units cost {together} nats per token; one by one they would add up to {alone}. They need each other.",
-                values={"together": f"{quality.loss_change:.3f}", "alone": f"{sum(alone):.3f}"},
+                values={"together": f"{found.change:.3f}", "alone": f"{sum(alone):.3f}"},
             )
         )
     if search.workload.is_sample or search.model.source.kind == "sample":

@@ -14,6 +14,7 @@ from analysis.contracts import LatencyModel, LatencyShape, ModelInfo, StackInfo,
 from analysis.contracts.search import ordered
 from analysis.errors import PlanError
 from analysis.planning.amount import Amount, parse_amount
+from analysis.planning.latency import predict_ms
 from analysis.planning.projection import half_of, removed_bytes, removed_parameters, running_costs
 from analysis.planning.rank import units_in
 
@@ -63,7 +64,8 @@ def savings_of(
     refs = [ref for unit in ("block", "attention", "mlp") for ref in _refs(blocks, unit)]
     if cost == "latency":
         shape = _shape_for(latency, context_tokens)
-        return Savings(cost, _milliseconds(shape), {ref: _milliseconds(shape) - _milliseconds(shape, ref) for ref in refs})
+        whole = predict_ms(shape, ())
+        return Savings(cost, whole, {ref: whole - predict_ms(shape, (ref,)) for ref in refs})
     if cost == "layers":
         return Savings(cost, float(blocks.n_blocks), {ref: 1.0 if ref[0] == "block" else 0.5 for ref in refs})
     if cost == "flops":
@@ -71,8 +73,8 @@ def savings_of(
         after = {ref: running_costs(info, blocks, context_tokens, frozenset((ref,))).prefill_flops_per_token for ref in refs}
         return Savings(cost, before, {ref: before - left for ref, left in after.items()})
     counted = removed_parameters if cost == "params" else removed_bytes
-    whole = info.n_parameters if cost == "params" else info.weight_bytes
-    return Savings(cost, float(whole), {ref: float(counted(blocks, frozenset((ref,)))) for ref in refs})
+    total = info.n_parameters if cost == "params" else info.weight_bytes
+    return Savings(cost, float(total), {ref: float(counted(blocks, frozenset((ref,)))) for ref in refs})
 
 
 @dataclass(frozen=True)
@@ -161,15 +163,6 @@ def _shape_for(latency: LatencyModel | None, context_tokens: int) -> LatencyShap
             "Measure it first, or give the amount in layers, parameters, FLOPs or memory."
         )
     return min(latency.shapes, key=lambda shape: (shape.phase != "decode", shape.batch_size, abs(shape.context_tokens - context_tokens)))
-
-
-def _milliseconds(shape: LatencyShape, without: UnitRef | None = None) -> float:
-    total = shape.rest_ms + sum(shape.block_ms) + sum(shape.attention_ms) + sum(shape.mlp_ms)
-    if without is None:
-        return total
-    unit, block = without
-    halves = {"attention": shape.attention_ms[block], "mlp": shape.mlp_ms[block]}
-    return total - (halves[unit] if unit in halves else shape.block_ms[block] + sum(halves.values()))
 
 
 def _up(value: float, digits: int) -> str:
