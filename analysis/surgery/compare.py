@@ -30,7 +30,7 @@ N_EXAMPLES = 3
 N_GENERATED = 8
 _ALIGNED = 64
 _NUMBERS = re.compile(r"(layer|block)_?(idx|id|index|number)$|^idx$|^kv_shared_layer_index$")
-_MARKER = re.compile(r"token_?(id|index)s?$")
+_MARKER = re.compile(r"(image|video|vision|audio|speech|sound|media|frame|boi|eoi|boa|eoa|bov|eov).*(id|index)$")
 _PLAIN = (bool, int, float, str, type(None))
 
 FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
@@ -71,6 +71,28 @@ def ask(model: PreTrainedModel, questions: Questions, *, generate: bool = True) 
         scores = tuple(_scores(model, inputs) for inputs in (*questions.random, *questions.real))
         first = (*questions.real, *questions.random)[0]
         return Answers(scores, _generated(model, first) if generate and _generates(model) else None)
+
+
+@contextmanager
+def reaching(layers: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Inside, every one of these layers has to run: a proof that does not reach what was cut proves nothing.
+
+    Raises:
+        PlanError: one did not run; the sentence names the stack it stands for.
+    """
+    ran: set[str] = set()
+    handles = [layer.register_forward_pre_hook(lambda *_, name=name: ran.add(name)) for name, layer in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if missed := sorted(layers.keys() - ran):
+        raise PlanError(
+            "The layers of {stack} are not run by text, so their export could not be proved. Skip them at run time instead "
+            "(python -m analysis run-plan).",
+            stack=missed[0],
+        )
 
 
 def difference(one: Answers, other: Answers) -> float:
@@ -192,7 +214,7 @@ def check_settings(source: PreTrainedModel, written: PreTrainedModel, path: str,
         PlanError: a setting or the number of layers differs; the sentence names it.
     """
     old, new = source.get_submodule(path), written.get_submodule(path)
-    n_new = len(list(new.children()))
+    n_old, n_new = len(list(old.children())), len(list(new.children()))
     if n_new != len(keep):
         raise PlanError(
             "The written config makes a model of {found} layers instead of {wanted}, so it was not kept. Skip these layers at run time "
@@ -202,13 +224,20 @@ def check_settings(source: PreTrainedModel, written: PreTrainedModel, path: str,
         )
     for index, block in enumerate(keep):
         before, after = dict(_settings(old.get_submodule(str(block)))), dict(_settings(new.get_submodule(str(index))))
-        if wrong := sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
+        if wrong := sorted(name for name in before.keys() | after.keys() if not _agree(before.get(name), after.get(name), keep, n_old)):
             raise PlanError(
                 "In the cut model, layer {block} would no longer be what it was: its setting {setting} changes. The config of this model "
                 "cannot say that. Choose other layers, or skip these at run time instead (python -m analysis run-plan).",
                 block=block,
                 setting=wrong[0],
             )
+
+
+def _agree(before: object, after: object, keep: Sequence[int], n_blocks: int) -> bool:
+    """The same, or a copy of the config's list of all layers, cut."""
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == n_blocks:
+        return list(after) in ([before[block] for block in keep], list(before))
+    return before == after
 
 
 def _settings(block: nn.Module) -> Iterator[tuple[str, object]]:

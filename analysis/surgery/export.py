@@ -162,7 +162,8 @@ class _Job:
         for cut in self.cuts:
             if cut.halves:
                 self.zeros += output_projections(loaded, loaded.stack(cut.info.name), cut.halves, self.questions.random[0])
-        with all_left_out(loaded, self.cuts):
+        first = {cut.info.name: loaded.stack(cut.info.name).blocks[cut.keep[0]] for cut in self.cuts}
+        with all_left_out(loaded, self.cuts), compare.reaching(first):
             try:
                 self.answers = compare.ask(loaded.model, self.questions)
             except compare.FAILURES as exc:

@@ -79,6 +79,12 @@ def _output(side: Side, cut: StackCut, block: int, n_blocks: int, room: Path, de
     """What one layer makes of random states, with the settings it has in its own model."""
     try:
         alone = _alone(side, cut, block, n_blocks, room, device)
+    except PlanError as exc:
+        raise PlanError(
+            "The model does not fit into memory, and its layer {block} cannot be run alone, so the export could not be proved. Export it "
+            "on a machine with more memory.",
+            block=block,
+        ) from exc
     finally:
         shutil.rmtree(room, ignore_errors=True)
     inner = alone.get_submodule(f"{cut.info.path}.0")
@@ -90,6 +96,12 @@ def _output(side: Side, cut: StackCut, block: int, n_blocks: int, room: Path, de
         compare.ask(alone, compare.Questions(questions.random[:1], ()), generate=False)
     finally:
         handle.remove()
+    if not calls:
+        raise PlanError(
+            "The layers of {stack} are not run by text, so their export could not be proved. Skip them at run time instead "
+            "(python -m analysis run-plan).",
+            stack=cut.info.name,
+        )
     args, kwargs = _random_states(*calls[0])
     with torch.no_grad():
         output = layer(*args, **kwargs)

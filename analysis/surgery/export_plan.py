@@ -71,14 +71,26 @@ def notes_of(plan: Plan, cuts: Sequence[StackCut]) -> list[Message]:
     notes = []
     if any(isinstance(operation, Freeze) for operation in plan.operations):
         notes.append(Message(id="The plan also freezes layers. That concerns training and is not part of the exported model."))
-    if any(cut.halves for cut in cuts):
+    attentions = tuple(block for cut in cuts for unit, block in cut.halves if unit == "attention")
+    mlps = tuple(block for cut in cuts for unit, block in cut.halves if unit == "mlp")
+    if attentions:
         notes.append(
             Message(
                 id=(
-                    "The output projections of {units} were set to zero. The model answers exactly as the plan does, and is not faster: "
-                    "what they multiply is still computed."
+                    "The output projections of the attention in layers {layers} were set to zero. The model answers exactly as the plan "
+                    "does, and is not faster: what they multiply is still computed."
                 ),
-                values={"units": tuple(f"{unit} {block}" for cut in cuts for unit, block in cut.halves)},
+                values={"layers": attentions},
+            )
+        )
+    if mlps:
+        notes.append(
+            Message(
+                id=(
+                    "The output projections of the MLP in layers {layers} were set to zero. The model answers exactly as the plan "
+                    "does, and is not faster: what they multiply is still computed."
+                ),
+                values={"layers": mlps},
             )
         )
     return notes
