@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from analysis.contracts import Interval, MeasuredSet, ProjectedQuality, Search
+from analysis.contracts import Interval, MeasuredSet, ProjectedQuality, Search, UnitRef
 from analysis.contracts.search import ordered
 from analysis.planning.interactions import Interactions, UnitSet, merged
 
@@ -31,18 +32,24 @@ class QualityModel:
     """Predicts the change in loss of any set of units of one model on one workload."""
 
     search_id: str
+    n_blocks: int
     measured: Mapping[UnitSet, MeasuredSet]
-    interactions: Interactions
-    ends: tuple[float, float]
 
     @classmethod
     def fit(cls, search: Search) -> QualityModel:
         """The model that a search's measurements allow; an ablation scan alone is enough."""
-        measured = search.measured()
-        singles = {removed[0]: found.change for removed, found in measured.items() if len(removed) == 1}
-        larger = {removed: found.change for removed, found in measured.items() if len(removed) > 1}
-        interactions = Interactions.fit(singles, search.model.stack(search.stack).n_blocks, larger)
-        return cls(search.id, measured, interactions, _ends(interactions))
+        return cls(search.id, search.model.stack(search.stack).n_blocks, search.measured())
+
+    @cached_property
+    def singles(self) -> Mapping[UnitRef, float]:
+        """The change of every unit that was left out alone."""
+        return {removed[0]: found.change for removed, found in self.measured.items() if len(removed) == 1}
+
+    @cached_property
+    def interactions(self) -> Interactions:
+        """How units act together; fitted when the first set comes that was not measured."""
+        larger = {removed: found.change for removed, found in self.measured.items() if len(removed) > 1}
+        return Interactions.fit(self.singles, self.n_blocks, larger)
 
     def predict(self, removed: Iterable[tuple[str, int]]) -> ProjectedQuality:
         """The change in loss, nats per token, with a 90 % interval (95 % where the very set was run)."""
@@ -52,11 +59,12 @@ class QualityModel:
             return self._answer(found.change, found.interval or (found.change, found.change), measured=True)
         if not chosen:
             return self._answer(0.0, (0.0, 0.0), measured=True)
-        as_blocks = self.measured.get(ordered(merged(chosen, self.interactions.singles)))
+        as_blocks = self.measured.get(ordered(merged(chosen, self.singles)))
         if as_blocks is not None:  # both halves of a block are the block but for its loose norms
             return self._answer(as_blocks.change, as_blocks.interval or (as_blocks.change,) * 2, measured=False)
         additive, mean, spread = self.interactions.predict(chosen)
-        low, middle, high = (self.interactions.change(mean + at * spread, additive) for at in (self.ends[0], 0.0, self.ends[1]))
+        ends = _ends(self.interactions)
+        low, middle, high = (self.interactions.change(mean + at * spread, additive) for at in (ends[0], 0.0, ends[1]))
         return self._answer(middle, (low, high), measured=False)
 
     def _answer(self, change: float, interval: Interval, *, measured: bool) -> ProjectedQuality:
