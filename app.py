@@ -32,9 +32,20 @@ PAGES = {
     "plans": st.Page(
         "pages/plans.py", title=t("Plans"), icon=":material/layers:", help=t("Which layers to take out, why, and what that should save.")
     ),
+    "verify": st.Page(
+        "pages/verify.py",
+        title=t("Verify"),
+        icon=":material/fact_check:",
+        help=t("The plan beside the original, held against your limits."),
+    ),
 }
 page = st.navigation(
-    {"": [PAGES["overview"]], t("Profile"): [PAGES["workload"], PAGES["similarity"]], t("Plan"): [PAGES["plans"]]},
+    {
+        "": [PAGES["overview"]],
+        t("Profile"): [PAGES["workload"], PAGES["similarity"]],
+        t("Plan"): [PAGES["plans"]],
+        t("Verify"): [PAGES["verify"]],
+    },
     position="top",
 )
 # A fresh server that is first visited by a deep link runs the page without this file (Streamlit finds pages/ by

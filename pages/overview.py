@@ -11,6 +11,7 @@ from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.imports import import_box
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.next_step import step_after
 from pages.ui.session import client, ensure_session, go, profile, stored_plan
 from pages.ui.similarity_charts import bootstrap_words, sample_words
 from pages.ui.stored import stored_plans, stored_runs
@@ -40,13 +41,11 @@ if about.run is None:
 else:
     with stopping_on_errors():
         found = profile(about.run.id)
-        plan = stored_plan(about.plan.id, about.plan.name) if about.plan else None
+        plan = stored_plan(about.plan) if about.plan else None
     sample = headlines.is_sample(found)
-    headline(say(headlines.overview(found, headlines.next_step(has_plan=bool(plans), sample=sample))))
-    if plans and sample:
-        standing(about, next_label=t("Profile your own model"), next_page="workload", sample=sample)
-    else:
-        standing(about, next_label=t("Compare plans") if plans else t("Make a plan"), next_page="plans", sample=sample)
+    step = step_after(about, plans, sample)
+    headline(say(headlines.overview(found, step.message)))
+    standing(about, next_label=step.label, next_page=step.page, sample=sample)
 
 left, right = st.columns([6, 5], gap="large") if about.run else (st.empty(), st.container())
 with left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+import pandas  # noqa: F401  whole before any chart: plotly looks into a half-loaded one when two first visits come at once
 import streamlit as st
 
 from analysis.reporting.charts.palette import CONFIG, Look, Theme

@@ -7,9 +7,11 @@ from typing import Literal
 
 import streamlit as st
 
+from analysis.contracts import Machine
 from analysis.i18n import N_
 from analysis.reporting.csv import to_csv
 from pages.ui.language import words
+from pages.ui.verdicts import origin_badge
 
 Row = Mapping[str, object]
 Rows = Sequence[Mapping[str, object]]
@@ -31,11 +33,20 @@ def badge(origin: Origin) -> None:
     )
 
 
-def section(title: str, origin: Origin, *, help: str | None = None) -> None:
-    """A heading with the word that says where the figures below it come from."""
+def section(title: str, origin: Origin | Machine | None, *, help: str | None = None) -> None:
+    """A heading with the word that says where the figures below it come from.
+
+    Args:
+        title: the heading.
+        origin: measured on the run named above, projected, or assumed; a machine: measured there; None: no figures follow.
+        help: the tooltip of the heading.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(title, anchor=False, help=help, width="content")
-        badge(origin)
+        if isinstance(origin, Machine):
+            origin_badge(origin)
+        elif origin:
+            badge(origin)
 
 
 def download_rows(rows: Sequence[Row], file_name: str, *, key: str) -> None:

@@ -16,6 +16,7 @@ from analysis.i18n import N_
 from pages.ui.glossary import glossary
 from pages.ui.language import language_switch, plain, say, tell_document, words
 from pages.ui.session import client, forget, go, remember, remembered
+from pages.ui.verdicts import verdict_word
 
 PLAN_STATES = {
     "draft": N_("draft"),
@@ -71,7 +72,14 @@ def headline(sentence: str) -> None:
             language_switch()
 
 
-def standing(about: Subject, *, next_label: str | None = None, next_page: str | None = None, sample: bool | None = None) -> None:
+def standing(
+    about: Subject,
+    *,
+    next_label: str | None = None,
+    next_page: str | None = None,
+    sample: bool | None = None,
+    leaving_plan: bool = False,
+) -> None:
     """Which run and plan this is about, and the next step as the page's one primary button.
 
     Args:
@@ -79,6 +87,7 @@ def standing(about: Subject, *, next_label: str | None = None, next_page: str | 
         next_label: what the primary button says; None: the page has its own.
         next_page: where it leads.
         sample: whether the page shows the sample; None: whether its run is the sample's.
+        leaving_plan: whether the next step starts from the run again, without the plan.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", horizontal_alignment="distribute"):
         with st.container(width="content"):
@@ -86,21 +95,31 @@ def standing(about: Subject, *, next_label: str | None = None, next_page: str | 
         if about.run is not None and about.run.is_sample if sample is None else sample:
             sample_notice()
         if next_label and next_page:
-            _next_step(next_label, next_page)
+            _next_step(next_label, next_page, leaving_plan)
 
 
-def _next_step(label: str, page: str) -> None:
+def next_of_plan(plan: PlanSummary) -> tuple[str, str]:
+    """What comes next for a stored plan: the words for a button, and the page it leads to."""
+    t = words()
+    if plan.verdict is None and plan.state in ("draft", "withdrawn"):
+        return t("Verify this plan"), "verify"
+    return t("See its verification"), "verify"
+
+
+def _next_step(label: str, page: str, leaving_plan: bool) -> None:
     if st.button(label, type="primary", icon=":material/arrow_forward:", icon_position="right", key="next_step"):
+        if leaving_plan:
+            forget("plan")
         go(page)
 
 
 def _state_line(about: Subject) -> str:
     t = words()
     run = t("Run: {run}", run=plain(about.run.name)) if about.run else t("No run yet")
-    plan = (
-        t("Plan: {plan} ({state})", plan=plain(about.plan.name), state=t(PLAN_STATES[about.plan.state])) if about.plan else t("No plan yet")
-    )
-    return f"{run}  ·  {plan}"
+    if about.plan is None:
+        return f"{run}  ·  {t('No plan yet')}"
+    states = [t(PLAN_STATES[about.plan.state])] + ([verdict_word(about.plan.verdict)] if about.plan.verdict else [])
+    return f"{run}  ·  {t('Plan: {plan} ({state})', plan=plain(about.plan.name), state=', '.join(states))}"
 
 
 def sample_notice() -> None:
@@ -121,6 +140,34 @@ def empty_state(about: Subject, sentence: str) -> NoReturn:
     standing(about, next_label=t("Go to Workload"), next_page="workload")
     st.markdown(t("Measure a model first: choose it and its prompts on the Workload page. The sample is a good start."))
     footer(("profile", "workload", "layer"))
+    st.stop()
+
+
+def no_plan(about: Subject) -> NoReturn:
+    """What Verify says before a plan is chosen: which ones there are, or where one is made."""
+    t = words()
+    headline(t("No plan is chosen yet: a verification runs one plan beside the untouched model."))
+    standing(about, next_label=t("Go to Plans"), next_page="plans")
+    plans = client().plans()
+    if plans:
+        names = {plan.id: plan for plan in plans}
+
+        def picked() -> None:
+            if st.session_state.plan_to_verify:
+                remember("plan", st.session_state.plan_to_verify)
+
+        st.selectbox(
+            t("Choose a stored plan"),
+            list(names),
+            index=None,
+            format_func=lambda found: f"{names[found].name} ({t(PLAN_STATES[names[found].state])})",
+            key="plan_to_verify",
+            on_change=picked,
+            width=480,
+        )
+    else:
+        st.markdown(t("Make a plan first, save it, and come back: the button above leads there."))
+    footer(("verification", "plan", "guardrail"))
     st.stop()
 
 

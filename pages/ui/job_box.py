@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from analysis.contracts import Job, ProfileRequest
+from pages.ui.jobs import watch
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
-from pages.ui.session import client, forget, go, remember
+from pages.ui.session import Remembered, client, forget, go, remember, remembered
 
 
 def profile_button(request: ProfileRequest | None, *, primary: bool) -> None:
@@ -32,8 +33,33 @@ def profile_button(request: ProfileRequest | None, *, primary: bool) -> None:
             st.rerun()
 
 
+def watched(what: Remembered) -> Job | None:
+    """Follows the job this visit started; one that is over without a result is said to be, until it is put away.
+
+    Returns the job once it is done, and once only: after that the page shows its result.
+    """
+    job_id = remembered(what)
+    over = watch(job_id, what) if job_id else None
+    if over is None:
+        return None
+    if over.state == "done":
+        forget(what)
+        return over
+    with st.container(border=True, key=f"over_{what}"):
+        _said_over(over)
+        st.button(words()("Put this away"), key=f"put_away_{what}", type="tertiary", on_click=forget, args=(what,))
+    return None
+
+
+def running(what: Remembered) -> bool:
+    """Whether the job this visit started still waits or runs."""
+    job_id = remembered(what)
+    job = client().job(job_id) if job_id else None
+    return job is not None and job.active
+
+
 def finished_box(job: Job) -> None:
-    """What came of a job: the way to its result, or why there is none."""
+    """What came of a run: the way to its result, or why there is none."""
     t = words()
     with st.container(border=True, key="job_over"):
         for note in job.notes:
@@ -42,11 +68,17 @@ def finished_box(job: Job) -> None:
             st.markdown(f":material/check: {t('Done: {name}.', name=plain(job.name))}")
             if st.button(t("See the similarity"), type="primary", icon=":material/arrow_forward:", icon_position="right", key="see_result"):
                 _open(job)
-        elif job.state == "failed":
-            st.error(say(job.error) if job.error else t("The job failed without saying why. Start it again."), icon=":material/error:")
         else:
-            st.info(t("The run was cancelled. Start it again and it goes on from what it had finished."), icon=":material/stop_circle:")
+            _said_over(job)
         st.button(t("Put this away"), key="put_away", type="tertiary", on_click=forget, args=("job",))
+
+
+def _said_over(job: Job) -> None:
+    t = words()
+    if job.state == "failed":
+        st.error(say(job.error) if job.error else t("The job failed without saying why. Start it again."), icon=":material/error:")
+    else:
+        st.info(t("The run was cancelled. Start it again and it goes on from what it had finished."), icon=":material/stop_circle:")
 
 
 def _open(job: Job) -> None:

@@ -8,18 +8,23 @@ from analysis.contracts import Job, Progress
 from analysis.errors import StrataError
 from analysis.i18n.numbers import duration, number, percent
 from pages.ui.language import language, plain, say, words
-from pages.ui.session import client, forget
+from pages.ui.session import Remembered, client, forget
 
 POLL_SECONDS = 0.5
 
 
-def watch(job_id: str) -> Job | None:
-    """Draws the job's progress while it is active and returns it once it is over; None while active or unknown."""
+def watch(job_id: str, what: Remembered = "job") -> Job | None:
+    """Draws the job's progress while it is active and returns it once it is over; None while active or unknown.
+
+    Args:
+        job_id: the job.
+        what: the name under which this visit remembers it.
+    """
     job = client().job(job_id)
     if job is None:
         t = words()
         st.warning(t("There is no job {job} here any more. What it had finished is listed on the Overview page.", job=plain(job_id[:12])))
-        forget("job")
+        forget(what)
         return None
     if not job.active:
         return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -56,7 +57,7 @@ def controls(profile: Profile) -> Asked:
             t("How much to remove"),
             1,
             MOST_PERCENT,
-            _first_percent(profile),
+            first_percent(profile),
             format="%d%%",
             key="amount",
             persist_state="session",
@@ -82,26 +83,11 @@ def controls(profile: Profile) -> Asked:
             help=t("Which measure decides what goes first; each is explained below the drawing."),
         )
     with right:
-        op = st.selectbox(
-            t("Operation"),
-            list(OPERATIONS),
-            format_func=lambda op: t(OPERATIONS[op]),
-            key="operation",
-            persist_state="session",
-            help=term("prune"),
-        )
-        protect = st.multiselect(
-            t("Layers that must stay"),
-            range(profile.n_blocks),
-            default=[0, profile.n_blocks - 1],
-            format_func=str,
-            key=f"protect_{profile.n_blocks}",
-            persist_state="session",
-            help=t("Numbered from 0. The first and the last layer translate between words and meaning and are protected to begin with."),
-        )
+        op = operation_field()
+        protect = protect_field(profile)
     with last:
         context_tokens = context_field()
-    return Asked(cast(Literal["prune", "skip"], op), unit, str(criterion), f"{percent}%{of_what}", tuple(sorted(protect)), context_tokens)
+    return Asked(op, unit, str(criterion), f"{percent}%{of_what}", protect, context_tokens)
 
 
 def context_field(start: int = DEFAULT_CONTEXT_TOKENS, *, key: str = "context_tokens") -> int:
@@ -121,7 +107,38 @@ def context_field(start: int = DEFAULT_CONTEXT_TOKENS, *, key: str = "context_to
     return int(tokens or start)
 
 
-def _first_percent(profile: Profile) -> int:
+def operation_field() -> Literal["prune", "skip"]:
+    """Whether what is removed goes for good or is only left out."""
+    t = words()
+    op = st.selectbox(
+        t("Operation"),
+        list(OPERATIONS),
+        format_func=lambda op: t(OPERATIONS[op]),
+        key="operation",
+        persist_state="session",
+        help=term("prune"),
+    )
+    return cast(Literal["prune", "skip"], op)
+
+
+def protect_field(profile: Profile, on_change: Callable[[], None] | None = None) -> tuple[int, ...]:
+    """The layers that no plan may touch."""
+    t = words()
+    protect = st.multiselect(
+        t("Layers that must stay"),
+        range(profile.n_blocks),
+        default=[0, profile.n_blocks - 1],
+        format_func=str,
+        key=f"protect_{profile.n_blocks}",
+        persist_state="session",
+        on_change=on_change,
+        help=t("Numbered from 0. The first and the last layer translate between words and meaning and are protected to begin with."),
+    )
+    return tuple(sorted(protect))
+
+
+def first_percent(profile: Profile) -> int:
+    """Where the slider stands at first: enough for at least one layer."""
     return min(MOST_PERCENT, max(10, -(-100 // profile.n_blocks)))
 
 

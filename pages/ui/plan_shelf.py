@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
+from analysis.planning.project_more import enriched
 
-from analysis.contracts import ModelInfo, Plan, PlanSummary
+from analysis.contracts import LatencyModel, ModelInfo, Plan, PlanSummary, Projection, Search
 from analysis.planning import DEFAULT_CONTEXT_TOKENS, check_plan, plan_in_words, plan_to_json, project, read_plan
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_form import context_field
 from pages.ui.plan_view import comparison_table
-from pages.ui.session import client, forget, remember, remembered, stored_plan
+from pages.ui.session import client, forget, latency_of, remember, remembered, stored_plan
 
 
 def save_box(plan: Plan) -> None:
@@ -25,7 +26,7 @@ def save_box(plan: Plan) -> None:
         download(plan)
 
 
-def saved_box(plan: Plan, summary: PlanSummary, info: ModelInfo) -> Plan:
+def saved_box(plan: Plan, summary: PlanSummary, info: ModelInfo, search: Search | None) -> Plan:
     """A stored plan: take it away, or go on from it. Returns it with the figures for the context length chosen here."""
     t = words()
     left, right = st.columns([5, 2], gap="medium", vertical_alignment="bottom")
@@ -33,9 +34,9 @@ def saved_box(plan: Plan, summary: PlanSummary, info: ModelInfo) -> Plan:
         start = plan.projection.context_tokens if plan.projection else DEFAULT_CONTEXT_TOKENS
         tokens = context_field(start, key=f"context_{plan.id}")
     if not check_plan(plan, info):
-        plan = plan.model_copy(update={"projection": project(info, plan.operations, tokens, plan.model.stack)})
+        plan = with_figures(plan, info, tokens, search)
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        download(plan, primary=True)
+        download(plan)
         back = t("Back to the choices; this plan stays stored.")
         if st.button(t("Make another plan"), key="new_plan", icon=":material/tune:", help=back):
             forget("plan")
@@ -44,7 +45,24 @@ def saved_box(plan: Plan, summary: PlanSummary, info: ModelInfo) -> Plan:
     return plan
 
 
-def download(plan: Plan, *, primary: bool = False) -> None:
+def with_figures(plan: Plan, info: ModelInfo, context_tokens: int, search: Search | None) -> Plan:
+    """The plan with everything that can be projected now, for requests of this length."""
+    same = search if search and search.model.commit == plan.model.commit and search.stack == plan.model.stack else None
+    latency = latency_of(plan.model.commit, plan.model.stack)
+    mark = (plan.id, *((same.id, same.created_at) if same else ("", "")), latency.measured_at if latency else "")
+    more = _projection(mark, context_tokens, plan, info, same, latency)
+    return plan.model_copy(update={"projection": more})
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def _projection(
+    mark: tuple[str, ...], context_tokens: int, _plan: Plan, _info: ModelInfo, _search: Search | None, _latency: LatencyModel | None
+) -> Projection:
+    shapes = project(_info, _plan.operations, context_tokens, _plan.model.stack)
+    return enriched(shapes, _info, _plan.operations, search=_search, latency=_latency)
+
+
+def download(plan: Plan) -> None:
     """plan.json, as the terminal writes it."""
     t = words()
     st.download_button(
@@ -55,13 +73,14 @@ def download(plan: Plan, *, primary: bool = False) -> None:
         icon=":material/download:",
         on_click="ignore",
         key="download_plan",
-        type="primary" if primary else "secondary",
     )
 
 
 def say_in_short(plan: Plan) -> str:
     """A name for a plan that got none."""
     t, operation = words(), plan.operations[0]
+    if len(plan.operations) > 1:
+        return t("mixed, {amount}", amount=plan.provenance.amount)
     kind = {"prune": t("prune"), "skip": t("skip"), "freeze": t("freeze")}[operation.op]
     unit = {"block": t("layers"), "attention": t("attention"), "mlp": t("MLP")}[getattr(operation, "unit", "block")]
     return t("{operation} {unit}, {amount}", operation=kind, unit=unit, amount=plan.provenance.amount)
@@ -70,7 +89,7 @@ def say_in_short(plan: Plan) -> str:
 def compare_box(plan: Plan) -> Plan | None:
     """Another stored plan beside this one; returns it for the drawing."""
     t = words()
-    others = {item.id: item.name for item in client().plans() if item.id != plan.id}
+    others = {item.id: item for item in client().plans() if item.id != plan.id}
     if not others:
         return None
     asked = remembered("compare_plan")
@@ -83,14 +102,14 @@ def compare_box(plan: Plan) -> Plan | None:
     beside = st.selectbox(
         t("Compare with another stored plan"),
         ["", *others],
-        format_func=lambda found: others.get(found, t("none")),
+        format_func=lambda found: others[found].name if found in others else t("none"),
         key="plan_beside",
         on_change=changed,
     )
     if not beside or beside not in others:
         return None
     with saying_errors():
-        return stored_plan(beside, others[beside])
+        return stored_plan(others[beside])
     return None
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import streamlit as st
 
-from analysis.contracts import Plan, Projection, Quantity, UnitReason
+from analysis.contracts import Estimate, Plan, Profile, Projection, Quantity, Search, UnitReason
 from analysis.i18n.numbers import amount, number, percent, size, span
 from analysis.planning import CRITERIA, ComparedRow, compare_plans
 from analysis.planning.compare import QUANTITIES
+from analysis.planning.from_search import STRATEGY_WORDS
 from pages.ui.evidence import Rows
 from pages.ui.language import language, plain, say, words
 from pages.ui.plan_form import UNITS
+from pages.ui.similarity_charts import bootstrap_words
 from pages.ui.similarity_view import slice_title
+from pages.ui.verdicts import change_words
+
+CHOSEN = "chosen"
+"""The strategy of a plan whose set a person picked."""
 
 
 def projection_table(projection: Projection) -> Rows:
@@ -30,7 +38,50 @@ def projection_table(projection: Projection) -> Rows:
                 t("Change"): _change(quantity, code),
             }
         )
-    return rows
+    return [*rows, *_more_rows(projection)]
+
+
+def _more_rows(projection: Projection) -> Iterator[dict[str, object]]:
+    """What is known only after more was measured: memory in use, times, quality."""
+    t, code = words(), language()
+    heads = t("Projected figure"), t("Before"), t("After"), t("Change")
+    if found := projection.peak_memory_bytes:
+        figures = t("Most memory in use"), _written(found.before, "bytes"), _written(found.after, "bytes"), _change(found, code)
+        yield dict(zip(heads, figures, strict=True))
+    for one in projection.latency:
+        title = (
+            t("Time to read {n} tokens, batch of {batch}", n=one.context_tokens, batch=one.batch_size)
+            if one.phase == "prefill"
+            else t("Time to write one token after {n}, batch of {batch}", n=one.context_tokens, batch=one.batch_size)
+        )
+        before, after = (t("{n} ms", n=number(value, code)) for value in (one.ms.before, one.ms.after))
+        yield dict(zip(heads, (title, before, after, _change(one.ms, code)), strict=True))
+    if quality := projection.quality:
+        low, high = quality.perplexity_ratio_interval
+        change = change_words(Estimate(value=quality.perplexity_ratio, low=low, high=high))
+        yield dict(zip(heads, (t("Perplexity"), "", "", change), strict=True))
+
+
+def quality_note(projection: Projection | None) -> str:
+    """Where the projected quality comes from, and that it decides nothing yet."""
+    t = words()
+    quality = projection.quality if projection else None
+    if quality is None:
+        return t("What this does to quality is not known until the plan is verified. A small change is not yet safe to remove.")
+    if quality.measured:
+        return t(
+            "Quality: this very set was measured, but on the examples it was chosen from (95% interval). "
+            "Verification on other examples decides."
+        )
+    return t(
+        "Quality: worked out from single layers and pairs that were measured on the calibration examples (90% interval). "
+        "Verification on other examples decides."
+    )
+
+
+def is_from_search(plan: Plan) -> bool:
+    """Whether the plan was made from measured removals, so that its reasons are changes in loss."""
+    return plan.provenance.criterion == CHOSEN or bool(plan.projection and plan.projection.quality)
 
 
 def _written(value: float, kind: str) -> str:
@@ -80,6 +131,8 @@ def _cell(row: ComparedRow, value: object, saved: object) -> str:
 def reasons_table(plan: Plan) -> list[dict[str, object]]:
     """Which units go and on what evidence, one a row."""
     t = words()
+    if is_from_search(plan):
+        return [_loss_reason(reason) for reason in plan.provenance.reasons]
     return [
         {
             t("Layer"): reason.block,
@@ -92,6 +145,17 @@ def reasons_table(plan: Plan) -> list[dict[str, object]]:
         }
         for reason in plan.provenance.reasons
     ]
+
+
+def _loss_reason(reason: UnitReason) -> dict[str, object]:
+    t = words()
+    return {
+        t("Layer"): reason.block,
+        t("Unit"): t(UNITS[reason.unit]),
+        t("Rank (1 = least loss)"): reason.rank,
+        t("Loss when left out alone"): _figure(reason.score),
+        t("95% interval"): span(_figure(reason.interval[0]), _figure(reason.interval[1]), language()) if reason.interval else "",
+    }
 
 
 def _worst(reason: UnitReason) -> str:
@@ -113,5 +177,19 @@ def warnings_of(plan: Plan) -> None:
 
 def method_of(plan: Plan) -> tuple[str, str]:
     """What the plan's strategy means, and where it comes from."""
-    found = CRITERIA.get(plan.provenance.criterion)
-    return (words()(found.meaning), found.source) if found else (plain(plan.provenance.criterion), "")
+    t, name = words(), plan.provenance.criterion
+    if name == CHOSEN:
+        return t("A set picked by hand among those that were measured."), ""
+    found = STRATEGY_WORDS.get(name) if is_from_search(plan) else CRITERIA.get(name)
+    return (t(found.meaning), found.source) if found else (plain(name), "")
+
+
+def sample_of(plan: Plan, found: Profile, search: Search | None) -> tuple[str, str]:
+    """What stands behind the reasons: how many prompts and tokens, and how the intervals were had."""
+    t = words()
+    if is_from_search(plan) and search:
+        counted = t("{n} prompts, {tokens} tokens", n=search.counts.n_examples, tokens=search.n_tokens)
+        return counted, t("95%, paired bootstrap over prompts")
+    counts = found.counts
+    counted = t("{n} prompts, {tokens} tokens", n=counts.n_examples, tokens=counts.n_prompt + counts.n_response)
+    return counted, bootstrap_words(found)

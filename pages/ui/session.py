@@ -6,10 +6,13 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import Plan, Profile
+from analysis.contracts import LatencyModel, Plan, PlanSummary, Profile, Search, Verification
 from analysis.runs.client import Client, open_client
 
-Remembered = Literal["run", "plan", "job", "compare", "compare_plan"]
+Remembered = Literal[
+    "run", "plan", "job", "compare", "compare_plan", "set", "verification", "search_job", "verify_job", "export_job", "latency_job"
+]
+JOBS: tuple[Remembered, ...] = ("job", "search_job", "verify_job", "export_job", "latency_job")
 
 
 def ensure_session(page: str) -> None:
@@ -29,6 +32,28 @@ def client() -> Client:
 def profile(run_id: str) -> Profile:
     """A stored profile, parsed once; profiles never change under their id."""
     return client().profile(run_id)
+
+
+def search_of(run_id: str) -> Search | None:
+    """What removing layers was measured to cost for a run's model and workload; None: not measured yet."""
+    stored = tuple((one.id, one.n_measured, one.created_at) for one in client().searches())
+    return _search_of(run_id, stored) if stored else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _search_of(run_id: str, stored: tuple[tuple[str, int, str], ...]) -> Search | None:
+    return client().search_for(profile(run_id))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def verification(verification_id: str) -> Verification:
+    """A stored verification, parsed once; verifications never change under their id."""
+    return client().verification(verification_id)
+
+
+def latency_of(commit: str, stack: str | None = None) -> LatencyModel | None:
+    """How long a model was measured to take on this machine; None: not measured here."""
+    return client().latency_model(commit, stack=stack)
 
 
 def remembered(what: Remembered) -> str | None:
@@ -69,10 +94,15 @@ def go(page: str) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _plan(plan_id: str, _name: str) -> Plan:
+def _plan(plan_id: str, name: str, state: str, verdict: str | None) -> Plan:
     return client().plan(plan_id)
 
 
-def stored_plan(plan_id: str, name: str) -> Plan:
-    """A stored plan under the name it has now."""
-    return _plan(plan_id, name).model_copy(update={"name": name})
+def stored_plan(plan: PlanSummary) -> Plan:
+    """A stored plan as it is now: under its present name, with its newest verification."""
+    return _plan(plan.id, plan.name, plan.state, plan.verdict)
+
+
+def forget_plans() -> None:
+    """Reads every plan anew from now on."""
+    _plan.clear()

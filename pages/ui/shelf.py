@@ -12,7 +12,12 @@ from pages.ui.language import plain, words
 from pages.ui.messages import saying_errors
 
 SHOWN_AT_FIRST = 6
-ACTIONS = {"rename": N_("Rename"), "compare": N_("Compare with the one in use"), "delete": N_("Delete")}
+ACTIONS = {
+    "verify": N_("Open its verification"),
+    "rename": N_("Rename"),
+    "compare": N_("Compare with the one in use"),
+    "delete": N_("Delete"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,9 @@ class Item:
     rename: Callable[[str, str], object]
     delete: Callable[[str], object]
     compare: Callable[[str], None]
-    state: str | None = None
+    marks: str = ""
+    """What stands behind the name, as markdown."""
+    verify: Callable[[str], None] | None = None
 
 
 def shelf(items: Sequence[Item], *, key: str) -> None:
@@ -53,12 +60,13 @@ def _row(item: Item, key: str) -> None:
     row = f"{key}_{item.id}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
         with st.container(gap=None):
-            st.markdown(f"**{plain(item.name)}**" + (f" :gray-badge[{item.state}]" if item.state else ""))
+            st.markdown(f"**{plain(item.name)}**" + f" {item.marks}")
             st.caption(item.facts())
         with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
             if st.button(t("In use") if item.chosen else t("Open"), key=f"open_{row}", help=t("Opens {name}.", name=plain(item.name))):
                 item.open(item.id)
-            actions = [name for name in ACTIONS if name != "compare" or not item.chosen]
+            left_out = {name for name, no in (("compare", item.chosen), ("verify", item.verify is None)) if no}
+            actions = [name for name in ACTIONS if name not in left_out]
             done = st.menu_button(t("More"), actions, key=f"more_{row}", format_func=lambda name: t(ACTIONS[name]), type="tertiary")
     if done == "rename":
         _ask_name(item)
@@ -66,6 +74,8 @@ def _row(item: Item, key: str) -> None:
         _ask_delete(item)
     elif done == "compare":
         item.compare(item.id)
+    elif done == "verify" and item.verify is not None:
+        item.verify(item.id)
 
 
 def _ask_name(item: Item) -> None:

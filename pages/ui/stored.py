@@ -12,6 +12,7 @@ from pages.ui.frame import PLAN_STATES, Subject
 from pages.ui.language import plain, say, words
 from pages.ui.session import chosen, client, forget, go, profile, remember, stored_plan
 from pages.ui.shelf import Item, shelf
+from pages.ui.verdicts import verdict_mark
 
 
 def stored_runs(about: Subject) -> None:
@@ -49,11 +50,24 @@ def _delete_run(run_id: str) -> None:
 
 def _open_plan(plan_id: str) -> None:
     """Shows a stored plan, on the run that it was made from where that is still there."""
+    use_plan(plan_id)
+    go("plans")
+
+
+def _verify_plan(plan_id: str) -> None:
+    """Shows what a stored plan's verification found, or where it is started."""
+    use_plan(plan_id)
+    go("verify")
+
+
+def use_plan(plan_id: str) -> None:
+    """Makes a stored plan what this visit is about, with the run that it was made from where that is still there."""
     remember("plan", plan_id)
+    forget("verification")
+    forget("set")
     made_from = client().plan(plan_id).provenance.profile_id
     if made_from in {run.id for run in client().runs()}:
         remember("run", made_from)
-    go("plans")
 
 
 def _compare_plans(plan_id: str) -> None:
@@ -72,8 +86,8 @@ def _delete_plan(plan_id: str) -> None:
 def _run_item(run: RunSummary, about: Subject) -> Item:
     """A run as a row."""
     used = bool(about.run and about.run.id == run.id)
-    state = words()("sample") if run.is_sample else None
-    return Item(run.id, run.name, lambda: _run_facts(run), used, _open_run, client().rename_run, _delete_run, _compare_runs, state)
+    marks = f":gray-badge[{words()('sample')}]" if run.is_sample else ""
+    return Item(run.id, run.name, lambda: _run_facts(run), used, _open_run, client().rename_run, _delete_run, _compare_runs, marks)
 
 
 def _run_facts(run: RunSummary) -> str:
@@ -91,13 +105,35 @@ def _run_facts(run: RunSummary) -> str:
 def _plan_item(plan: PlanSummary, about: Subject) -> Item:
     """A plan as a row."""
     used = bool(about.plan and about.plan.id == plan.id)
-    state = words()(PLAN_STATES[plan.state])
-    return Item(plan.id, plan.name, lambda: _plan_facts(plan), used, _open_plan, client().rename_plan, _delete_plan, _compare_plans, state)
+    return Item(
+        plan.id,
+        plan.name,
+        lambda: _plan_facts(plan),
+        used,
+        _open_plan,
+        client().rename_plan,
+        _delete_plan,
+        _compare_plans,
+        plan_marks(plan),
+        _verify_plan,
+    )
+
+
+def plan_marks(plan: PlanSummary) -> str:
+    """A plan's state and verdict in words; one that missed its limits is not recommended, and says so."""
+    t = words()
+    marks = [f":gray-badge[{t('sample')}]"] if plan.is_sample else []
+    marks.append(f":gray-badge[{t(PLAN_STATES[plan.state])}]")
+    if plan.verdict or plan.state == "draft":
+        marks.append(verdict_mark(plan.verdict))
+    if plan.verdict == "outside":
+        marks.append(f"**{t('not recommended')}**")
+    return " ".join(marks)
 
 
 def _plan_facts(plan: PlanSummary) -> str:
     try:
-        operations = say(plan_in_words(stored_plan(plan.id, plan.name)))
+        operations = say(plan_in_words(stored_plan(plan)))
     except StrataError as error:  # its file is gone or damaged: the row stays, so that it can be deleted
         operations = say(error)
     return words()("{model} · {operations} · {date}", model=plain(plan.model_name), operations=operations, date=plan.created_at[:10])

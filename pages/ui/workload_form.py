@@ -35,7 +35,7 @@ def choose() -> ProfileRequest | None:
     with left:
         source_text = _model_field()
     with right:
-        kind, paths = _workload_field()
+        kind, paths = prompts_field()
     slicing, mask, mapping = _own_files_fields() if kind != "sample" else ("given", False, "")
     settings, name = _settings()
     if not source_text or (kind != "sample" and not paths):
@@ -93,13 +93,14 @@ def _model_field() -> str:
     ).strip()
 
 
-def _workload_field() -> tuple[str, Sequence[Path]]:
+def prompts_field(*, key: str = "workload") -> tuple[str, Sequence[Path]]:
+    """Which prompts: the sample, uploads, or files on the server; returns the kind and the files."""
     t = words()
     kind = st.selectbox(
         t("Prompts"),
         list(WORKLOADS),
         format_func=lambda kind: t(WORKLOADS[kind]),
-        key="workload_kind",
+        key=f"{key}_kind",
         persist_state="session",
         help=term("workload"),
     )
@@ -108,13 +109,11 @@ def _workload_field() -> tuple[str, Sequence[Path]]:
             t("Your files: JSON Lines, JSON, CSV, TSV, Excel, Parquet or plain text"),
             type=list(FILE_TYPES),
             accept_multiple_files=True,
-            key="workload_files",
+            key=f"{key}_files",
         )
         return kind, [_saved(file) for file in files or ()]
     if kind == "path":
-        text = st.text_area(
-            t("Paths on the server, one a line"), key="workload_paths", persist_state="session", max_chars=10_000, height=68
-        )
+        text = st.text_area(t("Paths on the server, one a line"), key=f"{key}_paths", persist_state="session", max_chars=10_000, height=68)
         return kind, [Path(os.path.expanduser(line.strip())) for line in (text or "").splitlines() if line.strip()]
     return "sample", ()
 
@@ -157,10 +156,8 @@ def _settings() -> tuple[ProfileSettings, str]:
     t = words()
     with st.expander(t("Settings"), icon=":material/tune:"):
         a, b, c = st.columns(3, gap="medium")
-        devices = {"auto": t("automatic"), **{device.id: f"{device.id} ({device.name})" for device in client().devices()}}
-        device = a.selectbox(
-            t("Device"), list(devices), format_func=lambda name: devices.get(name, name), key="device", persist_state="session"
-        )
+        with a:
+            device = device_field()
         dtype = b.selectbox(t("Precision"), list(DTYPES), format_func=lambda name: t(DTYPES[name]), key="dtype", persist_state="session")
         max_tokens = c.number_input(
             t("Longest prompt (tokens)"),
@@ -201,6 +198,14 @@ def _settings() -> tuple[ProfileSettings, str]:
             "slices": tuple(slices),
         }
     ), (name or "").strip()
+
+
+def device_field(*, key: str = "device") -> str:
+    """Where it runs."""
+    t = words()
+    devices = {"auto": t("automatic"), **{device.id: f"{device.id} ({device.name})" for device in client().devices()}}
+    chosen = st.selectbox(t("Device"), list(devices), format_func=lambda name: devices.get(name, name), key=key, persist_state="session")
+    return chosen or "auto"
 
 
 def _models_in_memory() -> None:

@@ -1,0 +1,119 @@
+"""Taking a plan away: as a file for another tool, or as a model folder that is proved to be the same model."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from analysis.contracts import ExportReport, ExportRequest, ModelInfo, Plan
+from analysis.i18n import render
+from analysis.i18n.numbers import amount, number, size
+from analysis.planning import plan_to_json
+from analysis.reporting.exports import EXPORTS, Export, in_words, refusal
+from pages.ui.evidence import Rows
+from pages.ui.job_box import running, watched
+from pages.ui.language import language, plain, say, words
+from pages.ui.messages import saying_errors
+from pages.ui.session import client, remember
+
+PATH_LIMIT = 1000
+
+
+def export_box(plan: Plan, info: ModelInfo | None) -> None:
+    """Every way to take the plan away, one a tab; what a tool cannot express is refused there in words."""
+    t = words()
+    tabs = st.tabs([*(t(export.title) for export in EXPORTS.values()), "plan.json"], key="export_tabs")
+    for tab, export in zip(tabs, EXPORTS.values(), strict=False):
+        with tab:
+            st.caption(t(export.meaning))
+            if export.write is None:
+                _folder(plan, info)
+            elif no := refusal(plan, export.format):
+                st.info(say(no), icon=":material/block:")
+            else:
+                _text(render(in_words(plan), language()) if export.format == "words" else export.write(plan), export)
+    with tabs[-1]:
+        st.caption(t("The plan as this project's pages and terminal read it, with its evidence."))
+        st.download_button(
+            t("Download plan.json"),
+            data=lambda: plan_to_json(plan).encode(),
+            file_name="plan.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="export_plan_json",
+        )
+
+
+def watch_export() -> None:
+    """The export that this visit started, while it runs, when it failed, and what it wrote."""
+    over = watched("export_job")
+    if over is not None and over.result_id:
+        st.session_state.export_report = over.result_id
+    if report_id := st.session_state.get("export_report"):
+        with saying_errors():
+            _report(client().export_report(report_id))
+
+
+def _text(text: str, export: Export) -> None:
+    t = words()
+    kind = {"mergekit": "yaml", "python": "python"}.get(export.format)
+    st.code(text, language=kind, height=260 if text.count("\n") > 12 else "content", wrap_lines=export.format == "words")
+    st.download_button(
+        t("Download {file}", file=export.file_name),
+        data=text.encode(),
+        file_name=export.file_name,
+        mime="text/plain",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"export_{export.format}",
+    )
+
+
+def _folder(plan: Plan, info: ModelInfo | None) -> None:
+    t = words()
+    folder = st.text_input(
+        t("Folder on the server"), value=str(client().export_folder(plan)), key=f"export_folder_{plan.id}", max_chars=PATH_LIMIT
+    )
+    pressed = st.button(
+        t("Export the model folder"), icon=":material/drive_folder_upload:", key="export_folder", disabled=running("export_job")
+    )
+    if pressed:
+        with saying_errors():
+            request = ExportRequest(
+                plan=plan,
+                model=info.source if info and info.commit == plan.model.commit else plan.model.source,
+                folder=(folder or "").strip(),
+            )
+            st.session_state.pop("export_report", None)
+            remember("export_job", client().submit_export(request).id)
+            st.rerun()
+
+
+def _report(report: ExportReport) -> None:
+    t = words()
+    with st.container(border=True, key="export_report_box"):
+        st.markdown(
+            t(
+                "Written to {folder}. Largest difference to the plan run in place: {difference}, over {n} tokens.",
+                folder=plain(report.folder),
+                difference=number(report.max_logit_difference, language(), 1),
+                n=report.n_random_tokens + report.n_real_tokens,
+            )
+        )
+        if report.method == "block_by_block":
+            st.caption(t("The model is larger than memory: compared tensor by tensor and layer by layer."))
+        for note in report.notes:
+            st.caption(say(note))
+        st.dataframe(report_rows(report), hide_index=True, alt=t("What the export changed in size, and the files it wrote"))
+
+
+def report_rows(report: ExportReport) -> Rows:
+    """Sizes before and after, and each file."""
+    t, code = words(), language()
+    heads = t("Item"), t("Before"), t("After")
+    rows = [
+        (t("Layers"), number(report.n_blocks.before, code, 0), number(report.n_blocks.after, code, 0)),
+        (t("Parameters"), amount(report.n_parameters.before, code), amount(report.n_parameters.after, code)),
+        *((name, "", size(n_bytes, code)) for name, n_bytes in report.files.items()),
+    ]
+    return [dict(zip(heads, row, strict=True)) for row in rows]

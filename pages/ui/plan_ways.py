@@ -1,0 +1,45 @@
+"""The two ways to a plan: from what layers change, and from what removing them was measured to cost."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from analysis.contracts import Plan, Profile, Search
+from analysis.i18n import N_
+from pages.ui.language import words
+from pages.ui.plan_form import controls, proposed
+from pages.ui.search_form import plan_of_search, search_controls
+from pages.ui.search_job import measure_box
+from pages.ui.session import remembered
+
+WAYS = {"changes": N_("From what layers change"), "costs": N_("From what removing them costs")}
+
+
+def way_switch(search: Search | None) -> str:
+    """Which way the plan is made; a set in the address or a stored search opens the second."""
+    t = words()
+    st.session_state.setdefault("way", "costs" if search or remembered("set") else "changes")
+    chosen = st.segmented_control(
+        t("How the plan is made"),
+        list(WAYS),
+        format_func=lambda way: t(WAYS[way]),
+        key="way",
+        required=True,
+        persist_state="session",
+        help=t("The first needs no further run. The second leaves layers out and measures the loss; it finds better plans."),
+    )
+    return chosen or "changes"
+
+
+def made_plan(run_id: str, found: Profile, search: Search | None) -> Plan | None:
+    """Draws the choices and returns the plan they amount to; None: it first has to be measured.
+
+    Raises:
+        PlanError: what was asked for cannot be; the sentence says why.
+    """
+    if way_switch(search) == "changes":
+        return proposed(run_id, controls(found), found)
+    if search is None:
+        measure_box(found, None)
+        return None
+    return plan_of_search(run_id, search, search_controls(found, search), found)

@@ -1,0 +1,90 @@
+"""Verdicts and figures in words: never by colour alone, never finer than their interval."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from analysis.contracts import Estimate, Machine, Verdict
+from analysis.i18n.numbers import number, percent, span
+from analysis.reporting.verification_words import NOT_RUN, VERDICTS
+from pages.ui.language import language, words
+from pages.ui.session import client
+
+COLOURS: dict[Verdict | None, Literal["green", "red", "gray"]] = {"within": "green", "outside": "red", "undecided": "gray", None: "gray"}
+
+
+def verdict_word(verdict: Verdict | None, *, run: bool = False) -> str:
+    """A verdict in words; without limits a plan that was run has none."""
+    t = words()
+    return t(NOT_RUN) if verdict is None and not run else t(VERDICTS[verdict])
+
+
+def verdict_mark(verdict: Verdict | None, *, run: bool = False) -> str:
+    """A verdict for markdown: the word on a quiet patch of its colour."""
+    return f":{COLOURS[verdict]}-badge[{verdict_word(verdict, run=run)}]"
+
+
+def measured_here(machine: Machine) -> bool:
+    """Whether this machine has a device of that name; times of another one are not this one's."""
+    return machine.device_name in {device.name for device in client().devices()}
+
+
+def origin_badge(machine: Machine) -> None:
+    """The word that says on which machine figures were measured."""
+    t = words()
+    here = measured_here(machine)
+    meaning = t("Measured on {device} in {dtype} on {date}.", device=machine.device_name, dtype=machine.dtype, date=machine.started_at[:10])
+    st.badge(t("measured") if here else t("measured on another machine"), color="gray", help=meaning)
+
+
+def change_words(ratio: Estimate, *, percents: int | None = None) -> str:
+    """plan / original as more or less, with its interval: "4% more (2 to 6%)"; the sign is a word."""
+    t, code = words(), language()
+    if ratio.value is None:
+        return t("not known")
+    change = ratio.value - 1
+    digits = _digits(ratio) if percents is None else percents
+    size = percent(abs(change), code, digits)
+    said = (
+        t("unchanged")
+        if round(abs(change) * 100, digits) == 0
+        else t("{percent} more", percent=size)
+        if change > 0
+        else t("{percent} less", percent=size)
+    )
+    if ratio.low is None or ratio.high is None:
+        return said
+    return t("{change} ({low} to {high})", change=said, low=_signed(ratio.low - 1, digits), high=_signed(ratio.high - 1, digits))
+
+
+def estimate_words(found: Estimate | None, *, share: bool = False, digits: int | None = None) -> str:
+    """A figure with its interval; empty where it cannot be had."""
+    if found is None or found.value is None:
+        return ""
+    code = language()
+    kept = _digits(found, 100 if share else 1) if digits is None else digits
+
+    def write(value: float) -> str:
+        return percent(value, code, kept) if share else number(value, code, kept)
+
+    if found.low is None or found.high is None:
+        return write(found.value)
+    return f"{write(found.value)} ({span(write(found.low), write(found.high), code)})"
+
+
+def _signed(share: float, digits: int) -> str:
+    """A change as a figure with its sign."""
+    written = percent(abs(share), language(), digits)
+    if round(abs(share) * 100, digits) == 0:
+        return written
+    return ("+" if share > 0 else "−") + written
+
+
+def _digits(found: Estimate, scale: float = 100) -> int:
+    """Decimals that the interval's width allows: a width of 10 or more none, of 1 or more one, and so on."""
+    if found.low is None or found.high is None:
+        return 1
+    width = abs(found.high - found.low) * scale
+    return 0 if width >= 5 else 1 if width >= 0.5 else 2 if width >= 0.05 else 3

@@ -1,0 +1,139 @@
+"""Starting a verification: on which examples, against which limits, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from analysis.contracts import ModelInfo, Plan, VerificationSettings, VerifyRequest, WorkloadInfo
+from analysis.i18n import N_
+from pages.ui.glossary import term
+from pages.ui.guardrail_form import guardrail_fields
+from pages.ui.job_box import running
+from pages.ui.language import plain, words
+from pages.ui.messages import saying_errors
+from pages.ui.session import client, remember
+from pages.ui.workload_choice import workload_fields
+from pages.ui.workload_form import device_field, prompts_field, read_mapping
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
+KINDS = {"plan": N_("The plan's own workload"), "other": N_("Other prompts")}
+
+
+def verify_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None, *, primary: bool) -> None:
+    """The limits, the data, the settings, and the button that starts the run.
+
+    Args:
+        plan: what is put to the test.
+        info: its model, where a stored run tells of it.
+        workload: what is known of the plan's workload, for its slices and critical prompts.
+        primary: whether starting is the page's next step.
+    """
+    t = words()
+    st.markdown(t("Set the limits first: a limit that is set after the result is known proves nothing."))
+    slices = [one.name for one in workload.slices] if workload else []
+    n_critical = sum(min(one.n_critical, one.n_verification) for one in workload.slices) if workload else 0
+    limits = guardrail_fields(plan.id, slices, n_critical // 2 if workload else 0)
+    choice = _data(plan, workload)
+    settings = _settings()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        pressed = st.button(
+            t("Verify it"),
+            type="primary" if primary else "secondary",
+            icon=":material/play_arrow:",
+            key="verify",
+            disabled=limits is None or choice is None or running("verify_job"),
+        )
+        again = st.checkbox(
+            t("Measure again"),
+            key="verify_again",
+            help=t("The same plan, prompts, limits and settings are answered from the store at once. Tick to run them anew."),
+        )
+    if pressed and choice is not None and limits is not None:
+        with saying_errors():
+            source = info.source if info and info.commit == plan.model.commit else plan.model.source
+            request = VerifyRequest(plan=plan, model=source, settings=settings, guardrails=limits, **choice)
+            remember("verify_job", client().submit_verify(request, force=again).id)
+            st.rerun()
+
+
+def _data(plan: Plan, workload: WorkloadInfo | None) -> Mapping[str, Any] | None:
+    """Which prompts; None while they are still to be named."""
+    t = words()
+    known = plan.workload is not None and (plan.workload.is_sample or bool(plan.workload.paths))
+    left, right = st.columns(2, gap="large")
+    with left:
+        kind = st.radio(
+            t("Examples"),
+            list(KINDS) if known else ["other"],
+            format_func=lambda name: t(KINDS[name]),
+            horizontal=True,
+            key=f"verify_data_{plan.id}",
+            help=term("calibration / verification examples"),
+        )
+        if kind == "plan" and plan.workload is not None:
+            n = workload.n_verification if workload and workload.content_hash == plan.workload.content_hash else None
+            st.caption(
+                t("{name}: {n} verification examples, none of which was used to make the plan.", name=plain(plan.workload.name), n=n)
+                if n is not None
+                else t(
+                    "{name}: only its verification examples are run; none of them was used to make the plan.",
+                    name=plain(plan.workload.name),
+                )
+            )
+    if kind == "plan":
+        return workload_fields(plan.workload)
+    with right:
+        chosen, paths = prompts_field(key="verify")
+        mapping = st.text_input(
+            t("Columns, if your file names them otherwise"), key="verify_mapping", placeholder="prompt=text, response=answer", max_chars=500
+        )
+    st.caption(t("Of these prompts only the verification half is run."))
+    if chosen != "sample" and not paths:
+        return None
+    with saying_errors():
+        return {"workload_paths": tuple(str(path) for path in paths), "mapping": read_mapping(mapping or "")}
+    return None
+
+
+def _settings() -> VerificationSettings:
+    t = words()
+    with st.expander(t("Settings"), icon=":material/tune:"):
+        a, b, c = st.columns(3, gap="medium")
+        with a:
+            device = device_field(key="verify_device")
+        batches = b.multiselect(
+            t("Batch sizes"), BATCHES, default=[1], key="verify_batches", persist_state="session", help=t("Sequences that run at once.")
+        )
+        lengths = c.multiselect(t("Prompt lengths (tokens)"), LENGTHS, default=[256], key="verify_lengths", persist_state="session")
+        a, b, c = st.columns(3, gap="medium", vertical_alignment="bottom")
+        answers = a.number_input(
+            t("Answers to generate"),
+            min_value=0,
+            max_value=1000,
+            value=24,
+            key="verify_answers",
+            persist_state="session",
+            help=t("Prompts that both models answer; critical ones first. Changed answers are counted among these."),
+        )
+        new_tokens = b.number_input(
+            t("Longest answer (tokens)"), min_value=1, max_value=1024, value=32, key="verify_new_tokens", persist_state="session"
+        )
+        cost = c.checkbox(
+            t("Measure time and memory too"),
+            value=True,
+            key="verify_cost",
+            persist_state="session",
+            help=t("Original and plan run in turns; close other programs for steady times."),
+        )
+    return VerificationSettings(
+        device=device,
+        generate=int(24 if answers is None else answers),
+        new_tokens=int(new_tokens or 32),
+        batch_sizes=tuple(sorted(batches)) or (1,),
+        prompt_tokens=tuple(sorted(lengths)) or (256,),
+        cost=cost and bool(batches) and bool(lengths),
+    )

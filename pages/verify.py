@@ -1,0 +1,99 @@
+"""Verify: the limits set first, the plan run beside the original, and the verdict in one sentence."""
+
+import streamlit as st
+
+from analysis.reporting import headlines
+from pages.ui.certificate_box import documents
+from pages.ui.evidence import how_do_we_know, section
+from pages.ui.exports import export_box, watch_export
+from pages.ui.frame import footer, headline, no_plan, standing, subject
+from pages.ui.language import plain, say, words
+from pages.ui.messages import stopping_on_errors
+from pages.ui.session import client, ensure_session, stored_plan, verification
+from pages.ui.verdicts import measured_here, verdict_mark
+from pages.ui.verify_cost import show_calibration, show_cost, show_projection
+from pages.ui.verify_form import verify_box
+from pages.ui.verify_picker import chosen_verification, made_from, watch_verification
+from pages.ui.verify_view import prompt_rows, show_answers, show_limits, show_prompts, show_slices
+
+TERMS = (
+    "verification",
+    "plan",
+    "guardrail",
+    "critical case",
+    "slice",
+    "calibration / verification examples",
+    "perplexity",
+    "confidence interval",
+    "latency",
+    "KV cache",
+    "measured",
+    "projected",
+)
+
+ensure_session("verify")
+t, about = words(), subject()
+if about.plan is None:
+    no_plan(about)
+with stopping_on_errors():
+    plan = stored_plan(about.plan)
+    found_run = made_from(plan)
+answer, running = st.container(), st.container()
+with running:
+    watch_verification()
+    watch_export()
+past = client().verifications(plan.id)
+chosen = chosen_verification(past)
+info, workload = (found_run.model, found_run.workload) if found_run else (None, None)
+
+if chosen is None:
+    with answer:
+        headline(t('"{plan}" has not been run yet: set the limits, then verify it.', plan=plain(about.plan.name)))
+        standing(about, sample=bool(plan.workload and plan.workload.is_sample))
+    with st.container(border=True):
+        verify_box(plan, info, workload, primary=True)
+    footer(TERMS)
+    st.stop()
+
+with stopping_on_errors():
+    found = verification(chosen)
+with answer:
+    headline(say(headlines.verify(found)))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(verdict_mark(found.verdict, run=True), width="content")
+        if found.verdict == "outside":
+            st.markdown(f"**{t('Not recommended')}**", width="content")
+        if not measured_here(found.machine):
+            st.markdown(f":orange-badge[{t('measured on another machine')}]", width="content")
+    within = found.verdict == "within"
+    label = t("Take the plan away") if within else t("Make another plan")
+    standing(about, next_label=label, next_page="plans", sample=found.workload.is_sample, leaving_plan=not within)
+
+show_limits(found)
+with st.expander(t("Verify again, with other limits, prompts or settings"), icon=":material/replay:", key="verify_more"):
+    verify_box(plan, info, workload, primary=False)
+show_slices(found)
+left, right = st.columns(2, gap="large")
+with left:
+    show_cost(found)
+    show_prompts(found)
+with right:
+    show_projection(found)
+    show_calibration(client().calibration(), found.machine.device_name)
+show_answers(found)
+for note in found.notes:
+    st.caption(say(note))
+how_do_we_know(
+    formula=t("perplexity = exp(mean loss over the tokens that count); the change compares plan and original on the same tokens"),
+    source=t("Paired bootstrap over prompts; exact intervals for counted answers; McNemar's test for right answers"),
+    sample=t("{n} prompts, {tokens} tokens", n=found.quality.n_examples, tokens=found.quality.n_tokens),
+    interval=t("95%, two-sided; {n} bootstrap replicates", n=found.settings.replicates),
+    rows=prompt_rows(found),
+    file_name="verification.csv",
+    key="verification",
+)
+section(t("Documents"), None)
+documents(found, plan)
+section(t("Take the plan away"), None)
+export_box(plan, info)
+footer(TERMS)
