@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli import plan, profile, schema, worker
+from analysis.cli import export, plan, profile, run_plan, scan, schema, search, verify, worker
 from analysis.cli.runs import runs
 from analysis.cli.sample import sample_model
 from analysis.cli.terminal import StrataGroup, Terminal, chosen_language, hush_libraries
@@ -47,6 +47,11 @@ def _options(
 app.command("sample-model", help=N_("Prepare the sample model: unpack it once into the cache."))(sample_model)
 app.command("profile", help=profile.HELP, short_help=profile.SHORT_HELP)(profile.profile)
 app.command("plan", help=plan.HELP, short_help=plan.SHORT_HELP)(plan.plan)
+app.command("scan", help=scan.HELP, short_help=scan.SHORT_HELP)(scan.scan)
+app.command("search", help=search.HELP, short_help=search.SHORT_HELP)(search.search)
+app.command("verify", help=verify.HELP, short_help=verify.SHORT_HELP)(verify.verify)
+app.command("export", help=export.HELP, short_help=export.SHORT_HELP)(export.export)
+app.command("run-plan", help=run_plan.HELP, short_help=run_plan.SHORT_HELP)(run_plan.run_plan)
 app.add_typer(runs, name="runs")
 app.command("worker", help=worker.HELP, short_help=worker.SHORT_HELP)(worker.worker)
 app.command("schema", help=schema.HELP, short_help=schema.SHORT_HELP)(schema.schema)

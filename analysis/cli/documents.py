@@ -1,13 +1,21 @@
-"""Reading and writing profile.json and plan.json from the terminal."""
+"""Reading and writing profiles, plans, searches and verifications from the terminal."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from analysis.contracts import Contract, Profile
+from analysis.cli.terminal import Terminal
+from analysis.contracts import Contract, Plan, Profile, Search
 from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
+
+if TYPE_CHECKING:
+    from analysis.runs.store import Store
+
+Wanted = TypeVar("Wanted", Profile, Plan, Search)
 
 
 def read_profile(given: str) -> Profile:
@@ -16,39 +24,133 @@ def read_profile(given: str) -> Profile:
     Raises:
         DocumentError: not a readable file and not a kept run, or not a profile of this version.
     """
-    from analysis.runs.documents import parse_document
-
-    path = Path(given)
-    if not path.exists():
-        return _kept(given)
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise DocumentError(
-            "{path} cannot be read ({problem}). Give another file, or allow reading it.", path=given, problem=str(exc.strerror)
-        ) from exc
-    document = parse_document(data, path.name)
+    document = _document(given)
+    if document is None:
+        return _kept(
+            given,
+            lambda store: store.runs.profile(given),
+            DocumentError(
+                "{given} is neither a file nor the id of a kept run. Make one: python -m analysis profile --out profile.json", given=given
+            ),
+        )
     if not isinstance(document, Profile):
         raise DocumentError(
-            "{path} is a plan, and a profile is needed. Make one: python -m analysis profile --out profile.json", path=given
+            "{path} is a {kind}, and a profile is needed. Make one: python -m analysis profile --out profile.json",
+            path=given,
+            kind=_kind(document),
         )
     return document
 
 
-def _kept(run_id: str) -> Profile:
+def read_search(given: str) -> Search:
+    """The search in a file, or a kept one.
+
+    Raises:
+        DocumentError: not a readable file and not a kept search, or not a search of this version.
+    """
+    document = _document(given)
+    if document is None:
+        return _kept(
+            given,
+            lambda store: store.searches.search(_whole_id(given, [search.id for search in store.searches.searches()])),
+            DocumentError(
+                "{given} is neither a file nor the id of a kept search. Make one: python -m analysis search --search-out search.json",
+                given=given,
+            ),
+        )
+    if not isinstance(document, Search):
+        raise DocumentError(
+            "{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
+            path=given,
+            kind=_kind(document),
+        )
+    return document
+
+
+def read_plan(given: str, terminal: Terminal) -> Plan:
+    """The plan in a file, or a kept one. What was changed by hand since it was written is said.
+
+    Raises:
+        DocumentError: not a readable file and not a kept plan, or not a plan of this version.
+    """
+    document = _document(given)
+    if document is None:
+        return _kept(
+            given,
+            lambda store: store.plans.plan(_whole_id(given, [plan.id for plan in store.plans.plans()])),
+            DocumentError(
+                "{given} is neither a file nor the id of a kept plan. Make one: python -m analysis plan --out plan.json", given=given
+            ),
+        )
+    if not isinstance(document, Plan):
+        raise DocumentError(
+            "{path} is a {kind}, and a plan is needed. Make one: python -m analysis plan --out plan.json", path=given, kind=_kind(document)
+        )
+    return _as_it_stands(document, given, terminal)
+
+
+def _as_it_stands(plan: Plan, given: str, terminal: Terminal) -> Plan:
+    """A plan edited by hand is another plan: what was projected for the first one does not hold for it."""
+    import json
+
+    from analysis.runs.documents import unpacked
+
+    said = json.loads(unpacked(Path(given).read_bytes(), given)).get("id")
+    if said in (None, plan.id):
+        return plan
+    terminal.tell(
+        "{path} was changed since it was written: its layers make it plan {now}, not {before}. "
+        "It is used as it stands, without the figures projected for the other one.",
+        path=given,
+        now=plan.id,
+        before=str(said)[:12],
+    )
+    return plan
+
+
+def _document(given: str) -> Contract | None:
+    """What stands in a file; None: there is no file of that name."""
+    from analysis.runs.documents import parse_document
+
+    path = Path(given)
+    try:
+        if not path.exists():
+            return None
+        return parse_document(path.read_bytes(), path.name)
+    except OSError as exc:
+        raise DocumentError(
+            "{path} cannot be read ({problem}). Give another file, or allow reading it.", path=given, problem=str(exc.strerror)
+        ) from exc
+
+
+def _kept(given: str, find: Callable[[Store], Wanted], missing: DocumentError) -> Wanted:
     from analysis.runs.store import open_store
 
     try:
-        return open_store().runs.profile(run_id)
+        return find(open_store())
+    except DocumentError:
+        raise
     except InputError as exc:
-        raise DocumentError(
-            "{given} is neither a file nor the id of a kept run. Make one: python -m analysis profile --out profile.json", given=run_id
-        ) from exc
+        raise missing from exc
+
+
+def _whole_id(given: str, known: list[str]) -> str:
+    """An id may be shortened while only one begins with it."""
+    found = [one for one in known if one.startswith(given)]
+    return found[0] if len(found) == 1 and given not in known else given
+
+
+def _kind(document: Contract) -> str:
+    return str(getattr(document, "kind", type(document).__name__.lower()))
 
 
 def write_document(document: Contract, out: Path) -> None:
     """Writes a contract as JSON to a file, or to stdout when the file is named ``-``."""
-    text = document.model_dump_json(indent=2) + "\n"
+    write_text(document.model_dump_json(indent=2) + "\n", out)
+
+
+def write_text(text: str, out: Path) -> None:
+    """Writes a text to a file whole or not at all, or to stdout when the file is named ``-``."""
     if str(out) == "-":
         sys.stdout.write(text)
     else:

@@ -1,4 +1,4 @@
-"""The options of `profile`, each with the sentence that explains it."""
+"""Options that several commands share, each with the sentence that explains it."""
 
 from __future__ import annotations
 
@@ -69,4 +69,48 @@ Excerpts = Annotated[
 Keep = Annotated[
     bool,
     typer.Option("--store/--no-store", help=N_("Keep the run for the pages; a run that is already kept is not computed again.")),
+]
+
+# Of commands that search, verify and export
+
+OutSearch = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help=N_("File that receives every loss that was measured; - for stdout. Without it they are only kept in the store."),
+    ),
+]
+Units = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unit",
+        metavar="UNIT",
+        help=N_("What may be left out: block (whole layers), attention, mlp. Repeat for several; by default all three."),
+    ),
+]
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help=N_(
+            "How sets of layers are found: block_influence, angular_run, one_shot, greedy, beam, last_n, random. "
+            "Repeat for several; the plan comes from the first. By default beam."
+        ),
+    ),
+]
+Tokens = Annotated[
+    int,
+    typer.Option("--tokens", metavar="N", min=1, help=N_("Calibration tokens that are run at most, taken evenly over slices.")),
+]
+Protect = Annotated[str, typer.Option(metavar="LAYERS", help=N_("Layers that stay whatever was measured, e.g. 0,1,29."))]
+Context = Annotated[int | None, typer.Option(metavar="N", min=1, help=N_("Sequence length in tokens behind the projected figures."))]
+PlanFile = Annotated[
+    str, typer.Option("--plan", metavar="FILE", help=N_("File written by python -m analysis plan or search, or the id of a kept plan."))
+]
+PlansModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="MODEL", help=N_("Where the plan's model is found now, if not where the plan says; it must be the same version.")
+    ),
 ]

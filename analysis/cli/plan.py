@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from analysis.cli.documents import read_profile, write_document
+from analysis.cli import options
+from analysis.cli.choosing import layers, units_named
+from analysis.cli.documents import read_profile, read_search, write_document
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
-from analysis.contracts import Plan, Quantity, Unit
+from analysis.contracts import LatencyModel, Plan, Quantity, Search, Unit
 from analysis.errors import InputError
 from analysis.i18n import N_
-from analysis.i18n.numbers import amount, percent, size
+from analysis.i18n.numbers import amount, number, percent, size
 from analysis.planning import DEFAULT_CONTEXT_TOKENS, plan_in_words, propose_plan
+from analysis.planning.from_search import propose_from_search
 
+_PHASES = {"prefill": N_("time to read a prompt"), "decode": N_("time to write a token")}
 SHORT_HELP = N_("Choose what to remove, and say what it should save.")
 HELP = paragraphs(
     N_("Choose what to remove from a model, by what was measured, and say what it should save."),
@@ -24,6 +29,7 @@ HELP = paragraphs(
         "python -m analysis plan --profile profile.json --budget 20% --out plan.json",
         "python -m analysis plan --profile profile.json --op skip --unit attention --budget 6layers --protect 0,1",
         "python -m analysis plan --profile profile.json --criterion angular_distance --budget 1GiB",
+        "python -m analysis plan --search search.json --strategy beam --budget 20%flops --out plan.json",
     ),
     N_(
         "20% is that share of the unit, rounded down; 20%params and 20%flops count parameters and FLOPs; 1GiB counts weight memory. "
@@ -35,20 +41,37 @@ HELP = paragraphs(
 def plan(
     ctx: typer.Context,
     profile: Annotated[
-        str, typer.Option(metavar="FILE", help=N_("File written by python -m analysis profile --out, or the id of a kept run."))
-    ],
-    budget: Annotated[str, typer.Option(metavar="AMOUNT", help=N_("How much to remove: 20%, 20%params, 20%flops, 1GiB or 6layers."))],
+        str | None, typer.Option(metavar="FILE", help=N_("File written by python -m analysis profile --out, or the id of a kept run."))
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help=N_(
+                "File written by python -m analysis scan or search, or the id of a kept search: the plan then comes from measured losses."
+            ),
+        ),
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(metavar="AMOUNT", help=N_("How much to remove: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers."))
+    ] = "",
     op: Annotated[
         Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))
     ] = "prune",
-    unit: Annotated[Unit, typer.Option(help=N_("Remove whole layers, or only their attention or their MLP."))] = "block",
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="UNIT", help=N_("Remove whole layers (block), or only their attention or their mlp. With --search it may be repeated.")
+        ),
+    ] = None,
     criterion: Annotated[
         str, typer.Option(metavar="NAME", help=N_("block_influence: least change first. angular_distance: the most similar run of layers."))
     ] = "block_influence",
-    protect: Annotated[str, typer.Option(metavar="LAYERS", help=N_("Layers that stay whatever was measured, e.g. 0,1,29."))] = "",
-    context: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help=N_("Sequence length in tokens behind the projected figures."))
-    ] = None,
+    strategy: Annotated[
+        str, typer.Option(metavar="NAME", help=N_("With --search: whose answer is taken, e.g. beam, greedy, one_shot, last_n."))
+    ] = "beam",
+    protect: options.Protect = "",
+    context: options.Context = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=N_("File that receives the plan; - for stdout. Without it the plan is only kept in the store.")),
@@ -60,39 +83,79 @@ def plan(
     terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
-    measured = read_profile(profile)
-    proposed = propose_plan(
-        measured,
-        op=op,
-        unit=unit,
-        criterion=criterion,
-        amount=budget,
-        protect=_layers(protect),
-        context_tokens=context or DEFAULT_CONTEXT_TOKENS,
-        name=name,
-    )
+    if not budget:
+        raise InputError("How much to remove is missing. Give --budget, for example --budget 20%.")
+    asked = _Asked(budget, op, layers(protect), context or DEFAULT_CONTEXT_TOKENS, name)
+    if profile is not None and search is None:
+        proposed = _from_profile(profile, units_named(unit, ("block",)), criterion, asked)
+    elif search is not None and profile is None:
+        proposed = _from_search(search, units_named(unit, ()), strategy, asked, latency=store)
+    else:
+        raise InputError("A plan is made from one thing: give either --profile or --search.")
     if out is not None:
         write_document(proposed, out)
     if store:
-        _keep(proposed)
-    _summarise(proposed, out, terminal)
+        keep_plan(proposed)
+    summarise_plan(proposed, out, terminal)
 
 
-def _layers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError as exc:
-        raise InputError("--protect {given} is not understood: write layer numbers with commas, for example 0,1,29.", given=text) from exc
+@dataclass(frozen=True)
+class _Asked:
+    """What a plan is asked for, whatever it is made from."""
+
+    amount: str
+    op: Literal["prune", "skip"]
+    protect: tuple[int, ...]
+    context_tokens: int
+    name: str
 
 
-def _keep(plan: Plan) -> None:
+def _from_profile(given: str, units: tuple[Unit, ...], criterion: str, asked: _Asked) -> Plan:
+    if len(units) > 1:
+        raise InputError("From a profile one kind of unit can be planned at a time. Give --unit once, or plan from a search (--search).")
+    return propose_plan(
+        read_profile(given),
+        op=asked.op,
+        unit=units[0],
+        criterion=criterion,
+        amount=asked.amount,
+        protect=asked.protect,
+        context_tokens=asked.context_tokens,
+        name=asked.name,
+    )
+
+
+def _from_search(given: str, units: tuple[Unit, ...], strategy: str, asked: _Asked, *, latency: bool) -> Plan:
+    found = read_search(given)
+    return propose_from_search(
+        found,
+        strategy=strategy,
+        amount=asked.amount,
+        op=asked.op,
+        units=units or None,
+        protect=asked.protect,
+        context_tokens=asked.context_tokens,
+        name=asked.name,
+        latency=kept_latency(found) if latency else None,
+    )
+
+
+def kept_latency(search: Search) -> LatencyModel | None:
+    """How long the search's model takes on this machine, where that was measured."""
+    from analysis.runs.store import open_store, this_host
+
+    return open_store().latencies.model(search.model.commit, host=this_host(), stack=search.stack)
+
+
+def keep_plan(plan: Plan) -> None:
     from analysis.runs.client import open_client
 
     open_client().save_plan(plan, plan.name)
 
 
-def _summarise(plan: Plan, out: Path | None, terminal: Terminal) -> None:
-    terminal.hear(plan_in_words(plan))
+def summarise_plan(plan: Plan, out: Path | None, terminal: Terminal) -> None:
+    for operation in plan.operations:
+        terminal.hear(plan_in_words(plan.model_copy(update={"operations": (operation,)})))
     warnings = (reason.warning for reason in plan.provenance.reasons if reason.warning is not None)
     for note in (*warnings, *plan.provenance.notes):
         terminal.hear(note)
@@ -104,6 +167,16 @@ def _summarise(plan: Plan, out: Path | None, terminal: Terminal) -> None:
         _line(terminal, terminal.t("FLOPs per token, writing"), saves.decode_flops_per_token, lambda value: amount(value, language))
         _line(terminal, terminal.t("weight memory"), saves.weight_bytes, lambda value: size(value, language))
         _line(terminal, terminal.t("KV cache"), saves.kv_bytes_at_context, lambda value: size(value, language))
+        for time in saves.latency:
+            _line(terminal, terminal.t(_PHASES[time.phase]), time.ms, lambda value: f"{number(value, language, 1)} ms")
+        if saves.quality is not None:
+            low, high = saves.quality.perplexity_ratio_interval
+            terminal.tell(
+                "  perplexity on the calibration half: {ratio}x ({low} to {high})",
+                ratio=number(saves.quality.perplexity_ratio, language, 3),
+                low=number(low, language, 3),
+                high=number(high, language, 3),
+            )
     if out is not None and str(out) != "-":
         terminal.tell("Wrote {path} (plan {id}).", path=str(out), id=plan.id)
 

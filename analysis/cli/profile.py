@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from analysis.cli import options
+from analysis.cli.choosing import chosen_workload, stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
-from analysis.cli.terminal import Terminal, check_output, examples, key_values, paragraphs, stopping, terminal_of
-from analysis.contracts import Profile, ProfileRequest, ProfileSettings, Progress
-from analysis.errors import Cancelled
+from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, stopping, terminal_of
+from analysis.contracts import Profile, ProfileRequest, ProfileSettings
 from analysis.home import home
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -67,22 +66,15 @@ def profile(
         chat_template=chat_template,
         excerpts=excerpts,
     )
-    request = ProfileRequest(
-        model=parse_source(model),
-        workload_paths=tuple(str(path.absolute()) for path in workload or ()),
-        mapping=key_values(map_ or (), "--map"),
-        slicing=slicing,
-        mask_personal_data=mask,
-        settings=settings,
-        name=name,
-    )
+    choice = chosen_workload(parse_source(model), workload, map_, slicing, mask)
+    request = ProfileRequest(**choice.model_dump(), settings=settings, name=name)
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun: one of the processes speaks and writes
-    found = _measured(request, terminal if first_rank else replace(terminal, quiet=True), store and first_rank, out if first_rank else None)
+    found = measured(request, terminal if first_rank else replace(terminal, quiet=True), store and first_rank, out if first_rank else None)
     if first_rank:
         _summarise(found, out, terminal)
 
 
-def _measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path | None) -> Profile:
+def measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path | None) -> Profile:
     """The profile, written to its file first: a store that is full or locked then costs nothing that was measured."""
     from analysis.profiling import checkpoint
     from analysis.profiling.run import run_profile
@@ -93,7 +85,7 @@ def _measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path
         with shown_progress(terminal) as show:
             found = run_profile(
                 request,
-                on_progress=_stoppable(show, should_stop),
+                on_progress=stoppable(show, should_stop),
                 should_stop=should_stop,
                 checkpoint_folder=home() / "checkpoints",
                 known=kept.runs.measured if kept else _nothing_known,
@@ -106,17 +98,6 @@ def _measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path
             kept.keep(request, found)
         checkpoint.forget(home() / "checkpoints", found.id)
     return found
-
-
-def _stoppable(show: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Callable[[Progress], None]:
-    """Shows progress until a stop was asked for: what comes before the first batch stops between its stages."""
-
-    def told(progress: Progress) -> None:
-        if should_stop():
-            raise Cancelled("Stopped.")
-        show(progress)
-
-    return told
 
 
 def _nothing_known(_content_key: str) -> Profile | None:

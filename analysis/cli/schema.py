@@ -9,23 +9,23 @@ from typing import Annotated
 import typer
 
 from analysis.cli.terminal import examples, paragraphs, terminal_of
-from analysis.contracts import Contract, Plan, Profile
+from analysis.contracts import Contract, Plan, Profile, Search, Verification
 from analysis.errors import DocumentError
 from analysis.home import write_atomically
 from analysis.i18n import N_
 
-SHORT_HELP = N_("Write the JSON Schemas of profile.json and plan.json.")
+SHORT_HELP = N_("Write the JSON Schemas of the documents that Strata writes.")
 HELP = paragraphs(
     SHORT_HELP, N_("Examples:"), examples("python -m analysis schema --out docs/schemas", "python -m analysis schema --check")
 )
-DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan}
+DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan, "search": Search, "verification": Verification}
 
 
 def schema(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help=N_("Folder that receives profile.schema.json and plan.schema.json."))] = Path(
-        "docs/schemas"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help=N_("Folder that receives profile.schema.json, plan.schema.json and the others."))
+    ] = Path("docs/schemas"),
     check: Annotated[bool, typer.Option("--check", help=N_("Write nothing; say whether the files there are current."))] = False,
 ) -> None:
     """Writes the schemas, or checks that they are current."""

@@ -27,12 +27,11 @@ def parse_document(data: bytes, filename: str) -> Document:
     Raises:
         DocumentError: too large, not text, not JSON, not ours, another version, damaged, or at odds with itself.
     """
-    fields = _fields(_unpacked(data, filename), filename)
+    fields = _fields(unpacked(data, filename), filename)
     contract = _CONTRACTS[_kind(fields, filename)]
     _check_version(fields, filename)
     _check_messages(fields, filename)
-    if contract is Plan:
-        fields.pop("id", None)  # worked out from the rest, never believed
+    said_id = fields.pop("id", None) if contract is Plan else None  # worked out from the rest, never believed
     try:
         document = contract.model_validate(fields)
         problem = odds(document)
@@ -40,6 +39,8 @@ def parse_document(data: bytes, filename: str) -> Document:
         problem = first_problem(exc) if isinstance(exc, ValidationError) else "too deep"
     if problem:
         raise _damaged(filename, problem)
+    if isinstance(document, Plan) and said_id not in (None, document.id):  # edited to other layers: what was projected was for others
+        return document.model_copy(update={"projection": None})
     return document
 
 
@@ -58,7 +59,8 @@ def _damaged(filename: str, problem: str) -> DocumentError:
     )
 
 
-def _unpacked(data: bytes, filename: str) -> bytes:
+def unpacked(data: bytes, filename: str) -> bytes:
+    """The plain bytes of a document that may be gzipped, as long as that is not too much."""
     if data[:2] == b"\x1f\x8b":
         try:
             with gzip.open(io.BytesIO(data)) as file:

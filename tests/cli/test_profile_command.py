@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
 from analysis.cli import app
-from analysis.cli.profile import _stoppable
+from analysis.cli.choosing import stoppable
 from analysis.contracts import Message, Progress
 from analysis.errors import Cancelled, ResourceError
 from tests.workload.tokenizer_zoo import model_folder
@@ -158,7 +158,7 @@ def test_a_store_that_is_full_costs_nothing_that_was_measured(
 
 def test_a_stop_asked_for_while_the_model_is_looked_at_is_heard_before_anything_runs() -> None:
     shown: list[Progress] = []
-    _stoppable(shown.append, lambda: False)(Progress(stage=Message(id="Looking at the model")))
+    stoppable(shown.append, lambda: False)(Progress(stage=Message(id="Looking at the model")))
     with pytest.raises(Cancelled):
-        _stoppable(shown.append, lambda: True)(Progress(stage=Message(id="Loading the model")))
+        stoppable(shown.append, lambda: True)(Progress(stage=Message(id="Loading the model")))
     assert len(shown) == 1

@@ -1,0 +1,116 @@
+"""`search`: find the set of layers, attentions and MLPs that costs least for a given amount."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from analysis.cli import options
+from analysis.cli.choosing import chosen_workload, layers, strategies_named, units_named
+from analysis.cli.documents import write_document
+from analysis.cli.plan import keep_plan, kept_latency, summarise_plan
+from analysis.cli.searching import announce, searched, summarise_scan
+from analysis.cli.terminal import check_output, examples, paragraphs, terminal_of
+from analysis.contracts import SearchRequest, SearchSettings
+from analysis.i18n import N_
+from analysis.planning import DEFAULT_CONTEXT_TOKENS, parse_amount
+from analysis.planning.from_search import propose_from_search
+
+SHORT_HELP = N_("Find what to remove by measuring whole sets.")
+HELP = paragraphs(
+    N_("Find the set of layers, attentions and MLPs whose removal costs least for a given amount, by measuring whole sets."),
+    N_("Examples:"),
+    examples(
+        "python -m analysis search --model sample --budget 20%flops --out plan.json",
+        "python -m analysis search --model ./my-model --workload prompts.jsonl --strategy beam --strategy last_n --unit attention \\",
+        "    --budget 6layers --protect 0,1 --search-out search.json --out plan.json",
+    ),
+    N_(
+        "What was measured is kept: another amount, or another strategy, starts from there. "
+        "The first Ctrl-C stops at the next batch and keeps what was measured; the same command goes on from there."
+    ),
+)
+
+
+def search(
+    ctx: typer.Context,
+    model: options.Model = "sample",
+    workload: options.Workloads = None,
+    strategy: options.Strategies = None,
+    unit: options.Units = None,
+    budget: Annotated[
+        str, typer.Option(metavar="AMOUNT", help=N_("How much to remove at most: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers."))
+    ] = "20%",
+    protect: options.Protect = "",
+    beam_width: Annotated[int, typer.Option(metavar="N", min=1, help=N_("Sets that the beam search follows at once."))] = 3,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help=N_("Seed of the random strategy."))] = 0,
+    op: Annotated[
+        Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))
+    ] = "skip",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=N_("File that receives the plan; - for stdout. Without it the plan is only kept in the store.")),
+    ] = None,
+    search_out: options.OutSearch = None,
+    tokens: options.Tokens = 16_384,
+    context: options.Context = None,
+    map_: options.Mapping = None,
+    device: options.Device = "auto",
+    dtype: options.Number = "auto",
+    max_tokens: options.MaxTokens = 512,
+    batch_tokens: options.BatchTokens = None,
+    slice_: options.Slices = None,
+    slicing: options.Slicing = "given",
+    stack: options.Stack = None,
+    mask: options.Mask = False,
+    chat_template: options.ChatTemplate = True,
+    name: options.Name = None,
+    store: options.Keep = True,
+) -> None:
+    """Searches, writes the plan and the search, and says what the plan should save and cost."""
+    from analysis.models.source import parse_source
+
+    terminal = terminal_of(ctx)
+    for path in (out, search_out):
+        if path is not None and str(path) != "-":
+            check_output(path)
+    parse_amount(budget)
+    settings = SearchSettings(
+        stack=stack,
+        device=device,
+        dtype=dtype,
+        max_tokens=max_tokens,
+        max_total_tokens=tokens,
+        batch_tokens=batch_tokens,
+        slices=tuple(slice_ or ()),
+        chat_template=chat_template,
+        units=units_named(unit, SearchSettings().units),
+        protect=layers(protect),
+        strategies=strategies_named(strategy, ("beam",)),
+        limit=budget,
+        beam_width=beam_width,
+        seed=seed,
+    )
+    choice = chosen_workload(parse_source(model), workload, map_, slicing, mask)
+    request = SearchRequest(**choice.model_dump(), settings=settings, name=name)
+    announce(request, terminal)
+    found = searched(request, terminal, keep=store, out=search_out)
+    summarise_scan(found, terminal)
+    proposed = propose_from_search(
+        found,
+        strategy=settings.strategies[0],
+        amount=budget,
+        op=op,
+        units=settings.units,
+        protect=settings.protect,
+        context_tokens=context or DEFAULT_CONTEXT_TOKENS,
+        name=name or "",
+        latency=kept_latency(found) if store else None,
+    )
+    if out is not None:
+        write_document(proposed, out)
+    if store:
+        keep_plan(proposed)
+    summarise_plan(proposed, out, terminal)

@@ -1,0 +1,155 @@
+"""What `scan` and `search` share: what it will cost, the run itself, and what is kept when it is stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.cli.choosing import seconds_of, stoppable
+from analysis.cli.documents import write_document
+from analysis.cli.progress import shown_progress
+from analysis.cli.terminal import Terminal, stopping
+from analysis.contracts import Message, ModelInfo, Profile, Search, SearchRequest
+from analysis.errors import Cancelled, ModelError
+
+if TYPE_CHECKING:
+    from analysis.runs.store import Store
+
+
+def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Path | None) -> Search:
+    """The search, written to its file first: a store that is full or locked then costs nothing that was measured.
+
+    Stopped half-way, what was measured so far is in the store, or in the file where nothing is to be stored.
+    """
+    from analysis.runs.store import open_store
+    from analysis.search.run import run_search
+
+    store, so_far = open_store() if keep else None, list[Search]()
+
+    def keep_partly(found: Search) -> None:
+        so_far[:] = [found]
+        if store is not None:
+            store.searches.keep(found)
+
+    with stopping() as should_stop:
+        try:
+            with shown_progress(terminal) as show:
+                watch = stoppable(show, should_stop)
+                profile = _profile(request, terminal, store)
+                found = run_search(
+                    request,
+                    on_progress=watch,
+                    should_stop=should_stop,
+                    known=store.searches.measured if store is not None else _nothing_known,
+                    keep=keep_partly,
+                    profile=profile,
+                )
+        except Cancelled:
+            _say_what_is_kept(so_far, store, out, terminal)
+            raise
+        if out is not None:
+            write_document(found, out)
+        if store is not None:
+            store.keep_search(request, found)
+    return found
+
+
+def announce(request: SearchRequest, terminal: Terminal) -> None:
+    """Says beforehand what a search will run: units, tokens, and how long a pass took before."""
+    if terminal.quiet:
+        return
+    info, n_tokens = _about(request, request.settings.max_tokens)
+    blocks = info.stack(request.settings.stack).blocks
+    free = [block for block in blocks if block.index not in request.settings.protect]
+    n_units = sum(unit == "block" or getattr(block, unit) is not None for unit in request.settings.units for block in free)
+    tokens = min(n_tokens, request.settings.max_total_tokens)
+    terminal.tell(
+        "To be left out one at a time: {n} units of {model}, over {tokens} tokens; what is measured already is not run again.{time}",
+        n=n_units,
+        model=info.name,
+        tokens=tokens,
+        time=seconds_of(tokens, info.name, terminal),
+    )
+    if request.settings.strategies:
+        terminal.tell("Then sets are tried: {strategies}.", strategies=request.settings.strategies)
+
+
+def summarise_scan(search: Search, terminal: Terminal) -> None:
+    """The units that cost least, and what the scan cost."""
+    from analysis.i18n.numbers import number
+
+    for note in search.notes:
+        terminal.hear(note)
+    cheapest = sorted(search.singles, key=lambda found: found.change)[:5]
+    terminal.tell(
+        "{model}: loss {loss} nats per token over {tokens} tokens; {n} units were left out one at a time.",
+        model=search.model.name,
+        loss=number(search.base_loss, terminal.language, 3),
+        tokens=search.n_tokens,
+        n=len(search.singles),
+    )
+    said = [f"{_unit_words(*found.removed[0])} ({number(found.change, terminal.language, 4)})" for found in cheapest]
+    terminal.tell("Least loss when left out alone: {units}.", units=said)
+
+
+def _unit_words(unit: str, block: int) -> str:
+    return f"{unit} {block}"
+
+
+def _profile(request: SearchRequest, terminal: Terminal, store: Store | None) -> Profile | None:
+    """The profile that a strategy chooses by; measured first, and said so, when none is kept."""
+    from analysis.cli.profile import measured
+    from analysis.runs.jobs_measured import PROFILE_STRATEGIES, profile_at_hand, profile_request
+    from analysis.workload import requested_workload
+
+    needing = tuple(strategy for strategy in request.settings.strategies if strategy in PROFILE_STRATEGIES)
+    if not needing:
+        return None
+    asked = profile_request(request)
+    info, n_tokens = _about(request, asked.settings.max_tokens)
+    if store is not None:
+        found = profile_at_hand(store, request, info, requested_workload(request).info.content_hash)
+        if found is not None:
+            return found
+    terminal.tell(
+        "{strategies} choose by a profile, and none is kept for this model and workload: it is measured first "
+        "(one pass over {tokens} tokens).{time}",
+        strategies=needing,
+        tokens=n_tokens,
+        time=seconds_of(n_tokens, info.name, terminal),
+    )
+    return measured(asked, terminal, store is not None, None)
+
+
+def _about(request: SearchRequest, max_tokens: int) -> tuple[ModelInfo, int]:
+    """The model, and how many tokens its calibration half has."""
+    from analysis.models.load import describe_model
+    from analysis.workload import Encoder, encode_workload, requested_workload
+
+    card = describe_model(request.model)
+    if card.info.refusal is not None:
+        raise ModelError.from_message(card.info.refusal)
+    assert card.tokenizer_folder is not None
+    settings = request.settings
+    encoded = encode_workload(
+        requested_workload(request),
+        Encoder.from_folder(card.tokenizer_folder),
+        max_tokens=max_tokens,
+        chat_template=settings.chat_template,
+        slices=settings.slices,
+    )
+    return card.info, encoded.counts.n_tokens
+
+
+def _say_what_is_kept(so_far: list[Search], store: Store | None, out: Path | None, terminal: Terminal) -> None:
+    if not so_far:
+        return
+    if store is None and out is not None:
+        write_document(so_far[0], out)
+        terminal.tell("Stopped. What was measured so far is in {path}.", path=str(out))
+    elif store is not None:
+        terminal.hear(Message(id="What was measured so far is kept; the same command goes on from there."))
+
+
+def _nothing_known(_content_key: str) -> Search | None:
+    return None

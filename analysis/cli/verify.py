@@ -1,0 +1,276 @@
+"""`verify`: run a plan beside the untouched model, and hold it against limits set beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analysis.cli import options
+from analysis.cli.choosing import chosen_workload, stoppable
+from analysis.cli.documents import read_plan, write_document, write_text
+from analysis.cli.progress import shown_progress
+from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, stopping, terminal_of
+from analysis.contracts import Plan, Progress, Projection, Verification, VerificationSettings, VerifyRequest
+from analysis.errors import GuardrailMissed
+from analysis.i18n import N_, Language, render
+from analysis.i18n.numbers import number
+from analysis.planning.guardrails import parse_guardrail
+
+if TYPE_CHECKING:
+    from analysis.runs.slot import ModelSlot
+    from analysis.runs.store import Store
+
+SHORT_HELP = N_("Test a plan on prompts it was not chosen from.")
+HELP = paragraphs(
+    N_("Run a plan beside the untouched model on the half of a workload that it was not chosen from, and hold it against limits."),
+    N_("Examples:"),
+    examples(
+        'python -m analysis verify --plan plan.json --workload prompts.jsonl --guardrail "perplexity<=1.05x" --out verification.json',
+        'python -m analysis verify --plan plan.json --guardrail "perplexity@order entry<=+8%" --guardrail "flips@critical<=25%" \\\\',
+        "    --certificate certificate.html --made-by Sato",
+    ),
+    N_(
+        "Exits with 3 when a limit is missed, or when the data cannot decide it and --allow-undecided is not given. "
+        "The result file is written before that. It holds no prompt and no answer unless --texts is given."
+    ),
+)
+_DEFAULTS = VerificationSettings()
+
+
+def verify(
+    ctx: typer.Context,
+    plan: options.PlanFile,
+    model: options.PlansModel = None,
+    workload: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help=N_("File of prompts, as for profile. Without it: the files that the plan was made from.")),
+    ] = None,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LIMIT", help=N_('Limit set beforehand, e.g. "perplexity<=1.05x", "flips@critical<=10%". Repeat for several.')
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help=N_("File that receives the verification; - for stdout."))] = None,
+    allow_undecided: Annotated[
+        bool, typer.Option("--allow-undecided", help=N_("Exit with 0 also when there is not enough data to decide a limit."))
+    ] = False,
+    texts: Annotated[
+        bool, typer.Option("--texts", help=N_("Write prompts and both models' answers into the file and the certificate too."))
+    ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=N_("File that receives the certificate: one page of HTML, to print and sign."))
+    ] = None,
+    made_by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who made the certificate, printed as entered."))] = "",
+    checked_by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who checked it, printed as entered."))] = "",
+    approved_by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who approved it, printed as entered."))] = "",
+    generate: Annotated[
+        int, typer.Option(metavar="N", min=0, help=N_("Prompts that both models answer; critical ones first."))
+    ] = _DEFAULTS.generate,
+    new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help=N_("Longest generated answer in tokens."))] = _DEFAULTS.new_tokens,
+    cost: Annotated[bool, typer.Option("--cost/--no-cost", help=N_("Measure times, memory and FLOPs too."))] = True,
+    batch_size: Annotated[
+        list[int] | None, typer.Option(metavar="N", min=1, help=N_("Requests timed at once. Repeat for several; by default 1."))
+    ] = None,
+    prompt_tokens: Annotated[
+        list[int] | None, typer.Option(metavar="N", min=1, help=N_("Length of the timed prompts. Repeat for several; by default 256."))
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help=N_("lm-eval task, with requirements-eval.txt installed. Repeat for several."))
+    ] = None,
+    map_: options.Mapping = None,
+    slicing: options.Slicing = "given",
+    mask: options.Mask = False,
+    slice_: options.Slices = None,
+    chat_template: options.ChatTemplate = True,
+    device: options.Device = "auto",
+    dtype: options.Number = "auto",
+    max_tokens: options.MaxTokens = 1024,
+    batch_tokens: options.BatchTokens = None,
+    store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the verification for the pages, with its plan."))] = True,
+) -> None:
+    """Tests, writes what came of it, says each limit's verdict, and fails when one is missed."""
+    from analysis.models.source import parse_source
+
+    terminal = terminal_of(ctx)
+    for path in (out, certificate):
+        if path is not None and str(path) != "-":
+            check_output(path)
+    for text in guardrail or ():
+        parse_guardrail(text)
+    tested = read_plan(plan, terminal)
+    settings = VerificationSettings(
+        device=device,
+        dtype=dtype,
+        max_tokens=max_tokens,
+        batch_tokens=batch_tokens,
+        chat_template=chat_template,
+        slices=tuple(slice_ or ()),
+        generate=generate,
+        new_tokens=new_tokens,
+        batch_sizes=tuple(batch_size or _DEFAULTS.batch_sizes),
+        prompt_tokens=tuple(prompt_tokens or _DEFAULTS.prompt_tokens),
+        cost=cost,
+        tasks=tuple(task or ()),
+    )
+    choice = chosen_workload(parse_source(model) if model else tested.model.source, workload, map_, slicing, mask)
+    lean = tested.model_copy(update={"verification": None})
+    request = VerifyRequest(**choice.model_dump(), plan=lean, settings=settings, guardrails=tuple(guardrail or ()))
+    page = _Page(certificate, (made_by, checked_by, approved_by), texts)
+    found = _verified(request, terminal, store, out, page)
+    summarise(found, out, terminal)
+    _gate(found, allow_undecided)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The certificate that was asked for."""
+
+    path: Path | None
+    names: tuple[str, str, str]
+    texts: bool
+
+    def write(self, found: Verification, plan: Plan, terminal: Terminal) -> None:
+        """Writes it, in the terminal's language."""
+        if self.path is None:
+            return
+        from analysis.reporting.certificate import Names, certificate_html
+
+        page = certificate_html(found, plan, language=terminal.language, names=Names(*self.names), with_texts=self.texts)
+        write_text(page, self.path)
+        if str(self.path) != "-":
+            terminal.tell("Wrote {path}.", path=str(self.path))
+
+
+def _verified(request: VerifyRequest, terminal: Terminal, keep: bool, out: Path | None, page: _Page) -> Verification:
+    """The verification; its files are written first, so that a store that is full or locked costs nothing."""
+    from analysis.runs.slot import ModelSlot
+    from analysis.runs.store import open_store
+    from analysis.verification.run import run_verification
+
+    store, slot = open_store() if keep else None, ModelSlot()
+    with stopping() as should_stop:
+        with shown_progress(terminal) as show:
+            watch = stoppable(show, should_stop)
+            projection = request.plan.projection
+            if store is not None:
+                projection = _promised(request, terminal, store, slot, watch, should_stop)
+            found = run_verification(
+                request,
+                load=slot.load,
+                on_progress=watch,
+                should_stop=should_stop,
+                projection=projection,
+                store_texts=keep or page.texts,
+            )
+        if out is not None:
+            write_document(found if page.texts else found.without_texts(), out)
+        page.write(found, request.plan, terminal)
+        if store is not None:
+            store.keep_verification(request, found)
+    return found
+
+
+def _promised(
+    request: VerifyRequest,
+    terminal: Terminal,
+    store: Store,
+    slot: ModelSlot,
+    show: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> Projection | None:
+    """What the plan promises by all that is kept for this machine; times are measured first where none are."""
+    from analysis.models.device import device_name
+    from analysis.profiling.stream import Watch
+    from analysis.runs.jobs_measured import projection_here
+    from analysis.runs.store import this_host
+    from analysis.verification.latency_points import measure_latency
+
+    settings, plan = request.settings, request.plan
+    if settings.cost and plan.projection is not None and _fits(request):
+        loaded = slot.load(request.model, settings.device, settings.dtype)
+        dtype = str(loaded.dtype).removeprefix("torch.")
+        known = store.latencies.model(plan.model.commit, device_name(loaded.device), host=this_host(), dtype=dtype, stack=plan.model.stack)
+        if known is None:
+            terminal.tell(
+                "No times of {model} on {device} are kept, so they are measured first, at batch sizes {batches} and {lengths} tokens.",
+                model=loaded.info.name,
+                device=device_name(loaded.device),
+                batches=settings.batch_sizes,
+                lengths=settings.prompt_tokens,
+            )
+            measured = measure_latency(
+                loaded,
+                batch_sizes=settings.batch_sizes,
+                prompt_tokens=settings.prompt_tokens,
+                watch=Watch(show, should_stop),
+            )
+            store.latencies.keep(measured, this_host())
+    return projection_here(store, request)
+
+
+def _fits(request: VerifyRequest) -> bool:
+    """Whether the plan is for this model; if not, the verification itself says why, before anything is measured."""
+    from analysis.models.load import describe_model
+    from analysis.planning import check_plan
+
+    return not check_plan(request.plan, describe_model(request.model).info)
+
+
+def summarise(found: Verification, out: Path | None, terminal: Terminal) -> None:
+    """What came of it: quality, cost, each limit."""
+    language = terminal.language
+    for note in found.notes:
+        terminal.hear(note)
+    ratio = found.quality.perplexity_ratio
+    if ratio.value is not None:
+        terminal.tell(
+            "Perplexity {before} -> {after}: {ratio}x ({low} to {high}), over {n} prompts that the plan was not chosen from.",
+            before=_figure(found.quality.perplexity_original.value, language),
+            after=_figure(found.quality.perplexity_plan.value, language),
+            ratio=_figure(ratio.value, language),
+            low=_figure(ratio.low, language),
+            high=_figure(ratio.high, language),
+            n=found.quality.n_examples,
+        )
+    for point in found.cost:
+        terminal.tell(
+            "Batch of {batch}, prompts of {length} tokens: {before} -> {after} ms to read, on {device}.",
+            batch=point.batch_size,
+            length=point.prompt_tokens,
+            before=number(point.prefill_ms.original.p50, language, 1),
+            after=number(point.prefill_ms.plan.p50, language, 1),
+            device=found.machine.device_name,
+        )
+    for result in found.guardrails:
+        terminal.tell("{limit}: {reason}", limit=result.guardrail.text, reason=render(result.reason, language))
+    if out is not None and str(out) != "-":
+        terminal.tell("Wrote {path}.", path=str(out))
+
+
+def _figure(value: float | None, language: Language) -> str:
+    return "-" if value is None else number(value, language, 3)
+
+
+def _gate(found: Verification, allow_undecided: bool) -> None:
+    """Fails a build whose plan missed a limit.
+
+    Raises:
+        GuardrailMissed: a limit was missed, or is undecided and that is not allowed.
+    """
+    missed = _limits(found, "outside")
+    if missed:
+        raise GuardrailMissed("Outside the limits set beforehand: {limits}. Remove less, or choose another plan.", limits=missed)
+    undecided = _limits(found, "undecided")
+    if undecided and not allow_undecided:
+        raise GuardrailMissed(
+            "There is not enough data to decide: {limits}. Give more prompts, or accept this with --allow-undecided.", limits=undecided
+        )
+
+
+def _limits(found: Verification, verdict: str) -> tuple[str, ...]:
+    return tuple(result.guardrail.text for result in found.guardrails if result.verdict == verdict)
