@@ -13,12 +13,12 @@ With B sequences of S tokens, n = B S, d = width of the residual stream, b = byt
                half's matrices are together: act, up and product of a gated MLP, before and after
                of a plain one, W = FLOPs per token / 2 d                                          -> n (4 d + W) b
     head       stream and word scores of the last position                                        -> 3 n d b + B V b
-  and, where a window is shorter than S, a mask of B S S bytes, and once more in the number format while attention runs,
-  with keys and values repeated for every query head.
+  and, where a window is shorter than S, a mask of S S bytes, and once more in the number format while attention runs,
+  with keys and values repeated for every query head. Architectures whose GELU is written out in Python hold 2 W, not W.
 
 Fused (SDPA or flash) attention is taken for granted: scores are never in memory. Not counted: workspaces that libraries
 keep for themselves (8 to 64 MiB on a GPU, told apart when measuring), the allocator's rounding (512 bytes; up to 1 MiB for
-large tensors), rotary tables, and copies inside experts.
+large tensors), rotary tables (2 S numbers of a head's width), and copies inside experts.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from analysis.contracts.search import UnitRef, ordered
 from analysis.errors import InputError
 from analysis.planning.projection import removed_bytes, removed_parameters
 
+WRITTEN_OUT = ("GPT2", "GPTNeoFor", "GPTJ", "PhiFor", "Bloom", "CodeGen")
+"""Beginnings of architecture names whose GELU keeps two more copies of the inner states."""
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
 """Bytes of a number by the name of its format."""
 
@@ -85,7 +87,8 @@ def kv_bytes(
         window = attention.attention_window
         kept = context_tokens if window is None else min(context_tokens, max(window - 1, 1))
         tokens += attention.kv_bytes_per_token * kept
-    return batch_size * tokens * _ratio(info, width)[0] // _ratio(info, width)[1]
+    run, stored = _ratio(info, width)
+    return batch_size * tokens * run // stored
 
 
 def working_bytes(
@@ -100,12 +103,10 @@ def working_bytes(
     """Most bytes that a prefill takes beside the weights: the cache so far and the activations, at the widest moment."""
     _check(context_tokens, batch_size)
     blocks, gone = info.stack(stack), frozenset(ordered(tuple(removed)))
-    shape = _Shape(batch_size, context_tokens, info.hidden_size, width or stored_width(info), *_ratio(info, width))
-    mask = (
-        shape.mask_bytes(max((a.attention_window is not None and a.attention_window < context_tokens) for a in attentions))
-        if (attentions := tuple(_running_attentions(blocks, gone)))
-        else 0
-    )
+    inner = 2 if info.architecture.startswith(WRITTEN_OUT) else 1
+    shape = _Shape(batch_size, context_tokens, info.hidden_size, *_ratio(info, width), inner)
+    windowed = any(0 < (attention.attention_window or 0) < context_tokens for attention in _running_attentions(blocks, gone))
+    mask = context_tokens**2 if windowed else 0
     widest, cache = 0, 0
     for block in blocks.blocks:
         for moment in shape.moments(block, gone):
@@ -120,6 +121,7 @@ def stored_width(info: ModelInfo) -> int:
 
 
 def _ratio(info: ModelInfo, width: int | None) -> tuple[int, int]:
+    """Bytes of a number while running and in the checkpoint."""
     stored = stored_width(info)
     return width or stored, stored
 
@@ -148,27 +150,24 @@ def _running(block: BlockInfo, half: str, gone: frozenset[UnitRef]) -> SubBlockI
 
 @dataclass(frozen=True)
 class _Shape:
-    """A batch on its way through a stack. Cached bytes are told in the checkpoint's format: `run` / `stored` of them."""
+    """A batch on its way through a stack. Cached bytes are told in the checkpoint's format: `width` / `stored` of them."""
 
     batch_size: int
     length: int
     d: int
     width: int
-    run: int
     stored: int
+    inner_copies: int
 
     @property
     def n_tokens(self) -> int:
+        """Tokens of all sequences."""
         return self.batch_size * self.length
 
     def cache_bytes(self, block: BlockInfo, gone: frozenset[UnitRef]) -> int:
         """What a block's attention leaves in the cache during a prefill."""
         attention = _running(block, "attention", gone)
-        return 0 if attention is None else self.n_tokens * attention.kv_bytes_per_token * self.run // self.stored
-
-    def mask_bytes(self, windowed: bool) -> int:
-        """One mask for all sliding layers, as long as the prefill runs."""
-        return self.batch_size * self.length**2 if windowed else 0
+        return 0 if attention is None else self.n_tokens * attention.kv_bytes_per_token * self.width // self.stored
 
     def moments(self, block: BlockInfo, gone: frozenset[UnitRef]) -> Iterator[int]:
         """The wide moments of one block, beside the cache of the blocks before it."""
@@ -177,7 +176,7 @@ class _Shape:
             yield self._attention(attention)
         if mlp is not None:
             after = self.cache_bytes(block, gone)
-            yield after + self._bytes(4 * self.d + mlp.linear_flops_per_token // (2 * self.d))
+            yield after + self._bytes(4 * self.d + self.inner_copies * mlp.linear_flops_per_token // (2 * self.d))
             yield after + self._bytes(3 * self.d) + 2 * self.n_tokens * self.d * max(4, self.width)
 
     def head_moment(self, words: int) -> int:
@@ -192,7 +191,7 @@ class _Shape:
         if attention.attention_window is None or attention.attention_window >= self.length:
             return rotary
         repeated = 4 * queries + pair  # queries, result, and keys and values once for every query head
-        return max(rotary, self._bytes(3 * self.d + repeated) + self.batch_size * self.length**2 * self.width)
+        return max(rotary, self._bytes(3 * self.d + repeated) + self.length**2 * self.width)
 
     def _bytes(self, numbers_per_token: int) -> int:
         return self.n_tokens * numbers_per_token * self.width
