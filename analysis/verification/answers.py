@@ -29,6 +29,8 @@ from analysis.verification.quality import Applied, chunk_rows
 from analysis.workload import RESPONSE, EncodedExample, Encoder, Example
 
 PROMPT_CHARACTERS = 400
+_ROOM = 4
+"""Times the usual tokens in a batch that is answered: each pass holds only the newest token of every sequence."""
 _ENDS = ("eos_token", "eot_token")
 
 
@@ -255,7 +257,7 @@ def _texts(
         with applied():
             return members, original, generate(runner.loaded.model, [prompts[member] for member in members], encoder, settings.new_tokens)
 
-    for members, original, plan in runner.all_of(lengths, run, Message(id="Letting both models answer")):
+    for members, original, plan in runner.all_of(lengths, run, Message(id="Letting both models answer"), room=_ROOM):
         for member, texts in zip(members, zip(original, plan, strict=True), strict=True):
             found[member] = texts
     return found

@@ -134,14 +134,20 @@ class Runner:
         if self.watch.should_stop():
             raise Cancelled("Stopped at your request.")
 
-    def all_of(self, lengths: Sequence[int], run: Callable[[tuple[int, ...]], T], stage: Message) -> Iterator[T]:
+    def all_of(self, lengths: Sequence[int], run: Callable[[tuple[int, ...]], T], stage: Message, *, room: int = 1) -> Iterator[T]:
         """What `run` gives for each batch of indices, shortest first.
+
+        Args:
+            lengths: tokens of each sequence.
+            run: given the indices of a batch.
+            stage: what is being done.
+            room: times the usual tokens in a batch, where a pass holds few of them at a time.
 
         Raises:
             Cancelled: whoever waits said so.
             ResourceError: one of them does not fit the memory even alone.
         """
-        waiting = packed(lengths, self.batch_tokens)[::-1]
+        waiting = packed(lengths, room * self.batch_tokens)[::-1]
         clock = _Clock(self.watch, stage, sum(lengths))
         while waiting:
             self.check()
@@ -152,16 +158,16 @@ class Runner:
             except (MemoryError, RuntimeError) as exc:
                 if not out_of_memory(exc):
                     raise
-                self._halve(lengths, members, exc)
+                self._halve(lengths, members, room, exc)
                 left = [member for batch in (*waiting, members) for member in batch]
-                again = packed([lengths[member] for member in left], self.batch_tokens)
+                again = packed([lengths[member] for member in left], room * self.batch_tokens)
                 waiting = [tuple(left[place] for place in batch) for batch in again][::-1]
                 continue
             clock.done += sum(lengths[member] for member in members)
             yield result
         clock.tell()
 
-    def _halve(self, lengths: Sequence[int], members: Sequence[int], exc: BaseException) -> None:
+    def _halve(self, lengths: Sequence[int], members: Sequence[int], room: int, exc: BaseException) -> None:
         longest = max(lengths[member] for member in members)
         if len(members) == 1:
             raise ResourceError(
@@ -169,7 +175,7 @@ class Runner:
                 "Allow fewer tokens per example, or use a device with more memory.",
                 tokens=longest,
             ) from exc
-        self.batch_tokens = max(longest, len(members) * longest // 2)
+        self.batch_tokens = max(1, max(longest, len(members) * longest // 2) // room)
         self.halvings += 1
         gc.collect()
         if self.loaded.device.type == "cuda":
