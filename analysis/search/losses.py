@@ -80,6 +80,7 @@ class Measurer:
         known: sets measured before, on the same tokens.
         on_group: called after each group of sets that is complete.
         naive: run one set at a time through the model's own forward, for comparison.
+        walk: a walk of the same stack that was proved before.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Measurer:
         known: Iterable[MeasuredSet] = (),
         on_group: Callable[[], None] = lambda: None,
         naive: bool = False,
+        walk: Walk | None = None,
     ) -> None:
         self.loaded, self.settings, self.watch = loaded, settings, watch or Watch()
         self.stack = loaded.stack(settings.stack)
@@ -108,7 +110,7 @@ class Measurer:
         self.sums: dict[UnitSet, Sums] = {}
         self.tally = Tally()
         self.on_group = on_group
-        self.walk = Walk(loaded, self.stack)
+        self.walk = walk or Walk(loaded, self.stack)
         self.naive = naive
         self.notes: list[Message] = []
         self.room, batch_tokens = room_for(loaded, self.stack, settings)
