@@ -90,16 +90,16 @@ class _Page:
         return (
             f"<header><h1>{_text(t('Verification certificate'))}</h1>"
             f"<p>{_text(t('No. {number}', number=found.id[:12]))}<br>{_text(_day(found.machine.started_at))}</p></header>"
-            f'<p class="verdict"><strong>{_text(verdict)}</strong> <span>{_text(self.say(headlines.verify(found)), 300)}</span></p>'
+            f'<p class="verdict"><strong>{_text(verdict)}</strong> <span>{_text(self.say(headlines.in_short(found)), 300)}</span></p>'
         )
 
     def subject_and_conditions(self) -> str:
         t, found, plan = self.t, self.verification, self.plan
         settings, workload = found.settings, found.workload
         subject = (
-            (t("Model"), found.model_name),
+            (t("Model"), _cut(found.model_name, 120)),
             (t("Version"), found.model_commit[:40]),
-            (t("Plan"), f"{plan.name} ({plan.id})" if plan.name else plan.id),
+            (t("Plan tested"), f"{_cut(plan.name, 80)} ({plan.id})" if plan.name else plan.id),
             (t("What it does"), self.say(in_words(plan))),
         )
         counted = t(
@@ -110,7 +110,7 @@ class _Page:
             slices=len(found.slices),
         )
         conditions = (
-            (t("Machine"), f"{found.machine.device_name}, {found.machine.dtype}"),
+            (t("Machine"), f"{_cut(found.machine.device_name, 80)}, {found.machine.dtype}"),
             (t("Data"), counted),
             (t("Data, fingerprint"), workload.content_hash[:16]),
             (t("Date"), found.machine.started_at[:16].replace("T", " ")),
@@ -186,38 +186,29 @@ class _Page:
             )
             for error in errors[:_MOST_PROJECTIONS]
         ]
-        return f"<section>{title}{_table((t('Item'), t('Projected'), t('Measured'), t('Difference')), rows)}</section>"
+        return f"<section>{title}{_table((t('Item'), t('Projected'), t('Measured'), t('Difference')), rows, 'figures')}</section>"
 
     def remarks(self) -> str:
         t, found = self.t, self.verification
-        said = [*self._not_tested(), *(self.say(note) for note in found.notes)]
+        said = [*self._standing_remarks(), *(self.say(note) for note in found.notes)]
         shown = [*dict.fromkeys(said)][:_MOST_REMARKS]
         if len({*said}) > len(shown):
             shown.append(t("{n} more remarks stand in the verification file.", n=len({*said}) - len(shown)))
         items = "".join(f"<li>{_text(remark, _LONGEST_REMARK)}</li>" for remark in shown)
         return f"<section><h2>{_text(t('Remarks'))}</h2><ul>{items}</ul></section>"
 
-    def _not_tested(self) -> Iterable[str]:
-        """What this test does not cover, first."""
+    def _standing_remarks(self) -> Iterable[str]:
+        """What holds for every certificate; what this very test left out stands in the verification's own notes."""
         t, found = self.t, self.verification
         if found.workload.is_sample or found.model_source.kind == "sample":
             yield t("These are the sample's figures, not yours.")
         if not found.guardrails:
             yield t("No limit was set before the run, so there is no verdict.")
-        if found.critical is None or found.critical.flips is None:
-            yield t("Answers to critical cases were not tested.")
-        if not found.cost:
-            yield t("Speed and memory were not measured.")
-        elif all(point.energy_mwh is None for point in found.cost):
-            yield t("Energy was not measured: the device cannot tell.")
-        small = tuple(info.name for info in found.workload.slices if not info.verifiable)
-        if small:
-            yield t("Slices with too few prompts to judge on their own: {names}.", names=tuple(_cut(name, 24) for name in small[:6]))
         yield t("Times and memory hold for this machine only; other inputs than these prompts were not tested.")
 
     def texts(self) -> str:
         t = self.t
-        head = (t("Prompt"), t("Original"), t("Plan"), t("Changed"))
+        head = (t("Prompt"), t("Original"), t("With the plan"), t("Changed"))
         rows = [
             (
                 _text(one.prompt, 400),
@@ -241,7 +232,7 @@ def _signatures(names: Names, t: Translator) -> str:
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value, 160)}</td></tr>" for name, value in rows)
+    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value, 400)}</td></tr>" for name, value in rows)
     return f'<table class="facts">{cells}</table>'
 
 

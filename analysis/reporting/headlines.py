@@ -12,6 +12,7 @@ from analysis.contracts import (
     Prune,
     Skip,
     Unit,
+    Verdict,
     Verification,
     WorkloadPreview,
     influence,
@@ -171,11 +172,23 @@ def verify(verification: Verification | None) -> Message:
     if verification.verdict == "outside":
         return _outside(verification)
     if verification.verdict == "undecided":
-        return _undecided(verification)
+        return _deciding(verification, "undecided").reason
     says = {
         "within": Message(id="Within limits: {figures}.", values={"figures": _figures(verification)}),
         None: Message(id="No limit was set: {figures}.", values={"figures": _figures(verification)}),
     }[verification.verdict]
+    return _with_critical(says, verification)
+
+
+def in_short(verification: Verification) -> Message:
+    """The finding for a place that has said the verdict already: the limit that decided, else the figures."""
+    if verification.verdict in ("outside", "undecided"):
+        values = _limit_values(_deciding(verification, verification.verdict))
+        return Message(id="{metric} {value}, limit {limit}.", values=values)
+    return _with_critical(Message(id="{figures}.", values={"figures": _figures(verification)}), verification)
+
+
+def _with_critical(says: Message, verification: Verification) -> Message:
     critical = critical_cases(verification)
     return says if critical is None else Message(id="{first} {second}", values={"first": says, "second": critical})
 
@@ -195,18 +208,17 @@ def critical_cases(verification: Verification) -> Message | None:
 
 
 def _outside(verification: Verification) -> Message:
-    missed = next(result for result in verification.guardrails if result.verdict == "outside")
+    missed = _deciding(verification, "outside")
     values = _limit_values(missed)
     if missed.worst_slice is None:
         return Message(id="Outside limits: {metric} {value}, limit {limit}.", values=values)
-    return Message(
-        id="Outside limits: {metric} {value}, limit {limit}; {slice} decided it.", values={**values, "slice": missed.worst_slice}
-    )
+    values["slice"] = missed.worst_slice
+    return Message(id="Outside limits: {metric} {value}, limit {limit}; {slice} decided it.", values=values)
 
 
-def _undecided(verification: Verification) -> Message:
-    opened = next(result for result in verification.guardrails if result.verdict == "undecided")
-    return opened.reason
+def _deciding(verification: Verification, verdict: Verdict) -> GuardrailResult:
+    """The first limit with the verdict of the whole."""
+    return next(result for result in verification.guardrails if result.verdict == verdict)
 
 
 def _limit_values(result: GuardrailResult) -> dict[str, object]:

@@ -34,6 +34,17 @@ SYMBOLS: Mapping[str, str] = {
 }
 """Strategy -> marker: told apart by shape, not by colour."""
 
+SHORT: Mapping[str, str] = {
+    "beam": N_("beam search"),
+    "greedy": N_("greedy"),
+    "one_shot": N_("one-shot scan"),
+    "block_influence": N_("Block Influence"),
+    "angular_run": N_("similar span"),
+    "last_n": N_("last layers"),
+    "random": N_("at random"),
+}
+"""Strategy -> its name in the legend."""
+
 _OTHERS = "other"
 _MOST_OTHERS = 400
 _HEADROOM = 1.15
@@ -48,7 +59,7 @@ def pareto_figure(
     cost: Cost = "flops",
     limit_share: float | None = None,
     largest: float | None = None,
-    height: int = 400,
+    height: int = 440,
 ) -> go.Figure:
     """Saving (x, in %) against the change of perplexity (y, in %); a click carries ``customdata [index into points]``.
 
@@ -69,11 +80,17 @@ def pareto_figure(
     figure.add_trace(_front_line(points, look, top))
     if chosen is not None:
         figure.add_trace(_ring(points, tuple(chosen), look, top))
-    dressed(figure, look, height=height, title=look.t("Saving against quality"), subtitle=look.t("each mark is one set that was run"))
+    dressed(
+        figure,
+        look,
+        height=height,
+        title=look.t("Saving against quality"),
+        subtitle=look.t("each mark is one set that was run on the calibration prompts; at the top edge: above it"),
+    )
     widest = max([100 * point.saved_share for point in points if _plotted(point)], default=10.0)
     figure.update_xaxes(title={"text": look.t(AXIS[cost]), "standoff": 6}, range=[0, 1.04 * widest], showline=True, ticks="outside")
     figure.update_yaxes(
-        title={"text": look.t("change of perplexity (%), calibration prompts")},
+        title={"text": look.t("change of perplexity (%)")},
         range=[min(-1.0, _lowest(points)), 100 * top],
         showgrid=True,
         gridcolor=look.palette.grid,
@@ -81,8 +98,7 @@ def pareto_figure(
     )
     if limit_share is not None:
         _limit_line(figure, look, limit_share)
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0})
-    figure.update_layout(margin={"b": 90})
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0}, margin={"b": 96})
     return figure
 
 
@@ -136,7 +152,7 @@ def _markers(points: Sequence[ParetoPoint], indices: list[int], look: Look, name
         x=[100 * points[index].saved_share for index in indices],
         y=[100 * min(_growth(points[index]), top) for index in indices],
         mode="markers",
-        name=look.t("other sets that were measured") if quiet else look.t(STRATEGY_WORDS[name].title),
+        name=look.t("other sets") if quiet else look.t(SHORT[name]),
         marker={
             "symbol": "circle" if quiet else SYMBOLS[name],
             "size": 5 if quiet else 9,

@@ -13,7 +13,7 @@ from analysis.reporting import verification_words as words
 from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.text import escaped, shortened
 
-_ROW = 46
+_ROW = 52
 _SYMBOLS = {"within": "circle", "undecided": "diamond", "outside": "x"}
 
 
@@ -35,7 +35,7 @@ def limits_figure(results: Sequence[GuardrailResult], look: Look, *, names: Mapp
     dressed(
         figure,
         look,
-        height=110 + _ROW * max(len(known), 1),
+        height=116 + _ROW * max(len(known), 1),
         title=look.t("Measured against the limits"),
         subtitle=look.t("dot and line: measured, with its 95% interval; left of the limit is within"),
     )
@@ -49,6 +49,9 @@ def limits_figure(results: Sequence[GuardrailResult], look: Look, *, names: Mapp
         ticks="",
         showline=False,
     )
+    for place, result in enumerate(known):
+        figure.add_annotation(_said(result, place, look))
+    figure.update_layout(margin={"t": 76})
     figure.add_vline(
         x=1,
         line={"color": look.palette.text, "width": 1.5, "dash": "dash"},
@@ -101,7 +104,7 @@ def slices_figure(
     dressed(
         figure,
         look,
-        height=100 + 28 * max(len(listed), 1),
+        height=116 + 28 * max(len(listed), 1),
         title=t("Perplexity by slice, plan against original"),
         subtitle=t("1 is the same; with 95% intervals"),
     )
@@ -122,6 +125,7 @@ def slices_figure(
     )
     figure.add_vline(x=1, line={"color": look.palette.quiet, "width": 1})
     if limit_ratio is not None:
+        figure.update_layout(margin={"t": 76})
         figure.add_vline(
             x=limit_ratio,
             line={"color": look.palette.text, "width": 1.5, "dash": "dash"},
@@ -191,21 +195,32 @@ def _limit_trace(result: GuardrailResult, place: int, look: Look) -> go.Scatter:
             look.t("cases: {n}", n=result.n),
         ]
     )
-    verdict = render(words.verdict(result.verdict), look.language)
     return go.Scatter(
         x=[value],
         y=[place],
-        mode="markers+text",
+        mode="markers",
         marker={"size": 11, "symbol": _SYMBOLS[result.verdict], "color": look.palette.text},
         error_x=_whiskers(low, value, high, look),
-        text=[f"<b>{escaped(verdict)}</b>  {escaped(words.measured(result, look.language))}"],
-        textposition="top right" if value < 1 else "top left",
-        textfont={"color": look.palette.text, "size": 12},
         hovertext=[hover],
         hovertemplate="%{hovertext}<extra></extra>",
         customdata=[[place]],
         cliponaxis=False,
     )
+
+
+def _said(result: GuardrailResult, place: int, look: Look) -> dict[str, object]:
+    """The verdict and the figure above a row, at the left edge, where no whisker runs."""
+    verdict = render(words.verdict(result.verdict), look.language)
+    return {
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": place,
+        "yshift": 15,
+        "showarrow": False,
+        "text": f"<b>{escaped(verdict)}</b>  {escaped(words.measured(result, look.language))}",
+        "font": {"color": look.palette.text, "size": 12},
+    }
 
 
 def _scaled(result: GuardrailResult) -> tuple[float, float, float]:
