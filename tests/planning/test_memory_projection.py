@@ -115,16 +115,16 @@ def test_the_same_with_units_left_out(removed: UnitSet) -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "gemma3", "gpt_oss", "deepseek_v3", "gpt2"])
-@pytest.mark.parametrize("length", [2, 3, 4, 11])
-def test_cache_bytes_are_those_of_the_caches_tensors(name: str, length: int) -> None:
+def test_cache_bytes_are_those_of_the_caches_tensors(name: str) -> None:
     from analysis.verification.passes import Requests, cache_bytes
 
     model = loaded(build(name))
     requests = Requests(model, model.stack())
     for removed in ((), (("block", 1),), (("attention", 2), ("mlp", 0))):
-        with left_out(model.stack(), removed):
-            counted = cache_bytes(requests.read(requests.prompt(2, length))[1])
-        assert counted == kv_bytes(model.info, removed, context_tokens=length, batch_size=2)
+        for length in (2, 3, 4, 11):  # around the window of 4
+            with left_out(model.stack(), removed):
+                counted = cache_bytes(requests.read(requests.prompt(2, length))[1])
+            assert counted == kv_bytes(model.info, removed, context_tokens=length, batch_size=2)
 
 
 def test_a_number_format_other_than_the_checkpoints_scales_everything() -> None:
