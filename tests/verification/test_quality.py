@@ -27,7 +27,7 @@ from tests.models.tiny import build
 from tests.profiling import tiny
 
 EXAMPLES = [replace(example, critical=number % 5 == 0) for number, example in enumerate(tiny.examples(20, slices=("a", "b", "c")))]
-CAUSAL = ("llama", "qwen3", "gemma2", "gemma3", "gpt2", "gpt_neox", "phi", "opt", "bloom", "olmo2", "mixtral")
+CAUSAL = ("llama", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "mixtral")
 
 
 def loaded(name: str) -> LoadedModel:
@@ -139,10 +139,10 @@ def measured_only(tally, members) -> float:
 
 
 def test_intervals_hold_the_figure_and_a_broken_plan_is_significantly_worse() -> None:
-    torch.manual_seed(1)
-    model = tiny.tiny_llama()
-    optimise(model)
-    found = scores(measured(tiny.loaded(model), [("block", 0)]), range(len(EXAMPLES)), replicates=1000, seed=0)
+    model = tiny.loaded(tiny.tiny_llama())
+    examples = in_the_models_own_words(model)
+    tally = measure_quality(runner(model, 500), examples, lambda: left_out(model.stack(), [("block", 0)]))
+    found = scores(tally, range(len(examples)), replicates=1000, seed=0)
     for estimate in (found.perplexity_original, found.perplexity_plan, found.perplexity_ratio, found.kl, found.top1_agreement):
         assert estimate.value is not None
         assert estimate.low is not None
@@ -154,15 +154,14 @@ def test_intervals_hold_the_figure_and_a_broken_plan_is_significantly_worse() ->
     assert found.p_value < 0.01
 
 
-def optimise(model) -> None:
-    """A few steps on the very examples, so that every layer is worth something."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(15):
-        for example in EXAMPLES:
-            ids = torch.from_numpy(example.input_ids)[None]
-            model(input_ids=ids, labels=ids).loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+@torch.no_grad()
+def in_the_models_own_words(model: LoadedModel) -> list[EncodedExample]:
+    """The examples, each gone on with what the model itself would say, so that every layer is worth something."""
+    ids = torch.stack([torch.from_numpy(example.input_ids[:9]) for example in EXAMPLES])
+    for _ in range(8):
+        ids = torch.cat([ids, model.model(input_ids=ids).logits[:, -1:].argmax(-1)], dim=1)
+    kinds = np.array([0] * 9 + [2] * 8, dtype=np.uint8)
+    return [replace(example, input_ids=row, kinds=kinds) for example, row in zip(EXAMPLES, ids.numpy(), strict=True)]
 
 
 def test_a_masked_model_gets_no_perplexity_but_kl_and_similarity() -> None:
