@@ -85,9 +85,9 @@ def _answer(loaded: LoadedModel, plan: Plan, asked: _Asked, compare: bool, termi
     from analysis.surgery.apply import apply_plan
 
     if compare:
-        terminal.tell("Original:")
+        typer.echo(terminal.t("Original:"))
         typer.echo(asked.of(loaded))
-        terminal.tell("Plan:")
+        typer.echo(terminal.t("Plan:"))
     with apply_plan(loaded, plan):
         typer.echo(asked.of(loaded))
 

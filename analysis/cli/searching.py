@@ -112,7 +112,7 @@ def _profile(request: SearchRequest, terminal: Terminal, store: Store | None) ->
         if found is not None:
             return found
     terminal.tell(
-        "{strategies} choose by a profile, and none is kept for this model and workload: it is measured first "
+        "Measured first: a profile of this workload, which {strategies} choose by and which is not kept yet "
         "(one pass over {tokens} tokens).{time}",
         strategies=needing,
         tokens=n_tokens,
