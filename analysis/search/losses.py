@@ -113,7 +113,7 @@ class Measurer:
         self.walk = walk or Walk(loaded, self.stack)
         self.naive = naive
         self.notes: list[Message] = []
-        self.room, batch_tokens = room_for(loaded, self.stack, settings)
+        self.room, batch_tokens = room_for(loaded, self.stack, settings, sum(len(example.input_ids) for example in self.examples))
         self.batches = cut_batches(self.examples, batch_tokens, causal=causal, seed=settings.seed)
         self.run_tokens = sum(batch.n_tokens for batch in self.batches)
         self._causal = causal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,8 @@ from analysis.search.steering import Steering
 
 ERRORS = 3.0
 """So many standard errors, paired over prompts, are clearly worse."""
-ROUNDS = 4
+ROUNDS = (1 / 8, 1 / 4, 1 / 2)
+"""After these shares of the batches."""
 LEAST_BATCHES = 4
 """Nothing drops out before so many batches."""
 
@@ -36,15 +38,18 @@ def race(
     running = [removed for removed in dict.fromkeys(sets) if removed not in measurer.found]
     measurer.measure([(), base], stage)
     fair = base in measurer.sums and len(measurer.batches) >= 2 * LEAST_BATCHES
-    size = -(-len(measurer.batches) // ROUNDS)
     known = [removed for removed in dict.fromkeys(sets) if removed in measurer.found and removed in measurer.sums]
-    for first in range(0, len(measurer.batches), size) if fair and len(running) + len(known) > keep else ():
-        measurer.run(running, measurer.batches[first : first + size], stage)
-        if running and first + size < len(measurer.batches):
-            running = _still_running(measurer, steering, running, known, keep, base)
+    for stop in _rounds(len(measurer.batches)) if fair and len(running) + len(known) > keep else ():
+        measurer.run(running, measurer.batches[:stop], stage)
+        running = _still_running(measurer, steering, running, known, keep, base) if running else []
     measurer.measure(running, stage)
     done = [removed for removed in dict.fromkeys(sets) if removed in measurer.found]
     return tuple(sorted(done, key=lambda removed: (_score(measurer, steering, removed, base), removed)))
+
+
+def _rounds(n_batches: int) -> list[int]:
+    """After how many batches somebody may drop out."""
+    return sorted({max(LEAST_BATCHES, math.ceil(share * n_batches)) for share in ROUNDS})
 
 
 def estimate(measurer: Measurer, removed: UnitSet, base: UnitSet) -> float | None:

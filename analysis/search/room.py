@@ -13,24 +13,28 @@ from analysis.search.travel import Room
 
 _MIB = 1 << 20
 CPU_STREAM_BYTES = 512 * _MIB
-CPU_BATCH, CPU_CALL, CPU_HEAD = 1024, 1024, 256
-GPU_BATCH, GPU_CALL, GPU_HEAD = 4096, 65_536, 8_192
+CPU_BATCH, CPU_CALL, CPU_HEAD = (256, 1024), 1024, 256
+GPU_BATCH, GPU_CALL, GPU_HEAD = (512, 2048), 65_536, 8_192
 GPU_SHARE = 0.25
 """Share of a GPU's free memory for the states, and again for what a call of a block needs on top."""
 CPU_GROUP = 16
 """Sets in a group on a CPU: what is finished is kept after each group."""
 EVERYTHING = 1 << 30
+BATCHES = 24
+"""Batches are made so small that there are about so many: sets that race drop out between batches."""
 
 
-def room_for(loaded: LoadedModel, stack: Stack, settings: SearchSettings) -> tuple[Room, int]:
-    """The room on the model's device, and the padded tokens of one stream in a batch."""
+def room_for(loaded: LoadedModel, stack: Stack, settings: SearchSettings, tokens: int) -> tuple[Room, int]:
+    """The room on the model's device for a workload of so many tokens, and the padded tokens of one stream in a batch."""
+    smallest, largest = GPU_BATCH if loaded.device.type == "cuda" else CPU_BATCH
+    batch = settings.batch_tokens or min(max(tokens // BATCHES, smallest), largest)
     if loaded.device.type != "cuda":
         room = Room(settings.memory_bytes or CPU_STREAM_BYTES, CPU_CALL, CPU_GROUP, CPU_HEAD)
-        return room, settings.batch_tokens or CPU_BATCH
+        return room, batch
     free = GPU_SHARE * torch.cuda.mem_get_info(loaded.device)[0]
     call = min(GPU_CALL, max(1024, int(free / _bytes_per_token(stack, loaded))))
     head = min(GPU_HEAD, max(256, int(free / (6 * max(1, loaded.info.vocab_size) + 1))))
-    return Room(settings.memory_bytes or int(free), call, EVERYTHING, head), settings.batch_tokens or GPU_BATCH
+    return Room(settings.memory_bytes or int(free), call, EVERYTHING, head), batch
 
 
 def _bytes_per_token(stack: Stack, loaded: LoadedModel) -> int:

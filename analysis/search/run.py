@@ -167,11 +167,11 @@ class Job:
 
     def _strategies(self, steering: Steering) -> None:
         settings, hunter = self.measurer.settings, Hunter(self.measurer, steering)
+        if {"greedy", "beam"} & set(settings.strategies):
+            self._hunt(hunter, steering)
         for strategy in ("one_shot", "block_influence", "angular_run", "last_n", "random"):
             if strategy in settings.strategies:
                 self._baseline(strategy, steering)
-        if {"greedy", "beam"} & set(settings.strategies):
-            self._hunt(hunter, steering)
         before = self.measurer.tally.copy()
         hunter.pairs(PAIRED_UNITS)
         self._charge("pairs", cost_of(self.measurer.tally.since(before)))
@@ -224,7 +224,7 @@ class Job:
     def _charge(self, name: str, cost: SearchCost) -> None:
         """Notes what a part cost; a part answered from what was stored keeps what it cost when it was run."""
         old = self.earlier.costs.get(name) if self.earlier else None
-        self.costs[name] = old if old is not None and old.block_calls > cost.block_calls else cost
+        self.costs[name] = old if old is not None and cost.block_calls <= len(self.measurer.stack.blocks) else cost
 
     def _keep(self) -> None:
         if UNTOUCHED in self.measurer.found:
