@@ -1,7 +1,7 @@
 """What was projected beside what was measured: how wrong the projection is, in the same run.
 
 Counted quantities are projected anew for the very sizes that were measured (the stored projection may be for another
-length); times, memory and quality are taken from the projection as it was made, where it speaks of a size that was
+length); times and quality are taken from the projection as it was made, times where it speaks of a size that was
 measured on this device.
 """
 
@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analysis.contracts import CostPoint, Estimate, Message, ModelInfo, Plan, ProjectedLatency, Projection, ProjectionError, Prune, Skip
-from analysis.planning import project
-
-_STORED_WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
+from analysis.planning.project_more import projected_costs
 
 
 def projection_errors(
@@ -42,7 +40,6 @@ def projection_errors(
         return ()
     rows = [row for point in cost for row in _counted(plan, info, stack, width, point)]
     rows += [row for point in cost for row in _timed(projection.latency, point, device_name)]
-    rows += [row for point in cost for row in _peak(projection, point, width / _STORED_WIDTH.get(info.dtype, width))]
     if projection.quality is not None and perplexity_ratio.value is not None:
         low, high = projection.quality.perplexity_ratio_interval
         rows += _row("perplexity_ratio", projection.quality.perplexity_ratio, perplexity_ratio.value, low, high)
@@ -79,17 +76,19 @@ def _row(
 
 
 def _counted(plan: Plan, info: ModelInfo, stack: str, width: int, point: CostPoint) -> Iterator[ProjectionError]:
-    """Bytes and FLOPs of this size, in the number format that was run."""
-    exact = project(info, plan.operations, context_tokens=point.prompt_tokens, stack=stack)
-    scale = width / _STORED_WIDTH.get(info.dtype, width)
+    """Bytes and FLOPs of this size, in the number format that was run, counted the way the measurement counts."""
+    exact = projected_costs(
+        info, plan.operations, context_tokens=point.prompt_tokens, batch_size=point.batch_size, width=width, stack=stack
+    )
     if point.prefill_flops is not None:
-        tokens = point.batch_size * point.prompt_tokens
-        yield from _row("prefill_flops", exact.prefill_flops_per_token.after * tokens, point.prefill_flops[1])
+        yield from _row("prefill_flops", exact.prefill_flops, point.prefill_flops[1])
     if point.kv_cache_bytes is not None:
-        yield from _row("kv_cache_bytes", exact.kv_bytes_at_context.after * point.batch_size * scale, point.kv_cache_bytes[1])
+        yield from _row("kv_cache_bytes", exact.kv_cache_bytes, point.kv_cache_bytes[1])
+    if point.peak_memory_bytes is not None:
+        yield from _row("peak_memory_bytes", exact.peak_memory_bytes, point.peak_memory_bytes[1])
     if _frees_weights(plan):
-        yield from _row("weight_bytes", exact.weight_bytes.after * scale, point.weight_bytes[1])
-        yield from _row("parameters", exact.n_parameters.after, point.weight_bytes[1] / width)
+        yield from _row("weight_bytes", exact.weight_bytes, point.weight_bytes[1])
+        yield from _row("parameters", exact.n_parameters, point.weight_bytes[1] / width)
 
 
 def _frees_weights(plan: Plan) -> bool:
@@ -105,10 +104,3 @@ def _timed(latency: Sequence[ProjectedLatency], point: CostPoint, device_name: s
             yield from _row("prefill_ms", promised.ms.after, point.prefill_ms.plan.p50)
         elif point.decode_tokens_per_second is not None and point.decode_tokens_per_second.plan.p50 > 0:
             yield from _row("decode_ms", promised.ms.after, 1e3 * point.batch_size / point.decode_tokens_per_second.plan.p50)
-
-
-def _peak(projection: Projection, point: CostPoint, scale: float) -> Iterator[ProjectionError]:
-    """One sequence of the projection's own length, when that was measured in the number format it was projected for."""
-    same = point.batch_size == 1 and point.prompt_tokens == projection.context_tokens and scale == 1
-    if same and projection.peak_memory_bytes is not None and point.peak_memory_bytes is not None:
-        yield from _row("peak_memory_bytes", projection.peak_memory_bytes.after, point.peak_memory_bytes[1])

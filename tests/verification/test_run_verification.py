@@ -264,6 +264,7 @@ def test_cost_is_measured_and_projections_of_counted_quantities_hold(info: Model
     assert rows["weight_bytes"].error_share == 0
     assert rows["parameters"].error_share == 0
     assert rows["kv_cache_bytes"].error_share == 0
+    assert rows["prefill_flops"].error_share == 0
 
 
 def test_nothing_promised_nothing_compared(info: ModelInfo, broken: Verification) -> None:
