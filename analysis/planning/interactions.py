@@ -31,7 +31,7 @@ from analysis.contracts import UnitRef
 Array = NDArray[np.float64]
 UnitSet = tuple[UnitRef, ...]
 
-PAIR_SD = 0.5
+PAIR_SD = 0.8
 """Prior spread of one pair's own interaction, in rho for a set of just that pair."""
 NEAR_SD = 0.3
 """Prior spread of what neighbouring pairs have in common."""
@@ -39,7 +39,8 @@ RANGE = 0.27
 """Distance (share of the depth) over which interactions fade."""
 ALIKE = 2.0
 """Distance, in steps of the coarse grid, over which neighbouring pairs are alike."""
-NOISE = 0.3
+NOISE = 0.25
+"""Spread that no pair explains, where the damage is shared by many units; a set of two is all but its pair."""
 FLOOR = 0.02
 _GRID = 30
 _BETA_MEAN = np.array([0.1, 0.0, 0.0, 0.0])
@@ -127,7 +128,8 @@ class Interactions:
         growth = math.log1p(max(additive, 0.0))
         trend = np.array([shared, shared * growth, shared * len(refs) / 10, math.log1p(max(additive, 0.0) / 6)])
         small = 0.35 * self.scale / (max(additive, 0.0) + self.scale)
-        return Features(additive, pairs, grid, trend, small**2 + NOISE**2 * shared + FLOOR**2 + 0.5 * unknown)
+        more_than_pairs = NOISE**2 * shared * max(0.0, 1.0 - 1.6 / max(len(refs), 1))
+        return Features(additive, pairs, grid, trend, small**2 + more_than_pairs + FLOOR**2 + 0.5 * unknown)
 
     def covariance(self, first: Sequence[Features], second: Sequence[Features]) -> Array:
         """[first, second] prior covariance of rho."""

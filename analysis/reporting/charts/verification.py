@@ -14,6 +14,8 @@ from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.text import escaped, shortened
 
 _ROW = 52
+_LEFT, _RIGHT = -2.5, 3.5
+"""Ends of the scale on which 0 is the original and 1 the limit; what lies beyond is drawn there, and its figure is written."""
 _SYMBOLS = {"within": "circle", "undecided": "diamond", "outside": "x"}
 
 
@@ -41,7 +43,7 @@ def limits_figure(results: Sequence[GuardrailResult], look: Look, *, names: Mapp
     )
     reach = max([1.6, *(end * 1.08 for result in known for end in _scaled(result))])
     least = min([-0.4, *(end * 1.08 for result in known for end in _scaled(result))])
-    figure.update_xaxes(range=[max(least, -6.0), min(reach, 8.0)], showticklabels=False, showline=False, ticks="")
+    figure.update_xaxes(range=[least, reach], showticklabels=False, showline=False, ticks="")
     figure.update_yaxes(
         tickvals=list(range(len(known))),
         ticktext=[_limit_label(result, look, names or {}) for result in known],
@@ -220,6 +222,8 @@ def _said(result: GuardrailResult, place: int, look: Look) -> dict[str, object]:
         "showarrow": False,
         "text": f"<b>{escaped(verdict)}</b>  {escaped(words.measured(result, look.language))}",
         "font": {"color": look.palette.text, "size": 12},
+        "bgcolor": look.palette.page,
+        "borderpad": 1,
     }
 
 
@@ -234,7 +238,7 @@ def _scaled(result: GuardrailResult) -> tuple[float, float, float]:
     if step * towards <= 0 or (limit.unit == "abs" and limit.op == ">="):
         # The limit asks for more than the original gives (0.9x of its time), or is the original itself: a scale of its own.
         step = towards * max(abs(ends[1] - limit.value), abs(ends[0] - limit.value), 1e-9) / 0.6
-    low, middle, high = (1 + (at - limit.value) / step for at in (ends[0], value, ends[1]))
+    low, middle, high = (min(max(1 + (at - limit.value) / step, _LEFT), _RIGHT) for at in (ends[0], value, ends[1]))
     return (min(low, high), middle, max(low, high))
 
 
