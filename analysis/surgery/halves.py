@@ -245,7 +245,8 @@ def _has_product(module: nn.Module) -> bool:
 
 
 def _copy(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach().clone().reshape(-1, tensor.shape[-1])
+    """On the CPU, because a model may lie on several devices."""
+    return None if tensor is None else tensor.detach().to("cpu", copy=True).reshape(-1, tensor.shape[-1])
 
 
 def _first_tensor(value: Any) -> Tensor | None:

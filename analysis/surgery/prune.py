@@ -52,6 +52,7 @@ def prune_model(loaded: LoadedModel, removed: Iterable[UnitRef], *, stack: str |
         for way in ways_of(old, halves.values()):
             for module, stand_in in way:
                 _strip(module, stand_in, undo)
+        _check_generates(loaded)
         shorter = replace(old, blocks=tuple(old.blocks[index] for index in keep), taps=tuple(old.taps[index] for index in keep))
         _check_same(wanted, run_on_few_tokens(shorter))
         undo.pop_all()
@@ -62,6 +63,19 @@ def _keep_one(stack: Stack, gone: set[int]) -> None:
     if len(gone) == len(stack.blocks):
         raise PlanError(
             "The plan takes out all {n_blocks} layers. At least one has to stay: make the plan again with less.", n_blocks=len(stack.blocks)
+        )
+
+
+def _check_generates(loaded: LoadedModel) -> None:
+    """Of a flat encoder-decoder config the library takes the encoder's count for the decoder's cache."""
+    config, decoder = loaded.model.config, getattr(loaded.model, "get_decoder", lambda: None)()
+    if not config.is_encoder_decoder or decoder is None or not loaded.model.can_generate():
+        return
+    room, needed = config.get_text_config(decoder=True).num_hidden_layers, decoder.config.get_text_config(decoder=True).num_hidden_layers
+    if room < needed:
+        raise PlanError(
+            "With fewer layers in the encoder than in the decoder this model could not generate any more: its config counts both as one "
+            "when it makes room for them. Skip the layers instead."
         )
 
 

@@ -106,6 +106,8 @@ _SAID = {"block": "layer", "attention": "attention", "mlp": "MLP"}
 
 def _prove(stack: Stack) -> None:
     """Tries every unit of the stack once, on a few tokens."""
+    if runner(stack).device.type == "meta":
+        raise PlanError("The weights of this model are not loaded, so no layer can be left out. Load the model first.")
     try:
         calls = _calls(stack)
         runs = [run_block(block, call) for block, call in zip(stack.blocks, calls, strict=True)]
