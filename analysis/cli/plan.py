@@ -40,6 +40,9 @@ HELP = paragraphs(
 
 def plan(
     ctx: typer.Context,
+    budget: Annotated[
+        str, typer.Option(metavar="AMOUNT", help=N_("How much to remove: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers."))
+    ],
     profile: Annotated[
         str | None, typer.Option(metavar="FILE", help=N_("File written by python -m analysis profile --out, or the id of a kept run."))
     ] = None,
@@ -52,9 +55,6 @@ def plan(
             ),
         ),
     ] = None,
-    budget: Annotated[
-        str, typer.Option(metavar="AMOUNT", help=N_("How much to remove: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers."))
-    ] = "",
     op: Annotated[
         Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))
     ] = "prune",
@@ -83,8 +83,6 @@ def plan(
     terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
-    if not budget:
-        raise InputError("How much to remove is missing. Give --budget, for example --budget 20%.")
     asked = _Asked(budget, op, layers(protect), context or DEFAULT_CONTEXT_TOKENS, name)
     if profile is not None and search is None:
         proposed = _from_profile(profile, units_named(unit, ("block",)), criterion, asked)

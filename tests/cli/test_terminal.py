@@ -17,7 +17,7 @@ from analysis.cli.terminal import StrataGroup, chosen_language, key_values, stop
 from analysis.errors import Cancelled, GuardrailMissed, InputError, JobLost, ResourceError, StrataError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("sample-model", "profile", "plan", "runs", "worker", "schema")
+COMMANDS = ("sample-model", "profile", "plan", "scan", "search", "verify", "export", "run-plan", "runs", "worker", "schema")
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_a_surprise_is_logged_and_said_without_a_traceback(tmp_path: Path) -> No
 def test_usage_errors_name_the_option_and_exit_with_2() -> None:
     result = CliRunner().invoke(app, ["plan"])
     assert result.exit_code == 2
-    assert "--profile" in result.stderr
+    assert "--budget" in result.stderr
     assert run("profile", "--dtype", "int3").returncode == 2
 
 
