@@ -16,6 +16,7 @@ ARCHITECTURES = (
     "gemma3",
     "gpt2",
     "gpt_neox",
+    "gpt_neox_sequential",
     "mixtral",
     "bert",
     "opt",
@@ -24,6 +25,7 @@ ARCHITECTURES = (
     "falcon",
     "phi",
     "olmo2",
+    "gpt_oss",
 )
 
 
