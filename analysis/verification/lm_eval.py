@@ -65,7 +65,7 @@ def run_tasks(runner: Runner, tasks: Sequence[str], applied: Applied, *, task_fo
             original = _evaluated(evaluator, model, task, manager)
             with applied():
                 plan = _evaluated(evaluator, model, task, manager)
-        found += _results(original, plan)
+        found += results_of(original, plan)
     return tuple(found)
 
 
@@ -97,7 +97,7 @@ def _evaluated(evaluator: Any, model: Any, task: str, manager: Any) -> Mapping[s
         ) from exc
 
 
-def _results(original: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[TaskResult]:
+def results_of(original: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[TaskResult]:
     """One row for each figure; lm-eval names them ``metric,filter`` and their errors ``metric_stderr,filter``."""
     for task, figures in original["results"].items():
         others = plan["results"][task]
