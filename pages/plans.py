@@ -11,17 +11,18 @@ from analysis.reporting import headlines
 from analysis.reporting.charts.small import savings_rows
 from analysis.reporting.charts.stack import stack_figure
 from pages.ui.charts import draw, look
-from pages.ui.evidence import download_rows, how_do_we_know, section
+from pages.ui.evidence import download_rows, how_do_we_know, section, table
 from pages.ui.exports import export_box, watch_export
 from pages.ui.frame import empty_state, footer, headline, next_of_plan, standing, stop_with, subject
 from pages.ui.language import plain, say, words
+from pages.ui.latency_box import latency_box, watch_latency
 from pages.ui.messages import stopping_on_errors
 from pages.ui.pareto import show_front
 from pages.ui.plan_shelf import compare_box, save_box, saved_box, show_comparison, upload_box
 from pages.ui.plan_state import state_box
 from pages.ui.plan_view import method_of, projection_table, quality_note, reasons_table, sample_of, warnings_of
 from pages.ui.plan_ways import made_plan
-from pages.ui.search_job import measure_box, watch_search
+from pages.ui.search_job import measure_more, watch_search
 from pages.ui.session import ensure_session, profile, search_of, stored_plan
 
 TERMS = (
@@ -53,6 +54,7 @@ with stopping_on_errors():
 answer, running, choices = st.container(), st.container(), st.container(border=about.plan is None)
 with running:
     watch_search()
+    watch_latency()
     watch_export()
 keep, beside = st.columns([5, 3], gap="medium", vertical_alignment="bottom")
 plan, problem = None, None
@@ -112,13 +114,14 @@ with right:
     if search:
         tokens = plan.projection.context_tokens if plan and plan.projection else DEFAULT_CONTEXT_TOKENS
         show_front(found, search, plan, tokens)
-        measure_box(found, search)
+        measure_more(found, search)
     if plan:
         section(t("What it should save"), "projected")
     if plan and plan.projection:
-        st.dataframe(projection_table(plan.projection), hide_index=True, alt=t("Projected figures before and after the plan"))
+        table(projection_table(plan.projection), alt=t("Projected figures before and after the plan"))
         st.caption(t("For requests of {n} tokens: an assumption that you can change above.", n=plan.projection.context_tokens))
         download_rows(savings_rows(plan.projection, look()), "projection.csv", key="projection")
+        latency_box(found)
     if plan:
         st.info(quality_note(plan.projection), icon=":material/help:")
 

@@ -65,13 +65,14 @@ with answer:
             st.markdown(f"**{t('Not recommended')}**", width="content")
         if not measured_here(found.machine):
             st.markdown(f":orange-badge[{t('measured on another machine')}]", width="content")
-    within = found.verdict == "within"
-    label = t("Take the plan away") if within else t("Make another plan")
-    standing(about, next_label=label, next_page="plans", sample=found.workload.is_sample, leaving_plan=not within)
+    label = {"within": t("Take the plan away"), "outside": t("Make another plan")}.get(found.verdict or "within")
+    standing(about, next_label=label, next_page="plans", sample=found.workload.is_sample, leaving_plan=found.verdict == "outside")
 
 show_limits(found)
-with st.expander(t("Verify again, with other limits, prompts or settings"), icon=":material/replay:", key="verify_more"):
-    verify_box(plan, info, workload, primary=False)
+undecided = found.verdict == "undecided"
+again = t("Verify again, with other limits, prompts or settings")
+with st.expander(again, expanded=undecided, icon=":material/replay:", key=f"verify_more_{found.id}"):
+    verify_box(plan, info, workload, primary=undecided)
 show_slices(found)
 left, right = st.columns(2, gap="large")
 with left:

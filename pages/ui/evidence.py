@@ -10,7 +10,7 @@ import streamlit as st
 from analysis.contracts import Machine
 from analysis.i18n import N_
 from analysis.reporting.csv import to_csv
-from pages.ui.language import words
+from pages.ui.language import plain, words
 from pages.ui.verdicts import origin_badge
 
 Row = Mapping[str, object]
@@ -47,6 +47,18 @@ def section(title: str, origin: Origin | Machine | None, *, help: str | None = N
             origin_badge(origin)
         elif origin:
             badge(origin)
+
+
+def table(rows: Rows, *, alt: str, marked: Sequence[str] = ()) -> None:
+    """Figures as a table that wraps instead of being cut off, and that a screen reader can read.
+
+    Args:
+        rows: one mapping of head to value a row.
+        alt: the accessible name.
+        marked: heads whose values are markdown of ours; all other text is shown as it is.
+    """
+    shown = [{head: value if head in marked else plain(str(value)) for head, value in row.items()} for row in rows]
+    st.table(shown, hide_index=True, alt=alt)
 
 
 def download_rows(rows: Sequence[Row], file_name: str, *, key: str) -> None:

@@ -9,39 +9,45 @@ from analysis.i18n import render
 from analysis.i18n.numbers import amount, number, size
 from analysis.planning import plan_to_json
 from analysis.reporting.exports import EXPORTS, Export, in_words, refusal
-from pages.ui.evidence import Rows
+from pages.ui.evidence import Rows, table
 from pages.ui.job_box import running, watched
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.session import client, remember
 
 PATH_LIMIT = 1000
+_PLAN_FILE = "plan.json"
 
 
 def export_box(plan: Plan, info: ModelInfo | None) -> None:
-    """Every way to take the plan away, one a tab; what a tool cannot express is refused there in words."""
+    """Every form in which the plan can be taken away; what a tool cannot express is refused there in words."""
     t = words()
-    tabs = st.tabs([*(t(export.title) for export in EXPORTS.values()), "plan.json"], key="export_tabs")
-    for tab, export in zip(tabs, EXPORTS.values(), strict=False):
-        with tab:
-            st.caption(t(export.meaning))
-            if export.write is None:
-                _folder(plan, info)
-            elif no := refusal(plan, export.format):
-                st.info(say(no), icon=":material/block:")
-            else:
-                _text(render(in_words(plan), language()) if export.format == "words" else export.write(plan), export)
-    with tabs[-1]:
+    titles = {**{name: t(export.title) for name, export in EXPORTS.items()}, _PLAN_FILE: _PLAN_FILE}
+    chosen = st.radio(t("Form"), list(titles), format_func=lambda name: titles[name], horizontal=True, key="export_form")
+    if chosen == _PLAN_FILE:
         st.caption(t("The plan as this project's pages and terminal read it, with its evidence."))
-        st.download_button(
-            t("Download plan.json"),
-            data=lambda: plan_to_json(plan).encode(),
-            file_name="plan.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="export_plan_json",
-        )
+        _plan_file(plan)
+        return
+    export = EXPORTS[chosen or "hf"]
+    st.caption(t(export.meaning))
+    if export.write is None:
+        _folder(plan, info)
+    elif no := refusal(plan, export.format):
+        st.info(say(no), icon=":material/block:")
+    else:
+        _text(render(in_words(plan), language()) if export.format == "words" else export.write(plan), export)
+
+
+def _plan_file(plan: Plan) -> None:
+    st.download_button(
+        words()("Download plan.json"),
+        data=lambda: plan_to_json(plan).encode(),
+        file_name=_PLAN_FILE,
+        mime="application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        key="export_plan_json",
+    )
 
 
 def watch_export() -> None:
@@ -104,7 +110,7 @@ def _report(report: ExportReport) -> None:
             st.caption(t("The model is larger than memory: compared tensor by tensor and layer by layer."))
         for note in report.notes:
             st.caption(say(note))
-        st.dataframe(report_rows(report), hide_index=True, alt=t("What the export changed in size, and the files it wrote"))
+        table(report_rows(report), alt=t("What the export changed in size, and the files it wrote"))
 
 
 def report_rows(report: ExportReport) -> Rows:

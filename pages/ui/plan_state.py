@@ -6,6 +6,7 @@ import streamlit as st
 
 from analysis.contracts import PlanEvent, PlanState, PlanSummary
 from analysis.runs.plan_life import NOTE_LIMIT, next_states
+from pages.ui.evidence import table
 from pages.ui.frame import PLAN_STATES
 from pages.ui.language import plain, words
 from pages.ui.messages import saying_errors
@@ -17,8 +18,7 @@ NAME_LIMIT = 120
 def state_box(plan: PlanSummary) -> None:
     """The plan's state, its history, and a small form for the next step."""
     t = words()
-    title = t("State of the plan: {state}", state=t(PLAN_STATES[plan.state]))
-    box = st.expander(title, icon=":material/flag:", key="plan_state", on_change="rerun")
+    box = st.expander(t("State and history of the plan"), icon=":material/flag:", key="plan_state", on_change="rerun")
     if not box.open:
         return
     with box:
@@ -43,7 +43,7 @@ def _history(events: list[PlanEvent]) -> None:
         }
         for event in reversed(events)
     ]
-    st.dataframe(rows, hide_index=True, alt=t("The plan's states, newest first, with who moved it and when"))
+    table(rows, alt=t("The plan's states, newest first, with who moved it and when"))
 
 
 def _form(plan: PlanSummary) -> None:

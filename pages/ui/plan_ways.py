@@ -9,7 +9,7 @@ from analysis.i18n import N_
 from pages.ui.language import words
 from pages.ui.plan_form import controls, proposed
 from pages.ui.search_form import plan_of_search, search_controls
-from pages.ui.search_job import measure_box
+from pages.ui.search_job import measure_first
 from pages.ui.session import remembered
 
 WAYS = {"changes": N_("From what layers change"), "costs": N_("From what removing them costs")}
@@ -19,12 +19,12 @@ def way_switch(search: Search | None) -> str:
     """Which way the plan is made; a set in the address or a stored search opens the second."""
     t = words()
     st.session_state.setdefault("way", "costs" if search or remembered("set") else "changes")
-    chosen = st.segmented_control(
+    chosen = st.radio(
         t("How the plan is made"),
         list(WAYS),
         format_func=lambda way: t(WAYS[way]),
         key="way",
-        required=True,
+        horizontal=True,
         persist_state="session",
         help=t("The first needs no further run. The second leaves layers out and measures the loss; it finds better plans."),
     )
@@ -40,6 +40,6 @@ def made_plan(run_id: str, found: Profile, search: Search | None) -> Plan | None
     if way_switch(search) == "changes":
         return proposed(run_id, controls(found), found)
     if search is None:
-        measure_box(found, None)
+        measure_first(found)
         return None
     return plan_of_search(run_id, search, search_controls(found, search), found)

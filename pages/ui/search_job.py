@@ -30,27 +30,39 @@ def watch_search() -> None:
     st.rerun()
 
 
-def measure_box(found: Profile, search: Search | None) -> None:
-    """The button that starts the measuring, what it will take, and its choices behind an expander."""
+def measure_first(found: Profile) -> None:
+    """Nothing was measured yet: what it would take, the button, and its choices behind an expander."""
     t = words()
-    if search is None:
-        st.markdown(
-            t(
-                "It is not known yet what removing layers of this model costs on these prompts. "
-                "Measuring leaves layers out, alone and together, on the calibration examples; the model's files are not touched."
-            )
+    st.markdown(
+        t(
+            "It is not known yet what removing layers of this model costs on these prompts. "
+            "Measuring leaves layers out, alone and together, on the calibration examples; the model's files are not touched."
         )
+    )
     start = st.container()
-    settings = _choices(found, search)
-    with start, st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.expander(t("What to measure"), icon=":material/tune:"):
+        settings = _choices(found, None)
+    with start:
+        _start_button(found, None, settings)
+
+
+def measure_more(found: Profile, search: Search) -> None:
+    """Other strategies, larger sets or more tokens, added to what is measured already."""
+    with st.expander(words()("Measure more"), icon=":material/tune:"):
+        _start_button(found, search, _choices(found, search))
+
+
+def _start_button(found: Profile, search: Search | None, settings: SearchSettings) -> None:
+    t = words()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
-            t("Measure what removing layers costs") if search is None else t("Measure more"),
-            type="primary" if search is None else "secondary",
+            t("Measure what removing layers costs"),
+            type="secondary" if search else "primary",
             icon=":material/play_arrow:",
             key="measure_costs",
             disabled=running("search_job"),
         )
-        st.caption(_what_it_takes(found, search, settings), width="content")
+        st.caption(_what_it_takes(found, search, settings), width="content" if search is None else "stretch")
     if pressed:
         with saying_errors():
             request = SearchRequest(model=found.model.source, **workload_fields(found.workload), settings=settings, name=found.name)
@@ -60,32 +72,31 @@ def measure_box(found: Profile, search: Search | None) -> None:
 
 def _choices(found: Profile, search: Search | None) -> SearchSettings:
     t = words()
-    with st.expander(t("What to measure"), icon=":material/tune:"):
-        strategies = st.multiselect(
-            t("Strategies"),
-            list(STRATEGY_WORDS),
-            default=FIRST,
-            format_func=lambda name: t(STRATEGY_WORDS[name].title),
-            key="measure_strategies",
-            persist_state="session",
-            help=strategies_help(STRATEGY_WORDS),
-        )
-        a, b, c = st.columns(3, gap="medium")
-        limit = a.slider(
-            t("Remove at most"), 1, MOST_PERCENT, LARGEST, format="%d%%", key="measure_limit", persist_state="session", help=term("layer")
-        )
-        most = b.number_input(
-            t("Calibration tokens to run at most"),
-            min_value=256,
-            max_value=1_048_576,
-            value=search.settings.max_total_tokens if search else TOKENS,
-            step=4096,
-            key="measure_tokens",
-            persist_state="session",
-            help=t("More tokens narrow the intervals and take longer. Another number starts a new measurement."),
-        )
-        with c:
-            units = units_of(found, key="measure_units")
+    strategies = st.multiselect(
+        t("Strategies"),
+        list(STRATEGY_WORDS),
+        default=FIRST,
+        format_func=lambda name: t(STRATEGY_WORDS[name].title),
+        key="measure_strategies",
+        persist_state="session",
+        help=strategies_help(STRATEGY_WORDS),
+    )
+    a, b, c = st.columns(3, gap="medium")
+    limit = a.slider(
+        t("Remove at most"), 1, MOST_PERCENT, LARGEST, format="%d%%", key="measure_limit", persist_state="session", help=term("layer")
+    )
+    most = b.number_input(
+        t("Calibration tokens to run at most"),
+        min_value=256,
+        max_value=1_048_576,
+        value=search.settings.max_total_tokens if search else TOKENS,
+        step=4096,
+        key="measure_tokens",
+        persist_state="session",
+        help=t("More tokens narrow the intervals and take longer. Another number starts a new measurement."),
+    )
+    with c:
+        units = units_of(found, key="measure_units")
     return SearchSettings(
         stack=found.stack,
         device=found.settings.device,

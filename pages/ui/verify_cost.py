@@ -14,7 +14,7 @@ from analysis.i18n.numbers import amount, number, percent, size, span
 from analysis.reporting.charts.verification import projection_figure
 from analysis.reporting.verification_words import QUANTITIES, projection_error, quantity, quantity_value
 from pages.ui.charts import draw, look
-from pages.ui.evidence import Rows, download_rows, section
+from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, words
 from pages.ui.verdicts import change_words, measured_here
@@ -42,7 +42,7 @@ def show_cost(found: Verification) -> None:
         st.caption(titles[0])
     point = found.cost[shown]
     rows = cost_rows(point)
-    st.dataframe(rows, hide_index=True, alt=t("Time, memory and work of original and plan"))
+    table(rows, alt=t("Time, memory and work of original and plan"))
     if point.tokens_per_second_gain_at_double_batch is not None:
         st.caption(_load_words(point.tokens_per_second_gain_at_double_batch))
     download_rows(rows, "cost.csv", key="cost")
@@ -91,7 +91,7 @@ def _pair(title: str, pair: tuple[float, float], original: str, plan: str) -> Ro
 
 def _row(cost: str, original: str, plan: str, change: str) -> Row:
     t = words()
-    return {t("Cost"): cost, t("Original"): original, t("Plan"): plan, t("Change (95% interval)"): change}
+    return {t("Cost"): cost, t("Original"): original, t("With the plan"): plan, t("Change (95% interval)"): change}
 
 
 def _load_words(gain: float) -> str:
@@ -119,7 +119,7 @@ def show_projection(found: Verification) -> None:
         alt=t("Chart: how far each projection was off; the table below has the figures."),
     )
     rows = [_error_row(error) for error in found.projection_errors]
-    st.dataframe(rows, hide_index=True, alt=t("Projected and measured figures side by side"))
+    table(rows, alt=t("Projected and measured figures side by side"))
     download_rows(rows, "projection_against_measurement.csv", key="projection_errors")
 
 
@@ -151,7 +151,7 @@ def show_calibration(past: Sequence[tuple[VerificationSummary, Sequence[Projecti
         return
     st.caption(t("{n} verifications on {device}.", n=len(here), device=plain(device_name)))
     rows = calibration_rows(here)
-    st.dataframe(rows, hide_index=True, alt=t("Size of past projection errors, by figure"))
+    table(rows, alt=t("Size of past projection errors, by figure"))
 
 
 def calibration_rows(past: Sequence[Sequence[ProjectionError]]) -> Rows:

@@ -7,11 +7,12 @@ from functools import partial
 import streamlit as st
 
 from analysis.contracts import ExampleOutcome, Generation, GuardrailResult, QualityScores, Verification
+from analysis.i18n import render
 from analysis.i18n.numbers import number, percent
 from analysis.reporting.charts.verification import limits_figure, slices_figure
 from analysis.reporting.verification_words import estimate, item, limit
 from pages.ui.charts import draw, look
-from pages.ui.evidence import Rows, download_rows, section
+from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
 from pages.ui.similarity_view import slice_title
@@ -27,7 +28,8 @@ def show_limits(found: Verification) -> None:
     if not found.guardrails:
         st.caption(t("No limit was set before this run, so there is no verdict."))
         return
-    st.table([_limit_row(result) for result in found.guardrails], hide_index=True, alt=t("Each limit with its result and verdict"))
+    rows = [_limit_row(result) for result in found.guardrails]
+    table(rows, alt=t("Each limit with its result and verdict"), marked=(t("Verdict"),))
     draw(
         partial(limits_figure, found.guardrails, look(), names=_titles(found)),
         of=(found.id,),
@@ -42,13 +44,13 @@ def show_limits(found: Verification) -> None:
 
 
 def _limit_row(result: GuardrailResult) -> dict[str, str]:
-    t, guardrail = words(), result.guardrail
+    t, code, guardrail = words(), language(), result.guardrail
     return {
-        t("Item"): say(item(guardrail)),
-        t("Criterion"): say(limit(guardrail)),
-        t("Result (95% interval)"): plain(estimate(result.measured, guardrail, language())),
+        t("Item"): render(item(guardrail), code),
+        t("Criterion"): render(limit(guardrail), code),
+        t("Result (95% interval)"): estimate(result.measured, guardrail, code),
         t("Verdict"): verdict_mark(result.verdict),
-        t("In words"): say(result.reason),
+        t("In words"): render(result.reason, code),
     }
 
 
@@ -63,7 +65,7 @@ def show_slices(found: Verification) -> None:
         draw(build, of=(found.id,), key="slices", alt=alt)
     with right:
         rows = slice_rows(found)
-        st.dataframe(rows, hide_index=True, alt=t("Quality of original and plan, by slice"))
+        table(rows, alt=t("Quality of original and plan, by slice"))
         download_rows(rows, "slices.csv", key="slices")
 
 
@@ -110,7 +112,7 @@ def show_prompts(found: Verification) -> None:
     t = words()
     section(t("Prompts that changed most"), found.machine)
     rows = prompt_rows(found)[:SHOWN_PROMPTS]
-    st.dataframe(rows, hide_index=True, alt=t("Prompts with the largest change in loss or a changed answer, worst first"))
+    table(rows, alt=t("Prompts with the largest change in loss or a changed answer, worst first"))
 
 
 def prompt_rows(found: Verification) -> Rows:
@@ -172,7 +174,7 @@ def _side_by_side(one: Generation) -> None:
         st.caption(plain(" · ".join(marks)))
         st.text(one.prompt)
         left, right = st.columns(2, gap="medium")
-        for column, title, text in ((left, t("Original"), one.original), (right, t("Plan"), one.plan)):
+        for column, title, text in ((left, t("Original"), one.original), (right, t("With the plan"), one.plan)):
             with column:
                 st.markdown(f"**{title}**")
                 st.text(text or t("(empty)"))

@@ -16,7 +16,7 @@ from analysis.planning import plan_to_json, propose_plan
 from analysis.runs.client import Client
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("overview", "workload", "similarity", "plans")
+PAGES = ("overview", "workload", "similarity", "plans", "verify")
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) **b** :red[r] $a$ `c`"
 Visit = Callable[..., AppTest]
 StoreProfile = Callable[..., str]
@@ -44,7 +44,7 @@ def test_each_page_opens_with_one_sentence_and_has_one_primary_button(visit: Vis
     store_profile()
     app = visit(page)
     assert len(app.title) == 1
-    assert any(sign.isdigit() for sign in app.title[0].value) or page == "workload"
+    assert any(sign.isdigit() for sign in app.title[0].value) or page in ("workload", "verify")
     assert len(primary_buttons(app)) == 1, primary_buttons(app)
 
 
@@ -184,7 +184,7 @@ def test_no_page_loads_torch() -> None:
 import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("app.py", default_timeout=60).run()
-for page in ("workload", "similarity", "plans"):
+for page in ("workload", "similarity", "plans", "verify"):
     app.switch_page(f"pages/{page}.py").run()
     assert not app.exception, app.exception
 heavy = {"torch", "transformers", "captum", "peft"} & set(sys.modules)
