@@ -18,11 +18,11 @@ from analysis.reporting import verification_words as words
 from analysis.reporting.certificate_style import CSS, FONT, bar
 from analysis.reporting.exports import in_words
 
-_MOST_LIMITS = 10
-_MOST_PROJECTIONS = 8
-_MOST_REMARKS = 6
+_MOST_LIMITS = 8
+_MOST_PROJECTIONS = 6
+_MOST_REMARKS = 5
 _LONGEST = 90
-_LONGEST_REMARK = 240
+_LONGEST_REMARK = 170
 
 VERDICT_WORDS: dict[Verdict | None, str] = {
     "within": N_("Within limits"),
@@ -65,10 +65,11 @@ def certificate_html(
         _signatures(names or Names(), t),
     ]
     second = page.texts() if with_texts and verification.generations else ""
+    dense = ' class="dense"' if page.is_full else ""
     return (
         f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{_text(t('Verification certificate'))} {_text(verification.id[:12])}</title>\n"
-        f"<style>{FONT}{CSS}</style>\n</head>\n<body>\n<main>\n" + "\n".join(body) + f"\n</main>\n{second}</body>\n</html>\n"
+        f"<style>{FONT}{CSS}</style>\n</head>\n<body>\n<main{dense}>\n" + "\n".join(body) + f"\n</main>\n{second}</body>\n</html>\n"
     )
 
 
@@ -81,6 +82,13 @@ class _Page:
     t: Translator
     language: Language
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is so much to print that it needs smaller type to stay on one page."""
+        found = self.verification
+        rows = min(len(found.guardrails), _MOST_LIMITS) + min(len(found.projection_errors), _MOST_PROJECTIONS) + len(found.notes)
+        return rows > 10 or len(self.say(in_words(self.plan))) > 200
+
     def say(self, message: Message) -> str:
         return render(message, self.language)
 
@@ -90,16 +98,16 @@ class _Page:
         return (
             f"<header><h1>{_text(t('Verification certificate'))}</h1>"
             f"<p>{_text(t('No. {number}', number=found.id[:12]))}<br>{_text(_day(found.machine.started_at))}</p></header>"
-            f'<p class="verdict"><strong>{_text(verdict)}</strong> <span>{_text(self.say(headlines.in_short(found)), 300)}</span></p>'
+            f'<p class="verdict"><strong>{_text(verdict)}</strong> <span>{_text(self.say(headlines.in_short(found)), 220)}</span></p>'
         )
 
     def subject_and_conditions(self) -> str:
         t, found, plan = self.t, self.verification, self.plan
         settings, workload = found.settings, found.workload
         subject = (
-            (t("Model"), _cut(found.model_name, 120)),
+            (t("Model"), _cut(found.model_name, 80)),
             (t("Version"), found.model_commit[:40]),
-            (t("Plan tested"), f"{_cut(plan.name, 80)} ({plan.id})" if plan.name else plan.id),
+            (t("Plan tested"), f"{_cut(plan.name, 60)} ({plan.id})" if plan.name else plan.id),
             (t("What it does"), self.say(in_words(plan))),
         )
         counted = t(
@@ -110,7 +118,7 @@ class _Page:
             slices=len(found.slices),
         )
         conditions = (
-            (t("Machine"), f"{_cut(found.machine.device_name, 80)}, {found.machine.dtype}"),
+            (t("Machine"), f"{_cut(found.machine.device_name, 60)}, {found.machine.dtype}"),
             (t("Data"), counted),
             (t("Data, fingerprint"), workload.content_hash[:16]),
             (t("Date"), found.machine.started_at[:16].replace("T", " ")),
@@ -141,7 +149,7 @@ class _Page:
     def _limit_row(self, result: GuardrailResult) -> tuple[str, ...]:
         t = self.t
         return (
-            _text(self.say(words.item(result.guardrail)), 60),
+            _text(self.say(words.item(result.guardrail)), 48),
             _text(self.say(words.limit(result.guardrail))),
             _text(words.measured(result, self.language)),
             bar(result),

@@ -35,6 +35,9 @@ CSS = (
     ".signatures{margin-top:4mm;break-inside:avoid}.signatures td{width:33%;height:17mm}"
     ".signatures p{min-height:5mm;margin:1.5mm 0 0;font-size:11pt}"
     "small{color:#444}"
+    ".dense{font-size:8pt;line-height:1.2}"
+    ".dense th,.dense td{padding:.35mm 1.2mm}"
+    ".dense h2{margin:1.8mm 0 .6mm;font-size:9pt}"
     ".texts{break-before:page}"
 )
 
