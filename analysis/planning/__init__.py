@@ -7,7 +7,11 @@ from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
 from analysis.planning.evidence import says_harmless
 from analysis.planning.from_search import STRATEGY_WORDS, StrategyWords, plan_from_set, propose_from_search
+from analysis.planning.guardrails import CRITICAL, METRICS, Metric, judge, parse_guardrail, worst
+from analysis.planning.latency import fit_latency, predict_ms, project_latency
+from analysis.planning.memory import kv_bytes, peak_memory
 from analysis.planning.pareto import ParetoPoint, front_only, pareto_front
+from analysis.planning.project_more import enriched
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import model_ref, propose_plan
 from analysis.planning.quality import QualityModel
@@ -18,11 +22,14 @@ __all__ = [
     "Amount",
     "COSTS",
     "CRITERIA",
+    "CRITICAL",
     "ComparedRow",
     "Cost",
     "Criterion",
     "DEFAULT_CONTEXT_TOKENS",
     "Limit",
+    "METRICS",
+    "Metric",
     "ParetoPoint",
     "QUANTITIES",
     "QualityModel",
@@ -36,15 +43,23 @@ __all__ = [
     "check_plan",
     "compare_plans",
     "criteria_for",
+    "enriched",
+    "fit_latency",
     "front_only",
+    "judge",
+    "kv_bytes",
     "limit_of",
     "model_ref",
     "pareto_front",
     "parse_amount",
+    "parse_guardrail",
+    "peak_memory",
     "plan_from_set",
     "plan_in_words",
     "plan_to_json",
+    "predict_ms",
     "project",
+    "project_latency",
     "propose_from_search",
     "propose_plan",
     "rank_units",
@@ -52,4 +67,5 @@ __all__ = [
     "savings_of",
     "says_harmless",
     "spans_of",
+    "worst",
 ]
