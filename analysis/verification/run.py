@@ -18,7 +18,6 @@ from analysis.contracts import (
     Guardrail,
     Machine,
     Message,
-    ModelInfo,
     Plan,
     Progress,
     Projection,
@@ -28,23 +27,21 @@ from analysis.contracts import (
     VerifyRequest,
     content_hash,
 )
-from analysis.errors import ModelError, PlanError
-from analysis.models import estimate
-from analysis.models.device import device_name, resolve_device, resolve_dtype
-from analysis.models.load import describe_model, load_model
+from analysis.models.device import device_name
+from analysis.models.load import load_model
 from analysis.models.stack import LoadedModel
-from analysis.planning import check_plan
-from analysis.planning.guardrails import CRITICAL, Parts, judge, parse_guardrail, worst
+from analysis.planning.guardrails import Parts, judge, worst
 from analysis.planning.readings import FEWEST_PROMPTS
 from analysis.profiling.stream import Watch
 from analysis.surgery.apply import apply_plan, removed_units
 from analysis.verification import lm_eval
 from analysis.verification.answers import Answers, answer_all, generations
+from analysis.verification.asked import check_fits, check_vocabulary, prepare, say
 from analysis.verification.batches import Runner, default_batch_tokens
 from analysis.verification.promises import projection_errors, was_edited
 from analysis.verification.quality import Tally, measure_quality
 from analysis.verification.scoring import Scored, score_all
-from analysis.workload import EncodedWorkload, Encoder, Example, Workload, encode_workload, requested_workload
+from analysis.workload import EncodedWorkload, Encoder, Example
 from analysis.workload.shown import shown_names
 
 Loader = Callable[..., LoadedModel]
@@ -76,38 +73,17 @@ def run_verification(
         Cancelled: `should_stop` said so.
     """
     watch = Watch(on_progress, should_stop)
-    guardrails = tuple(parse_guardrail(text) for text in request.guardrails)
-    _check_removes(request.plan)
-    lm_eval.require(request.settings.tasks)
-    _say(watch, Message(id="Reading the workload"))
-    workload = plan_workload(request)
-    _check_slices(guardrails, workload, request.settings)
-    _say(watch, Message(id="Looking at the model"))
-    card = describe_model(request.model, on_progress=lambda stage: _say(watch, stage))
-    if card.info.refusal is not None:
-        raise ModelError.from_message(card.info.refusal)
-    _check_fits(request.plan, card.info)
-    settings = _resolved(request.settings, request.plan, card.info)
-    assert card.tokenizer_folder is not None
-    encoder = Encoder.from_folder(card.tokenizer_folder)
-    encoded = encode_workload(
-        workload,
-        encoder,
-        max_tokens=settings.max_tokens,
-        chat_template=settings.chat_template,
-        slices=settings.slices,
-        part="verification",
-    )
-    _say(watch, Message(id="Loading the model"))
-    loaded = load(request.model, device=settings.device, dtype=settings.dtype)
+    ready = prepare(request, watch)
+    say(watch, Message(id="Loading the model"))
+    loaded = load(request.model, device=ready.settings.device, dtype=ready.settings.dtype)
     job = VerifyJob(
         loaded,
         request.plan,
-        encoded,
-        tuple(workload.examples),
-        encoder,
-        settings,
-        guardrails=guardrails,
+        ready.encoded,
+        ready.examples,
+        ready.encoder,
+        ready.settings,
+        guardrails=ready.guardrails,
         watch=watch,
         projection=projection or request.plan.projection,
         store_texts=store_texts,
@@ -132,7 +108,7 @@ class VerifyJob:
     notes: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        _check_fits(self.plan, self.loaded.info)
+        check_fits(self.plan, self.loaded.info)
         self.stack = self.loaded.stack(self.settings.stack)
         tokens = self.settings.batch_tokens or default_batch_tokens(self.loaded, self.stack)
         self.settings = self.settings.model_copy(
@@ -146,7 +122,7 @@ class VerifyJob:
         self.runner = Runner(self.loaded, self.stack, tokens, self.watch)
         known = {example.example_id for example in self.encoded.examples}
         self.judged = {example.id: example for example in self.examples if example.id in known}
-        _check_vocabulary(self.loaded, self.encoded)
+        check_vocabulary(self.loaded, self.encoded)
 
     def applied(self) -> AbstractContextManager[object]:
         """Inside what it returns, the plan is carried out on the live model."""
@@ -279,73 +255,3 @@ class VerifyJob:
                 id="Slices with fewer than {fewest} verification prompts, too few to judge on their own: {slices}.",
                 values={"fewest": FEWEST_PROMPTS, "slices": shown_names(few, limit=10)},
             )
-
-
-def plan_workload(request: VerifyRequest) -> Workload:
-    """The workload of the request; without one that of the plan, read again from its files."""
-    known = request.plan.workload
-    if request.workload_paths or known is None or known.is_sample:
-        return requested_workload(request)
-    if not known.paths:
-        raise PlanError(
-            'The plan does not say from which files its workload "{name}" was read. Give the workload file to verify with.', name=known.name
-        )
-    update = {"workload_paths": known.paths, "mapping": known.mapping, "slicing": known.slicing}
-    return requested_workload(request.model_copy(update=update))
-
-
-def _check_removes(plan: Plan) -> None:
-    if not removed_units(plan):
-        raise PlanError(
-            "The plan only freezes layers, which changes nothing in what the model answers. Verify a plan that skips or prunes."
-        )
-
-
-def _check_slices(guardrails: tuple[Guardrail, ...], workload: Workload, settings: VerificationSettings) -> None:
-    """A limit on a slice that is not run is a slip, found out before anything is loaded."""
-    known = [info.name for info in workload.info.slices if not settings.slices or info.name in settings.slices]
-    for guardrail in guardrails:
-        if guardrail.slice not in (None, CRITICAL, *known):
-            raise PlanError(
-                'The limit "{text}" names a slice that is not verified. Slices: {known}, and {critical} for the critical prompts.',
-                text=guardrail.text,
-                known=shown_names(known, limit=40),
-                critical=CRITICAL,
-            )
-
-
-def _check_fits(plan: Plan, info: ModelInfo) -> None:
-    problems = check_plan(plan, info)
-    if problems:
-        raise PlanError.from_message(problems[0])
-
-
-def _check_vocabulary(loaded: LoadedModel, encoded: EncodedWorkload) -> None:
-    """Found out here in words, because a GPU would end the whole process over it."""
-    known = loaded.model.get_input_embeddings().weight.shape[0]
-    largest = max(int(example.input_ids.max()) for example in encoded.examples)
-    if largest >= known:
-        raise ModelError(
-            "The tokenizer of {model} gives token number {token}, but the model knows only {known} tokens. Copy the tokenizer that "
-            "belongs to this model beside its weights.",
-            model=loaded.info.name,
-            token=largest,
-            known=known,
-        )
-
-
-def _resolved(settings: VerificationSettings, plan: Plan, info: ModelInfo) -> VerificationSettings:
-    device = resolve_device(settings.device)
-    dtype = resolve_dtype(settings.dtype, device, getattr(torch, info.dtype))
-    return settings.model_copy(
-        update={
-            "stack": settings.stack or plan.model.stack,
-            "device": str(device),
-            "dtype": str(dtype).removeprefix("torch."),
-            "max_tokens": estimate.longest_prompt(info, settings.max_tokens),
-        }
-    )
-
-
-def _say(watch: Watch, stage: Message) -> None:
-    watch.on_progress(Progress(stage=stage))

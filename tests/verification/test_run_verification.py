@@ -29,6 +29,7 @@ from analysis.verification import run as room
 from analysis.verification.promises import projection_errors
 from analysis.verification.run import run_verification
 from analysis.workload import read_workload
+from tests.models.tiny import build
 from tests.verification import tiny_verification as tv
 
 
@@ -275,15 +276,35 @@ def test_nothing_promised_nothing_compared(info: ModelInfo, broken: Verification
     assert none == ()
 
 
+def test_an_encoder_is_verified_by_the_states_it_ends_with(tmp_path: Path, path: str) -> None:
+    source = tv.save(build("bert"), tmp_path / "bert")
+    plan = tv.plan_for(describe_model(source).info, [1], unit="mlp")
+    found = run_verification(tv.request(plan, path, "similarity>=0.999", "perplexity<=+5%", "flips<=5%"))
+    assert found.objective == "state_change"
+    assert found.quality.similarity is not None
+    assert found.quality.perplexity_ratio.value is None
+    assert [one.verdict for one in found.guardrails] == ["outside", "undecided", "undecided"]
+    assert any("does not predict the next word" in note.in_english() for note in found.notes)
+    assert any("No answers were compared" in note.in_english() for note in found.notes)
+
+
+def test_a_sub_block_plan_is_verified_on_a_model_never_loaded_before(tmp_path: Path, path: str) -> None:
+    source = tv.save(tv.tiny_llama(planted=(0,), seed=3), tmp_path / "fresh")
+    found = run_verification(tv.request(tv.plan_for(describe_model(source).info, [0], unit="attention"), path))
+    assert found.quality.kl.value == 0.0
+
+
 # -- the real thing ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.sample_model
+@pytest.mark.timeout(900)  # real weights, on machines that do other things as well
 def test_the_sample_model_loses_more_by_a_layer_that_matters(tmp_path: Path, sample_model: Any) -> None:
     sample = Path(__file__).resolve().parents[2] / "sample_data" / "workload.jsonl"
+    judged = {e.prompt for e in read_workload([sample]).examples if e.part == "verification" and e.choices}
     rows = [json.loads(line) for line in sample.read_text(encoding="utf-8").splitlines()]
-    path = tv.write(tmp_path, [row for row in rows if row["slice"] == "inspection notes"])
-    settings = tv.QUICK.model_copy(update={"generate": 2, "new_tokens": 4})
+    path = tv.write(tmp_path, [row for row in rows if row["prompt"] in judged][:3])
+    settings = tv.QUICK.model_copy(update={"generate": 1, "new_tokens": 2})
     changes = []
     for block in (14, 1):
         request = tv.request(tv.plan_for(sample_model.info, [block]), path, "perplexity<=+5%", settings=settings)
