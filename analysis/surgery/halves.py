@@ -26,11 +26,12 @@ Way = tuple[tuple[nn.Module, StandIn], ...]
 
 
 class Call(NamedTuple):
-    """How the stack called a block, and which further outputs of it, by place, went on to later blocks."""
+    """How the stack called a block, which further outputs of it (by place) went on, and whether it wrote into a shared shelf."""
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     handed_on: frozenset[int] = frozenset()
+    writes: bool = False
 
 
 class Step(NamedTuple):

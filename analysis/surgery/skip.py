@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -121,11 +121,12 @@ def _prove(stack: Stack) -> None:
         ) from exc
     for index, (block, call, run) in enumerate(zip(stack.blocks, calls, runs, strict=True)):
         number = cache_number(block)
-        proved: dict[str, _Paths | Message] = {"block": _paths(block, block_way(block, call, run, number)) or _needed_later(index)}
+        needed = _needed_later(index)
+        proved: dict[str, _Paths | Message] = {"block": _paths(block, block_way(block, call, run, number)) or needed}
         for half in HALVES:
-            refused = _needed_later(index) if call.handed_on and half == "attention" else _unproved(half, index)
+            refused = needed if call.handed_on and half == "attention" else _unproved(half, index)
             proved[half] = _paths(block, half_way(block, call, run, stack.taps[index], half, number)) or refused
-        _PROVED[block] = proved
+        _PROVED[block] = proved | ({"block": needed, "attention": needed} if call.writes else {})
 
 
 def _paths(block: nn.Module, way: Way | None) -> _Paths:
@@ -154,20 +155,30 @@ def _calls(stack: Stack) -> list[Call]:
     calls: list[Call] = []
     taken: set[int] = set()
     outputs: list[Any] = []
+    shelves: list[list[tuple[Any, dict[Any, Any]]]] = []
+    wrote: list[bool] = []
 
     def enters(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         taken.update(map(id, (*args, *kwargs.values())))
+        shelves.append([(value, dict(value)) for value in (*args, *kwargs.values()) if isinstance(value, MutableMapping)])
         calls.append(Call(_copied(args), dict(zip(kwargs, _copied(tuple(kwargs.values())), strict=True))))
 
     def leaves(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
         outputs.append(output)  # kept, so that no later object gets its identity
+        wrote.append(any(_changed(shelf, before) for shelf, before in shelves[-1]))
 
     with ExitStack() as cleanup:
         for block in stack.blocks:
             cleanup.callback(block.register_forward_pre_hook(enters, with_kwargs=True).remove)
             cleanup.callback(block.register_forward_hook(leaves).remove)
         run_on_few_tokens(stack)
-    return [call._replace(handed_on=_handed_on(output, taken)) for call, output in zip(calls, outputs, strict=True)]
+    found = zip(calls, outputs, wrote, strict=True)
+    return [call._replace(handed_on=_handed_on(output, taken), writes=writes) for call, output, writes in found]
+
+
+def _changed(shelf: Any, before: dict[Any, Any]) -> bool:
+    """Whether a block put something where later blocks look for it, such as keys and values they share."""
+    return shelf.keys() != before.keys() or any(shelf[name] is not value for name, value in before.items())
 
 
 def _handed_on(output: Any, taken: set[int]) -> frozenset[int]:

@@ -89,10 +89,11 @@ def _caches(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Any]:
 
 def _lengthen(cache: Any, stream: Tensor, index: int) -> None:
     """Tells a cache that its layer has seen these tokens too; in the shape of what it keeps already, if it does."""
-    kept = cache.layers[index] if index < len(cache.layers) else None
-    if kept is not None and not hasattr(kept, "update"):
-        return  # it keeps a state, not keys
-    known = [getattr(kept, name, None) for name in ("keys", "values")] if getattr(kept, "is_initialized", False) else [None, None]
+    kept = cache.layers[index] if index < len(cache.layers) else cache.layer_class_to_replicate
+    started = getattr(kept, "is_initialized", False)
+    if not hasattr(kept, "update") or (started and kept.keys is None):
+        return  # it keeps a state instead of keys, or nothing at all
+    known = (kept.keys, kept.values) if started else (None, None)
     keys, values = (_blank(stream, like) for like in known)
     cache.update(keys, values, index)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from analysis.errors import PlanError
@@ -85,6 +86,22 @@ def test_layers_that_do_not_run_are_refused_with_the_reason(llama):
     sentence = refusal(stack, [("block", 1)]).in_english()
     assert "could not be run" in sentence
     assert "o_proj" in sentence
+
+
+@pytest.mark.skipif(not hasattr(transformers, "Gemma4ForCausalLM"), reason="this transformers has no Gemma 4")
+def test_layers_whose_keys_others_share_are_refused_and_the_others_are_not():
+    sizes = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4}
+    small = {"num_key_value_heads": 2, "head_dim": 8, "vocab_size_per_layer_input": 96, "hidden_size_per_layer_input": 8}
+    kinds = {"num_kv_shared_layers": 2, "layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 4}
+    model = transformers.Gemma4ForCausalLM(transformers.Gemma4TextConfig(**sizes, **small, **kinds)).eval()
+    stack = find_stacks(model)[0]
+    for unit in ("block", "attention"):
+        assert refusal(stack, [(unit, 1)]).in_english() == (
+            "Layer 1 works something out that later layers need, so it cannot be left out. Choose other layers."
+        )
+    options = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0, "max_new_tokens": 5}
+    with left_out(stack, [("block", 2), ("attention", 3), ("mlp", 0)]):
+        assert torch.equal(*(model.generate(torch.arange(20, 29)[None], use_cache=cache, **options) for cache in (True, False)))
 
 
 def test_leaving_nothing_out_changes_nothing(llama):
