@@ -53,7 +53,7 @@ def export(
     terminal = terminal_of(ctx)
     chosen = read_plan(plan, terminal)
     if format != "hf":
-        _text(chosen, format, out or Path("-"), terminal)
+        _text(chosen, format, model, out or Path("-"), terminal)
         return
     if out is None or str(out) == "-":
         raise InputError("--format hf writes a folder. Name it, for example --out ./lighter-model.")
@@ -67,14 +67,26 @@ def export(
     _summarise(_exported(request, terminal, store), terminal)
 
 
-def _text(plan: Plan, format: ExportFormat, out: Path, terminal: Terminal) -> None:
-    from analysis.reporting.exports import export_text
+def _text(plan: Plan, format: ExportFormat, model: str | None, out: Path, terminal: Terminal) -> None:
+    from analysis.reporting.exports import export_text, mergekit_yaml
 
     if str(out) != "-":
         check_output(out)
-    write_text(export_text(plan, format), out)
+    folder = _folder_of(plan, model) if format == "mergekit" else None  # the one recipe that names where the weights are
+    write_text(export_text(plan, format) if folder is None else mergekit_yaml(plan, folder), out)
     if str(out) != "-":
         terminal.tell("Wrote {path}.", path=str(out))
+
+
+def _folder_of(plan: Plan, model: str | None) -> str | None:
+    """The folder another tool finds the model in: the one given, or the unpacked sample; None: the plan says it itself."""
+    from analysis.models.sample import prepare_sample
+    from analysis.models.source import parse_source
+
+    source = parse_source(model) if model else plan.model.source
+    if source.kind == "sample":
+        return str(prepare_sample())
+    return source.location if model else None
 
 
 def _exported(request: ExportRequest, terminal: Terminal, keep: bool) -> ExportReport:
