@@ -120,6 +120,7 @@ class _Job:
     answers: Answers = field(default_factory=lambda: Answers((), None))
     zeros: tuple[str, ...] = ()
     tensors: dict[str, Any] | None = None
+    generation: str | None = None
 
     @property
     def info(self) -> ModelInfo:
@@ -155,6 +156,8 @@ class _Job:
         loaded = self.load(self.request.model, device=self.request.device, dtype=self.info.dtype if merged else "float32")
         if merged:
             self.tensors = dict(loaded.model.state_dict())
+        if self.files.gguf is not None and loaded.model.generation_config is not None:
+            self.generation = loaded.model.generation_config.to_json_string()
         compare.in_float32(loaded.model)
         ids = compare.real_ids(self.card.tokenizer_folder)
         self.questions = compare.questions_for(loaded.model, ids, self.info.max_context_tokens)
@@ -224,6 +227,8 @@ class _Job:
         write_synced(folder / "config.json", _config_text(config, raw))
         for file in self._companions():
             shutil.copyfile(file, folder / file.name)
+        if self.generation is not None:
+            write_synced(folder / "generation_config.json", self.generation.encode())
 
     def _companions(self) -> list[Path]:
         """Tokenizer, chat template and the like; an adapter's own win over its model's, a converted tokenizer fills in."""
