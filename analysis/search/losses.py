@@ -32,6 +32,14 @@ _OVERFLOWED = 1e6
 """Stands for the loss of an example whose numbers overflowed: no set with it is ever chosen."""
 
 
+_IN_SIGHT = Message(
+    id=(
+        "This model sees the whole text at once, so its loss says how well it names each token that it has in sight. Compare sets by it "
+        "only."
+    )
+)
+
+
 @dataclass
 class Tally:
     """What was run so far, in passes of all calibration tokens; a half counts as half a block."""
@@ -112,7 +120,7 @@ class Measurer:
         self.on_group = on_group
         self.walk = walk or Walk(loaded, self.stack)
         self.naive = naive
-        self.notes: list[Message] = []
+        self.notes: list[Message] = [] if causal or self.objective == "state_change" else [_IN_SIGHT]
         self.room, batch_tokens = room_for(loaded, self.stack, settings, sum(len(example.input_ids) for example in self.examples))
         self.batches = cut_batches(self.examples, batch_tokens, causal=causal, seed=settings.seed)
         self.run_tokens = sum(batch.n_tokens for batch in self.batches)
