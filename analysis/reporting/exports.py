@@ -97,7 +97,7 @@ def python_snippet(plan: Plan) -> str:
     """
     if not any(isinstance(operation, Prune | Skip) for operation in plan.operations):
         raise _removes_nothing("python")
-    if plan.model.source.kind in ("hub", "folder") and not _others(plan):
+    if plan.model.source.kind in ("hub", "folder") and snippets.plain_can(plan) and not _others(plan):
         return snippets.plain(plan, words(plan).strip(), _whole_layers(plan, "python"))
     return snippets.with_surgery(plan, words(plan).strip())
 

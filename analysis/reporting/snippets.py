@@ -23,6 +23,8 @@ model = AutoModelForCausalLM.from_pretrained(MODEL, revision=REVISION, dtype="au
 stacks = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == N_LAYERS]
 if len(stacks) != 1:
     raise SystemExit(f"Expected one list of {{N_LAYERS}} layers in this model and found {{len(stacks)}}: is it the plan's model?")
+if getattr(model.config, "scale_attn_by_inverse_layer_idx", False):
+    raise SystemExit("This model scales attention by the number of the layer, which changes here: use an exported folder instead.")
 layers = stacks[0]
 for index in sorted(REMOVED, reverse=True):
     del layers[index]
@@ -61,10 +63,30 @@ plan = read_plan(PLAN.encode())
 loaded = load_model(plan.model.source)
 tokenizer = AutoTokenizer.from_pretrained(loaded.tokenizer_folder)
 tokens = tokenizer("The order of 40 bearings", return_tensors="pt").to(loaded.device)
+{run}'''
+
+
+_ANSWER = """\
 with apply_plan(loaded, plan) as lighter, torch.no_grad():
     answer = lighter.model.generate(**tokens, max_new_tokens=32, do_sample=False)
 print(tokenizer.decode(answer[0], skip_special_tokens=True))
-'''
+"""
+
+_OUTPUT = """\
+with apply_plan(loaded, plan) as lighter, torch.no_grad():
+    output = lighter.model(**tokens)[0]  # this model writes no text
+print(output.shape)
+"""
+
+
+def writes_text(plan: Plan) -> bool:
+    """Whether the plan's model is one that generates."""
+    return plan.model.architecture.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
+
+
+def plain_can(plan: Plan) -> bool:
+    """Whether the model is a plain decoder, which the script without this project loads as `AutoModelForCausalLM`."""
+    return plan.model.architecture.endswith(("ForCausalLM", "LMHeadModel"))
 
 
 def plain(plan: Plan, words: str, removed: tuple[int, ...]) -> str:
@@ -91,4 +113,4 @@ def with_surgery(plan: Plan, words: str) -> str:
             "provenance": plan.provenance.model_copy(update={"reasons": (), "notes": ()}),
         }
     )
-    return _WITH_SURGERY.format(id=plan.id, words=words, plan=ascii(bare.model_dump_json()))
+    return _WITH_SURGERY.format(id=plan.id, words=words, plan=ascii(bare.model_dump_json()), run=_ANSWER if writes_text(plan) else _OUTPUT)

@@ -99,8 +99,10 @@ def random_plans(search: Search, kind: str, n: int, seed: int) -> list[UnitSet]:
     units = sorted(cost, key=lambda ref: (cost[ref], ref))
     pool = units if kind == "any" else units[: 2 * len(units) // 3]
     plans: list[UnitSet] = []
-    while len(plans) < n:
-        size = SIZES[len(plans) % len(SIZES)]
+    for attempt in range(50 * n):
+        if len(plans) == n:
+            break
+        size = min(SIZES[attempt % len(SIZES)], len(pool) // 2)
         drawn = ordered(tuple(pool[place] for place in generator.choice(len(pool), size=size, replace=False)))
         if len(drawn) == size and drawn not in known and drawn not in plans:
             plans.append(drawn)

@@ -175,6 +175,36 @@ def test_the_plain_script_runs_the_lighter_model_with_its_cache(tiny_folder: Pat
     assert capsys.readouterr().out.strip()
 
 
+@pytest.mark.parametrize("name", ["gpt2", "gemma3", "qwen3", "gpt_neox", "olmo2", "mixtral", "bloom"])
+def test_the_plain_script_makes_the_model_that_the_plan_makes(name: str, tmp_path: Path) -> None:
+    import torch
+
+    from analysis.models.load import load_model
+    from analysis.surgery.skip import left_out
+    from tests.models.tiny import build, save_tokenizer
+
+    build(name).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path)
+    loaded = load_model(ModelSource(kind="folder", location=str(tmp_path)), device="cpu")
+    plan = make_plan(Prune(blocks=(0,)), location=str(tmp_path), n_blocks=len(loaded.stack(None).blocks))
+    scope: dict[str, Any] = {}
+    exec(compile(python_snippet(plan), "run_plan.py", "exec"), scope)
+    tokens = torch.arange(5, 17)[None]
+    with torch.no_grad():
+        with left_out(loaded.stack(None), [("block", 0)]):
+            expected = loaded.model(tokens, use_cache=False).logits
+        assert torch.equal(scope["model"](tokens, use_cache=False).logits, expected)
+
+
+def test_models_that_write_no_text_get_a_script_that_runs_them() -> None:
+    plan = make_plan(Skip(blocks=(1,)))
+    encoder = plan.model_copy(update={"model": plan.model.model_copy(update={"architecture": "BertForMaskedLM"})})
+    script = python_snippet(encoder)
+    assert "generate" not in script
+    assert "lighter.model(**tokens)" in script
+    ast.parse(script)
+
+
 def test_the_script_with_surgery_leaves_halves_out(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from analysis.models.load import load_model
     from analysis.surgery.calls import counting
