@@ -77,6 +77,7 @@ class ExampleOutcome(Contract):
     loss_plan: float | None
     kl: float | None = None
     top1_agreement: float | None = None
+    similarity: float | None = Field(default=None, description="models that do not write word after word: mean cosine of the final states")
     flipped: bool | None = Field(default=None, description="None: no answer was generated or chosen")
     right_original: bool | None = None
     right_plan: bool | None = None

@@ -183,7 +183,7 @@ _MOVED: Mapping[str, Callable[[ExampleOutcome], float]] = {
     "perplexity": _lost,
     "kl": lambda example: example.n_tokens * (example.kl or 0.0),
     "top1_agreement": lambda example: 0.0 if example.top1_agreement is None else example.n_tokens * (1.0 - example.top1_agreement),
-    "similarity": lambda example: 0.0 if example.top1_agreement is None else 1.0 - example.top1_agreement,
+    "similarity": lambda example: 0.0 if example.similarity is None else example.n_tokens * (1.0 - example.similarity),
     "flips": lambda example: (1.0 + example.critical) if example.flipped else 0.0,
     "accuracy": lambda example: 1.0 if example.right_original and example.right_plan is False else 0.0,
 }

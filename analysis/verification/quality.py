@@ -236,4 +236,5 @@ def outcome(tally: Tally, member: int, example: EncodedExample) -> ExampleOutcom
         loss_plan=mean(LOSS_PLAN, tally.loss),
         kl=mean(KL, tally.words),
         top1_agreement=mean(AGREED, tally.words),
+        similarity=mean(COSINE, not tally.loss),
     )

@@ -284,6 +284,8 @@ def test_an_encoder_is_verified_by_the_states_it_ends_with(tmp_path: Path, path:
     assert found.quality.similarity is not None
     assert found.quality.perplexity_ratio.value is None
     assert [one.verdict for one in found.guardrails] == ["outside", "undecided", "undecided"]
+    least = min(found.examples, key=lambda one: one.n_tokens * ((one.similarity or 0.0) - 1.0))
+    assert found.guardrails[0].decided_by[0] == least.example_id
     assert any("does not predict the next word" in note.in_english() for note in found.notes)
     assert any("No answers were compared" in note.in_english() for note in found.notes)
 
