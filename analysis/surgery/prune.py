@@ -101,9 +101,18 @@ def _take_out(loaded: LoadedModel, stack: Stack, keep: Sequence[int], undo: Exit
     _refill(blocks._modules, {str(new): before[str(old)] for new, old in enumerate(keep)})
     for new, old in enumerate(keep):
         for module in stack.blocks[old].modules():
-            if vars(module).get("layer_idx") == old:
-                undo.callback(setattr, module, "layer_idx", old)
-                module.layer_idx = new  # type: ignore[assignment]
+            _renumber(module, old, new, undo)
+
+
+def _renumber(module: nn.Module, old: int, new: int, undo: ExitStack) -> None:
+    """Under which number a module finds its keys in the cache; a half that was pruned before tells the cache its length."""
+    own = vars(module)
+    numbered: dict[str, Any] = {"layer_idx": new} if own.get("layer_idx") == old else {}
+    stand_in = own.get("forward")
+    if isinstance(stand_in, StandIn) and stand_in.cached_as == old:
+        numbered["forward"] = replace(stand_in, cached_as=new)
+    undo.callback(own.update, {name: own[name] for name in numbered})
+    own.update(numbered)
 
 
 def _configs(loaded: LoadedModel, stack: Stack) -> list[tuple[Any, str]]:
