@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,7 @@ import typer
 
 from analysis.cli.documents import write_document
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
-from analysis.contracts import Contract, PlanSummary, RunSummary
+from analysis.contracts import Contract, PlanSummary, RunSummary, SearchSummary, VerificationSummary
 from analysis.errors import InputError
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -18,7 +20,7 @@ from analysis.i18n.numbers import number
 if TYPE_CHECKING:
     from analysis.runs.client import Client
 
-SHORT_HELP = N_("List, open, rename or delete the kept runs and plans.")
+SHORT_HELP = N_("List, open, rename or delete what is kept: runs, searches, plans and verifications.")
 HELP = paragraphs(
     SHORT_HELP,
     N_("Examples:"),
@@ -28,9 +30,11 @@ HELP = paragraphs(
         "python -m analysis runs rename 3f2a91 'Mail, first half'",
         "python -m analysis runs delete 3f2a91",
     ),
-    N_("An id may be shortened to its first characters while only one run or plan begins with them."),
+    N_("An id may be shortened to its first characters while only one thing kept begins with them."),
 )
-_Id = Annotated[str, typer.Argument(help=N_("Id of a run or plan, or its first characters."))]
+_Id = Annotated[str, typer.Argument(help=N_("Id of what is kept, or its first characters."))]
+
+Kept = RunSummary | SearchSummary | PlanSummary | VerificationSummary
 
 runs = typer.Typer(help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
@@ -43,21 +47,23 @@ def _list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", he
     from analysis.runs.client import open_client
 
     client, terminal = open_client(), terminal_of(ctx)
-    kept_runs, kept_plans = client.runs(), client.plans()
+    kept: dict[str, Sequence[Kept]] = {
+        "runs": client.runs(),
+        "searches": client.searches(),
+        "plans": client.plans(),
+        "verifications": client.verifications(),
+    }
     if as_json:
-        listed = {
-            "runs": [run.model_dump(mode="json") for run in kept_runs],
-            "plans": [plan.model_dump(mode="json") for plan in kept_plans],
-        }
+        listed = {kind: [item.model_dump(mode="json") for item in items] for kind, items in kept.items()}
         typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return
-    for line in [_run_line(run, terminal) for run in kept_runs] + [_plan_line(plan, terminal) for plan in kept_plans]:
-        typer.echo(line)
-    if not kept_runs and not kept_plans:
+    for item in chain.from_iterable(kept.values()):
+        typer.echo(_line(item, terminal))
+    if not any(kept.values()):
         terminal.tell("Nothing is kept yet. Make a run: python -m analysis profile --model sample")
 
 
-@runs.command("open", help=N_("Write a kept run or plan to a file, or to stdout."))
+@runs.command("open", help=N_("Write something kept to a file, or to stdout. Of a verification nothing of prompts and answers is written."))
 def _open(
     ctx: typer.Context,
     id: _Id,
@@ -69,8 +75,7 @@ def _open(
     found = _find(client, id)
     if str(out) != "-":
         check_output(out)
-    document: Contract = client.profile(found.id) if isinstance(found, RunSummary) else client.plan(found.id)
-    write_document(document, out)
+    write_document(_document(client, found), out)
     if str(out) != "-":
         terminal_of(ctx).tell("Wrote {path}.", path=str(out))
 
@@ -81,40 +86,63 @@ def _rename(ctx: typer.Context, id: _Id, name: Annotated[str, typer.Argument(hel
 
     client = open_client()
     found = _find(client, id)
+    if not isinstance(found, RunSummary | PlanSummary):
+        raise InputError("Only runs and plans have a name of their own; {id} is a search or a verification.", id=found.id)
     (client.rename_run if isinstance(found, RunSummary) else client.rename_plan)(found.id, name)
     terminal_of(ctx).tell("{id} is now called {name}.", id=found.id, name=name)
 
 
-@runs.command("delete", help=N_("Delete a kept run or plan; it cannot be brought back."))
+@runs.command("delete", help=N_("Delete something kept; it cannot be brought back."))
 def _delete(ctx: typer.Context, id: _Id, yes: Annotated[bool, typer.Option("--yes", "-y", help=N_("Do not ask."))] = False) -> None:
     from analysis.runs.client import open_client
 
     client, terminal = open_client(), terminal_of(ctx)
     found = _find(client, id)
-    if not yes and not typer.confirm(terminal.t("Delete {name} ({id}) for good?", name=found.name, id=found.id), err=True):
+    if not yes and not typer.confirm(terminal.t("Delete {name} ({id}) for good?", name=_name(found), id=found.id), err=True):
         return
-    (client.delete_run if isinstance(found, RunSummary) else client.delete_plan)(found.id)
-    terminal.tell("Deleted {name} ({id}).", name=found.name, id=found.id)
+    _deleting(client, found)(found.id)
+    terminal.tell("Deleted {name} ({id}).", name=_name(found), id=found.id)
 
 
-def _find(client: Client, id: str) -> RunSummary | PlanSummary:
-    kept: list[RunSummary | PlanSummary] = [*client.runs(), *client.plans()]
+def _find(client: Client, id: str) -> Kept:
+    kept: list[Kept] = [*client.runs(), *client.searches(), *client.plans(), *client.verifications()]
     found = [item for item in kept if item.id == id] or [item for item in kept if item.id.startswith(id)]
     if not found:
-        raise InputError("No kept run or plan has an id that begins with {id}. List them: python -m analysis runs", id=id)
+        raise InputError("Nothing that is kept has an id that begins with {id}. List it: python -m analysis runs", id=id)
     if len(found) > 1:
-        raise InputError("{n} kept runs and plans have an id that begins with {id}. Write more of it.", n=len(found), id=id)
+        raise InputError("{n} things that are kept have an id that begins with {id}. Write more of it.", n=len(found), id=id)
     return found[0]
 
 
-def _run_line(run: RunSummary, terminal: Terminal) -> str:
-    kind, tokens = (
-        terminal.t("run"),
-        terminal.t("{n} prompts, {tokens} tokens", n=run.n_examples, tokens=number(run.n_tokens, terminal.language)),
-    )
-    return "  ".join((run.id[:12], kind, run.created_at[:16], run.name, run.model_name, tokens))
+def _document(client: Client, found: Kept) -> Contract:
+    if isinstance(found, RunSummary):
+        return client.profile(found.id)
+    if isinstance(found, SearchSummary):
+        return client.search(found.id)
+    return client.plan(found.id) if isinstance(found, PlanSummary) else client.verification(found.id).without_texts()
 
 
-def _plan_line(plan: PlanSummary, terminal: Terminal) -> str:
-    said = (plan.id[:12], terminal.t("plan"), plan.created_at[:16], plan.name, plan.model_name, plan.operations)
-    return "  ".join(dict.fromkeys(said))  # a plan without a name of its own is named after what it does
+def _deleting(client: Client, found: Kept) -> Callable[[str], None]:
+    if isinstance(found, RunSummary):
+        return client.delete_run
+    if isinstance(found, SearchSummary):
+        return client.delete_search
+    return client.delete_plan if isinstance(found, PlanSummary) else client.delete_verification
+
+
+def _name(found: Kept) -> str:
+    return found.plan_name or found.plan_id if isinstance(found, VerificationSummary) else found.name
+
+
+def _line(found: Kept, terminal: Terminal) -> str:
+    t, language = terminal.t, terminal.language
+    if isinstance(found, RunSummary):
+        kind, about = t("run"), [t("{n} prompts, {tokens} tokens", n=found.n_examples, tokens=number(found.n_tokens, language))]
+    elif isinstance(found, SearchSummary):
+        kind, about = t("search"), [t("{n} sets measured", n=found.n_measured), ", ".join(found.strategies)]
+    elif isinstance(found, PlanSummary):
+        kind, about = t("plan"), [found.operations]
+    else:
+        kind, about = t("verification"), [found.verdict or "-", t("{n} prompts", n=found.n_examples)]
+    said = (found.id[:16], kind, found.created_at[:16], _name(found), found.model_name, *about)
+    return "  ".join(dict.fromkeys(filter(None, said)))  # a plan without a name of its own is named after what it does

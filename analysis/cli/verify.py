@@ -14,7 +14,7 @@ from analysis.cli.choosing import chosen_workload, stoppable
 from analysis.cli.documents import read_plan, write_document, write_text
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, stopping, terminal_of
-from analysis.contracts import Plan, Progress, Projection, Verification, VerificationSettings, VerifyRequest
+from analysis.contracts import LatencyModel, ModelInfo, Plan, Progress, Projection, Verification, VerificationSettings, VerifyRequest
 from analysis.errors import GuardrailMissed
 from analysis.i18n import N_, Language, render
 from analysis.i18n.numbers import number
@@ -195,7 +195,7 @@ def _promised(
         loaded = slot.load(request.model, settings.device, settings.dtype)
         dtype = str(loaded.dtype).removeprefix("torch.")
         known = store.latencies.model(plan.model.commit, device_name(loaded.device), host=this_host(), dtype=dtype, stack=plan.model.stack)
-        if known is None:
+        if known is None or not _reach(known, settings, loaded.info):
             terminal.tell(
                 "No times of {model} on {device} are kept, so they are measured first, at batch sizes {batches} and {lengths} tokens.",
                 model=loaded.info.name,
@@ -211,6 +211,13 @@ def _promised(
             )
             store.latencies.keep(measured, this_host())
     return projection_here(store, request)
+
+
+def _reach(known: LatencyModel, settings: VerificationSettings, info: ModelInfo) -> bool:
+    """Whether the times that are kept were measured at the sizes that are asked for, as far as the model can read them."""
+    longest = info.max_context_tokens or max(settings.prompt_tokens)
+    sizes = {(shape.batch_size, shape.context_tokens) for shape in known.shapes}
+    return sizes >= {(batch, length) for batch in settings.batch_sizes for length in settings.prompt_tokens if length <= longest}
 
 
 def _fits(request: VerifyRequest) -> bool:

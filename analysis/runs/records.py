@@ -21,7 +21,7 @@ class LatencyBook:
         self._database = database
 
     def keep(self, model: LatencyModel, host: str) -> str:
-        """Stores a latency model in place of an older one for the same things, and returns its key."""
+        """Stores a latency model, the newer times for the same sizes in place of the older ones, and returns its key."""
         about = {
             "host": host,
             "model_commit": model.model_commit,
@@ -32,8 +32,10 @@ class LatencyBook:
         key = content_hash("latency", about)[:32]
 
         def work(connection: Connection) -> None:
+            before: Any = connection.execute(select(latencies.c.document).where(latencies.c.key == key).with_for_update()).scalar()
+            grown = model if before is None else _with_other_sizes(model, LatencyModel.model_validate(before))
             connection.execute(delete(latencies).where(latencies.c.key == key))
-            values = {"key": key, **about, "document": model.model_dump(mode="json"), "stored_at": time.time()}
+            values = {"key": key, **about, "document": grown.model_dump(mode="json"), "stored_at": time.time()}
             connection.execute(latencies.insert().values(**values))
 
         self._database.write(work)
@@ -54,6 +56,16 @@ class LatencyBook:
             query = query if wanted is None else query.where(latencies.c[column] == wanted)
         found: Any = self._database.read(lambda connection: connection.execute(query.limit(1)).scalar())
         return None if found is None else LatencyModel.model_validate(found)
+
+
+def _with_other_sizes(model: LatencyModel, before: LatencyModel) -> LatencyModel:
+    """The new times, and the old ones of batch sizes and lengths that were not measured again."""
+    if before.n_blocks != model.n_blocks:
+        return model
+    sizes = {(shape.phase, shape.batch_size, shape.context_tokens) for shape in model.shapes}
+    shapes = tuple(old for old in before.shapes if (old.phase, old.batch_size, old.context_tokens) not in sizes)
+    points = tuple(old for old in before.points if (old.phase, old.batch_size, old.context_tokens) not in sizes)
+    return model.model_copy(update={"shapes": (*model.shapes, *shapes), "points": (*model.points, *points)})
 
 
 class ExportBook:

@@ -12,6 +12,7 @@ from analysis.cli import app
 from analysis.contracts import Plan
 from analysis.runs.store import open_store
 from tests.builders import make_profile
+from tests.measured_builders import make_search, make_verification
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +128,23 @@ def test_a_kept_run_can_be_listed_planned_from_renamed_and_deleted(tmp_path: Pat
 def test_an_id_that_is_not_there_exits_2() -> None:
     for action in (("open", "zzz"), ("rename", "zzz", "x"), ("delete", "zzz", "--yes")):
         assert invoke("runs", *action).exit_code == 2
+
+
+def test_searches_and_verifications_are_listed_opened_without_texts_and_deleted(tmp_path: Path) -> None:
+    store = open_store()
+    search_id = store.searches.keep(make_search(8, most=2))
+    found = store.verifications.add(make_verification())
+    listed = json.loads(invoke("runs", "--json").stdout)
+    assert search_id in [search["id"] for search in listed["searches"]]
+    assert found in [verification["id"] for verification in listed["verifications"]]
+    assert json.loads(invoke("runs", "open", search_id[:8]).stdout)["kind"] == "search"
+    opened = invoke("runs", "open", found, "--out", tmp_path / "v.json")
+    assert opened.exit_code == 0, opened.stderr
+    assert json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))["generations"] == []
+    assert invoke("runs", "rename", search_id, "x").exit_code == 2
+    for one in (search_id, found):
+        assert invoke("runs", "delete", one, "--yes").exit_code == 0
+        assert one not in invoke("runs", "--json").stdout
 
 
 def test_schemas_are_written_and_checked(tmp_path: Path) -> None:

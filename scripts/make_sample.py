@@ -1,0 +1,89 @@
+"""Makes everything that is bundled under sample_data beside the workload, with the product's own commands.
+
+Run it from the project's folder whenever a measure, the workload or a document's format changes:
+
+    python scripts/make_sample.py
+
+It works in a storage folder of its own, so that nothing is answered from an earlier run, and takes some minutes on a
+laptop. It ends with an error when the block plan is not outside its limits or the attention plan not within them: then
+other amounts have to be chosen below.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "sample_data"
+LIMITS = ("perplexity<=+10%", "flips@critical<=50%")
+STRATEGIES = ("beam", "greedy", "one_shot", "block_influence", "angular_run", "last_n", "random")
+OUTSIDE = 3
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """One bundled plan: what may go, how much of it, and the exit code its verification must come to."""
+
+    name: str
+    unit: str
+    amount: str
+    op: str
+    expected: int
+
+
+PLANS = (
+    SamplePlan("Six layers fewer", "block", "6layers", "prune", OUTSIDE),
+    SamplePlan("One attention fewer", "attention", "1layers", "skip", 0),
+)
+
+
+def main() -> int:
+    """Profile, searches, plans, verifications: each as a file in sample_data."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        os.environ["STRATA_HOME"] = str(work / "home")
+        _strata("profile", "--model", "sample", "--out", work / "profile.json")
+        wrong = [plan.name for plan in PLANS if not _made(plan, work)]
+        steered = [part for name in STRATEGIES for part in ("--strategy", name)]
+        _strata("search", "--model", "sample", *steered, "--budget", "30%", "--search-out", work / "search.json")
+        _bundle(work / "profile.json", DATA / "sample_run.json.gz")
+        _bundle(work / "search.json", DATA / "sample_search.json.gz")
+    print("\n".join(f"{name}: its verification did not come out as it should; choose another amount." for name in wrong))
+    return 1 if wrong else 0
+
+
+def _made(plan: SamplePlan, work: Path) -> bool:
+    """Searches with one kind of unit, plans, verifies, and bundles both; says whether the verdict is the one expected."""
+    file, found = work / f"{plan.unit}.json", work / f"{plan.unit}-verification.json"
+    about = ("--unit", plan.unit, "--strategy", "beam", "--budget", plan.amount, "--op", plan.op, "--name", plan.name)
+    _strata("search", "--model", "sample", *about, "--out", file)
+    limits = [part for limit in LIMITS for part in ("--guardrail", limit)]
+    code = _strata("verify", "--plan", file, *limits, "--texts", "--out", found, allowed=(0, OUTSIDE))
+    _bundle(file, DATA / "sample_plans" / f"{plan.unit}.json.gz")
+    _bundle(found, DATA / "sample_verifications" / f"{plan.unit}.json.gz")
+    return code == plan.expected
+
+
+def _strata(*args: str | Path, allowed: tuple[int, ...] = (0,)) -> int:
+    command = [sys.executable, "-m", "analysis", *map(str, args)]
+    print("$", *command[1:], flush=True)
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code not in allowed:
+        raise SystemExit(code)
+    return code
+
+
+def _bundle(source: Path, target: Path) -> None:
+    """The same bytes whenever the document is the same."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
