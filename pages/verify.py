@@ -14,7 +14,7 @@ from pages.ui.verdicts import measured_here, verdict_mark
 from pages.ui.verify_cost import show_calibration, show_cost, show_projection
 from pages.ui.verify_form import verify_box
 from pages.ui.verify_picker import chosen_verification, made_from, watch_verification
-from pages.ui.verify_view import prompt_rows, show_answers, show_limits, show_prompts, show_slices
+from pages.ui.verify_view import prompt_rows, show_answers, show_limits, show_prompts, show_slices, spoken
 
 TERMS = (
     "verification",
@@ -58,7 +58,7 @@ if chosen is None:
 with stopping_on_errors():
     found = verification(chosen)
 with answer:
-    headline(say(headlines.verify(found)))
+    headline(say(headlines.verify(spoken(found))))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(verdict_mark(found.verdict, run=True), width="content")
         if found.verdict == "outside":

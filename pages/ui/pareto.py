@@ -21,8 +21,7 @@ from pages.ui.language import language, words
 from pages.ui.search_form import set_in_url
 from pages.ui.session import forget, remember
 
-HEIGHT = 600
-"""Room for the legend, which has a line for each strategy."""
+HEIGHT = 480
 COST_TITLES: dict[Cost, str] = {"flops": N_("FLOPs"), "params": N_("Parameters"), "bytes": N_("Weight memory"), "layers": N_("Layers")}
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 from analysis.contracts import ExampleOutcome, Generation, GuardrailResult, QualityScores, Verification
 from analysis.i18n import render
 from analysis.i18n.numbers import number, percent
+from analysis.planning.limits import CRITICAL
 from analysis.reporting.charts.verification import limits_figure, slices_figure
 from analysis.reporting.verification_words import estimate, item, limit
 from pages.ui.charts import draw, look
@@ -21,6 +22,26 @@ from pages.ui.verdicts import change_words, estimate_words, verdict_mark
 SHOWN_PROMPTS, SHOWN_ANSWERS = 10, 4
 
 
+def spoken(found: Verification) -> Verification:
+    """The same with the sample's slices called by their names in the language spoken, to stand inside sentences."""
+    return found.model_copy(update={"guardrails": tuple(_spoken_result(result) for result in found.guardrails)})
+
+
+def _spoken_result(result: GuardrailResult) -> GuardrailResult:
+    guardrail, worst = result.guardrail, result.worst_slice
+    named = guardrail.slice if guardrail.slice in (None, CRITICAL) else slice_title(str(guardrail.slice))
+    values = {
+        name: slice_title(value) if name == "slice" and isinstance(value, str) else value for name, value in result.reason.values.items()
+    }
+    return result.model_copy(
+        update={
+            "guardrail": guardrail.model_copy(update={"slice": named}),
+            "worst_slice": slice_title(worst) if worst else None,
+            "reason": result.reason.model_copy(update={"values": values}),
+        }
+    )
+
+
 def show_limits(found: Verification) -> None:
     """Item, criterion, result with its interval, verdict; and what decided it."""
     t = words()
@@ -28,7 +49,7 @@ def show_limits(found: Verification) -> None:
     if not found.guardrails:
         st.caption(t("No limit was set before this run, so there is no verdict."))
         return
-    rows = [_limit_row(result) for result in found.guardrails]
+    rows = [_limit_row(result) for result in spoken(found).guardrails]
     table(rows, alt=t("Each limit with its result and verdict"), marked=(t("Verdict"),))
     draw(
         partial(limits_figure, found.guardrails, look(), names=_titles(found)),

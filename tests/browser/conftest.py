@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.contracts import Profile
+from analysis.contracts import Plan, Profile, Search, Verification
 from analysis.runs.client import open_client
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,7 @@ class Server:
         return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
 
 
+Document = Profile | Search | Plan | Verification
 StartServer = Callable[..., Server]
 
 
@@ -86,12 +87,12 @@ def open_page(chromium: object) -> Iterator[Callable[..., object]]:
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
-    """Starts servers, each in a storage folder of its own; profiles are put in before the first visit."""
+    """Starts servers, each in a storage folder of its own; documents are put in before the first visit."""
     servers: list[Server] = []
 
-    def started(*profiles: Profile, sample_model: Path | None = None) -> Server:
+    def started(*documents: Document, sample_model: Path | None = None) -> Server:
         home = tmp_path_factory.mktemp("home")
-        _fill(home, profiles, sample_model)
+        _fill(home, documents, sample_model)
         server = _start(home)
         servers.append(server)
         return server
@@ -102,12 +103,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         server.process.wait(timeout=20)
 
 
-def _fill(home: Path, profiles: tuple[Profile, ...], sample_model: Path | None) -> None:
+def _fill(home: Path, documents: tuple[Document, ...], sample_model: Path | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRATA_HOME", str(home))
         client = open_client()
-        for profile in profiles:
-            client.import_document(profile.model_dump_json().encode(), "profile.json")
+        for document in documents:
+            client.import_document(document.model_dump_json().encode(), f"{document.kind}.json")
         client._store.database.close()
         if sample_model is not None:
             from analysis.models.sample import sample_folder

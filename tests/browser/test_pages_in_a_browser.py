@@ -10,15 +10,20 @@ import pytest
 from builders import make_model, make_profile, make_workload
 
 from analysis.contracts import Plan
+from analysis.planning.from_search import propose_from_search
+from tests.measured_builders import make_search, make_verification
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Any]
-PAGES = ("", "workload", "similarity", "plans")
+SEARCH = make_search()
+PLAN = propose_from_search(SEARCH, strategy="greedy", amount="20%", units=("block", "attention", "mlp"), name="light plan")
+OTHER_PLAN = propose_from_search(SEARCH, strategy="one_shot", amount="10%", units=("block",), name="three layers")
+PAGES = ("", "workload", "similarity", "plans", "verify", f"plans?plan={PLAN.id}", f"verify?plan={PLAN.id}", f"verify?plan={OTHER_PLAN.id}")
 
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., Any]) -> Any:
-    """A server with two runs: the sample's, and one of a model with a long name."""
+    """A server with two runs: the sample's, with measured removals, plans and a verification, and one of a model with a long name."""
     long_name = "a-very-long-organisation-name/An-Extremely-Long-Model-Name-7B-Instruct-v2.1"
     other = make_profile(
         28,
@@ -28,7 +33,8 @@ def server(start_server: Callable[..., Any]) -> Any:
         model=make_model(28, name=long_name, kind="hub"),
         workload=make_workload(is_sample=False),
     )
-    return start_server(other, make_profile(id="first"))
+    tested = make_verification(PLAN, verdict="outside")
+    return start_server(other, make_profile(id="first"), SEARCH, PLAN, OTHER_PLAN, tested)
 
 
 def settled(page: Any) -> None:
@@ -129,7 +135,7 @@ def test_a_japanese_browser_reads_japanese_and_is_told_so(server: Any, open_page
     settled(page)
     page.wait_for_function("document.documentElement.lang == 'ja'")
     assert page.locator("h1").inner_text()
-    page.get_by_text("English", exact=True).click()
+    page.get_by_role("radiogroup", name="Language / 言語").get_by_text("English").click()
     page.wait_for_url("**lang=en**")
     settled(page)
     page.wait_for_function("document.documentElement.lang == 'en'")
@@ -173,6 +179,56 @@ def test_the_menu_leads_to_each_page_and_the_run_goes_along(server: Any, open_pa
     page.get_by_text("What it should save").wait_for()
     settled(page)
     assert f"run={run}" in page.url
+
+
+def test_a_click_on_a_point_of_the_front_makes_it_the_plan_and_a_link_keeps_it(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/plans?run={run_named(server, 'sample run')}")
+    settled(page)
+    page.get_by_text("From what removing them costs").click()
+    settled(page)
+    marks = page.locator(".st-key-pareto .scatterlayer .trace").nth(2).locator("path.point")
+    marks.nth(marks.count() // 2).click(force=True)
+    page.wait_for_url("**set=**")
+    settled(page)
+    title = page.locator("h1").inner_text()
+    page.reload()
+    settled(page)
+    assert page.locator("h1").inner_text() == title
+
+
+def test_a_point_of_the_front_is_chosen_from_the_keyboard(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/plans?run={run_named(server, 'sample run')}")
+    settled(page)
+    page.get_by_text("From what removing them costs").click()
+    settled(page)
+    page.get_by_role("combobox", name="Best measured sets").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**set=**")
+
+
+def test_a_plan_is_moved_on_and_its_history_says_who(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/plans?plan={OTHER_PLAN.id}")
+    settled(page)
+    page.get_by_text("State and history of the plan").click()
+    page.get_by_role("textbox", name="Your name").fill("Sato")
+    page.get_by_role("button", name="Move the plan").click()
+    page.get_by_text("Sato (as entered, not verified)").wait_for()
+    assert page.get_by_text("(withdrawn)").first.is_visible()
+
+
+def test_the_certificate_comes_without_texts_unless_they_are_asked_for(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/verify?plan={PLAN.id}")
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the certificate (HTML)").click()
+    certificate = download.value.path().read_text(encoding="utf-8")
+    assert "bearings" not in certificate
+    assert PLAN.id in certificate
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download verification.json").click()
+    assert "bearings" not in download.value.path().read_text(encoding="utf-8")
 
 
 def run_named(server: Any, name: str) -> str:

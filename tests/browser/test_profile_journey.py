@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,13 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.sample_model]
 OpenPage = Callable[..., Any]
 MACHINE_PATIENCE_MS = 180_000
+LOADS = """
+import sys, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+made = model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=4, min_new_tokens=4, do_sample=False)
+print(model.config.num_hidden_layers, made.shape[1] - 3)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +29,12 @@ def server(start_server: Callable[..., Any], sample_folder: Path) -> Any:
     return start_server(sample_model=sample_folder)
 
 
-def prompts(n: int) -> bytes:
+def prompts(n: int, response: str = "") -> bytes:
     """A small workload as JSON Lines."""
     rows = [
-        {"prompt": f"Order {number} bearings 6204 for line {number % 3}.", "slice": ("orders", "notes")[number % 2]} for number in range(n)
+        {"prompt": f"Order {number} bearings 6204 for line {number % 3}.", "slice": ("orders", "notes")[number % 2]}
+        | ({"response": response} if response else {})
+        for number in range(n)
     ]
     return "\n".join(json.dumps(row) for row in rows).encode()
 
@@ -56,6 +67,28 @@ def test_own_files_are_previewed_run_and_shown(server: Any, open_page: OpenPage)
     page.locator(".st-key-heatmap .heatmaplayer").wait_for()
     assert "run=" in page.url
     assert "30 layers" in page.locator("h1").inner_text()
+
+
+def test_from_a_profile_to_a_model_folder_that_plain_transformers_loads(server: Any, open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page(f"{server.url}/workload")
+    choose_upload(page, "orders.jsonl", prompts(24, "Order entered."))
+    page.get_by_text("orders").first.wait_for(timeout=MACHINE_PATIENCE_MS)
+    page.get_by_role("button", name="Profile it").click()
+    page.get_by_role("button", name="See the similarity").click(timeout=MACHINE_PATIENCE_MS)
+    page.get_by_role("button", name="Make a plan").click()
+    page.get_by_role("button", name="Save this plan").click()
+    page.get_by_role("button", name="Verify this plan").click()
+    page.get_by_role("button", name="Verify it").click()
+    page.get_by_role("button", name="Cancel").wait_for()
+    page.get_by_role("heading", name="Limits and results").wait_for(timeout=2 * MACHINE_PATIENCE_MS)
+    assert "Perplexity" in page.get_by_role("table").first.inner_text()
+    page.get_by_role("textbox", name="Folder on the server").fill(str(tmp_path / "lighter"))
+    page.get_by_role("textbox", name="Folder on the server").press("Enter")
+    page.get_by_role("button", name="Export the model folder").click()
+    page.get_by_text("Largest difference to the plan run in place: 0.0").wait_for(timeout=2 * MACHINE_PATIENCE_MS)
+    loaded = subprocess.run([sys.executable, "-c", LOADS, str(tmp_path / "lighter")], capture_output=True, text=True, timeout=180)
+    assert loaded.returncode == 0, loaded.stderr[-2000:]
+    assert loaded.stdout.strip() == "27 4"
 
 
 @pytest.mark.parametrize(
