@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
-from analysis.errors import ModelError, PlanError
+from analysis.errors import ModelError, PlanError, ResourceError
 from analysis.models.gguf import first_line
 from analysis.models.load import model_class
 from analysis.workload.encoder import Encoder
@@ -67,7 +67,7 @@ class Answers:
 
 def ask(model: PreTrainedModel, questions: Questions, *, generate: bool = True) -> Answers:
     """Runs every question in float32, and a few greedy tokens with the cache where the model generates text."""
-    with torch.no_grad(), _exact(), quiet():
+    with torch.no_grad(), _exact(), quiet(), _saying_out_of_memory(model.device):
         scores = tuple(_scores(model, inputs) for inputs in (*questions.random, *questions.real))
         first = (*questions.real, *questions.random)[0]
         return Answers(scores, _generated(model, first) if generate and _generates(model) else None)
@@ -134,13 +134,11 @@ def reload(folder: Path, *, device: str | torch.device, dtype: torch.dtype = tor
     config = read_folder_config(folder)
     options: dict[str, Any] = {} if str(device) == "cpu" else {"device_map": {"": str(device)}}
     try:
-        with quiet():
+        with quiet(), _saying_out_of_memory(device):
             model, report = model_class(folder.name, config).from_pretrained(
                 str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
             )
     except (OSError, *FAILURES) as exc:
-        if isinstance(exc, torch.OutOfMemoryError):
-            raise
         raise PlanError(
             "The written model does not load ({reason}), so it was not kept. Skip these layers at run time instead "
             "(python -m analysis run-plan).",
@@ -173,6 +171,18 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def _saying_out_of_memory(device: str | torch.device) -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as exc:
+        raise ResourceError(
+            "Memory ran out on {device} while the export was being proved, so it was not kept. Choose the CPU (--device cpu), or a machine "
+            "with more memory.",
+            device=str(device),
+        ) from exc
 
 
 def check_keys(report: Mapping[str, Any]) -> None:

@@ -245,7 +245,7 @@ class _Job:
         self.say(Message(id="Checking the written model"))
         if not self.whole:
             return self._prove_block_by_block(folder, pieces)
-        model = compare.reload(folder, device=self.request.device)
+        model = compare.reload(folder, device=resolve_device(self.request.device))
         self._check_tokenizer(folder)
         try:
             difference = compare.difference(self.answers, compare.ask(model, self.questions))

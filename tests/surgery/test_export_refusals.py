@@ -217,6 +217,16 @@ def test_a_disk_that_becomes_full_leaves_nothing(source: ModelSource, target: Pa
     assert not target.exists()
 
 
+def test_memory_that_runs_out_is_said_and_leaves_nothing(source: ModelSource, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr(compare, "_scores", out_of_memory)
+    with pytest.raises(ResourceError, match="Memory ran out on cpu while the export was being proved"):
+        export(source, plan_for(source, removal([1])), target)
+    assert not target.exists()
+
+
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 
