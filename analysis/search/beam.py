@@ -17,12 +17,13 @@ from analysis.search.losses import UNTOUCHED, Measurer
 from analysis.search.race import estimate, race
 from analysis.search.steering import Steering, with_unit
 
-LOOK = 5
-"""Candidates that race at a time in a greedy step."""
-CHILDREN = 3
-"""Candidates of every other set of the beam."""
+LOOK = 12
+"""Candidates that race at a time in a greedy step: most drop out early, so that they cost about five whole runs."""
+CHILDREN = (2, 4)
+"""Candidates of every set of the beam: while sets are small, when whole runs are few, and later."""
+SMALL = 3
 PAIRED_UNITS = 10
-BEAM_PAIRED_UNITS = 6
+"""Units of which all pairs are measured, to learn how costs add up."""
 
 
 @dataclass
@@ -48,11 +49,10 @@ class Hunter:
 
     def beam(self, greedy: Sequence[UnitSet], width: int) -> tuple[UnitSet, ...]:
         """The best sets found when the best `width` sets of every size are followed; greedy's path is among them."""
-        self.pairs(BEAM_PAIRED_UNITS)
         for level in range(1, len(greedy)):
             parents = self._best(level, width, greedy[level - 1])
             stage = Message(id="Beam search: sets of {n} units, up to {total}", values={"n": level + 1, "total": len(greedy)})
-            children = [child for parent in parents for child in self._promising(parent, CHILDREN)]
+            children = [child for parent in parents for child in self._promising(parent, CHILDREN[level >= SMALL])]
             race(self.measurer, self.steering, [*children, greedy[level]], stage, keep=width)
         return self.best_path()
 
@@ -139,11 +139,10 @@ class Hunter:
         return cost - half * (ref[0] == "block") + new - sum(self._interaction(ref, other) for other in tried if other not in base)
 
     def _interaction(self, one: UnitRef, other: UnitRef) -> float:
-        """How much more two units cost together than each alone; 0 where that was not measured."""
-        pair = self.measurer.found.get(with_unit((one,), other))
-        if pair is None or len(pair.removed) < 2:
-            return 0.0
-        return pair.change - self._change((one,)) - self._change((other,))
+        """How much more two units cost together than each alone, as far as the pair was run; 0 where it never was."""
+        pair = with_unit((one,), other)
+        together = estimate(self.measurer, pair, UNTOUCHED) if len(pair) == 2 else None
+        return 0.0 if together is None else together - self._change((one,)) - self._change((other,))
 
     def _change(self, removed: UnitSet) -> float:
         return self.measurer.found[removed].change

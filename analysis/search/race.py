@@ -11,8 +11,8 @@ from analysis.contracts import Message, UnitSet
 from analysis.search.losses import Measurer, paired
 from analysis.search.steering import Steering
 
-ERRORS = 3.0
-"""So many standard errors, paired over prompts, are clearly worse."""
+ERRORS = 2.5
+"""So many standard errors, paired over prompts, are clearly worse: among some ten candidates, a wrong exit is rare."""
 ROUNDS = (1 / 8, 1 / 4, 1 / 2)
 """After these shares of the batches."""
 LEAST_BATCHES = 4
