@@ -1,8 +1,8 @@
 """How units act together: a small Bayesian model of how far a set's loss is from the sum of its units' own losses.
 
-For a set S with single changes s_u, e_u = max(s_u, 0) + c / 4, a = sum of s_u, and c the median size of a single change:
+For a set S with single changes s_u, e_u = |s_u| + c / 4, a = sum of s_u, and c the median size of a single change:
 
-    rho(S) = log((change(S) + c) / (a + c))                     0: the losses simply add up
+    rho(S) = asinh(change(S) / 2c) - asinh(a / 2c)              0: the losses simply add up; for large ones log(change / a)
     rho(S) ~ sum over pairs of blocks (i, j) of g_ij w_ij + h . beta + noise
     g_ij   = sum over units u in i, v in j of sqrt(e_u e_v) / (sum of e + c)
     h      = m (1, log(1 + a), n / 10) and log(1 + a / 6),      m = 1 - sum of e_u^2 / (sum of e_u)^2
@@ -39,7 +39,7 @@ RANGE = 0.27
 """Distance (share of the depth) over which interactions fade."""
 ALIKE = 2.0
 """Distance, in steps of the coarse grid, over which neighbouring pairs are alike."""
-NOISE = 0.25
+NOISE = 0.32
 """Spread that no pair explains, where the damage is shared by many units; a set of two is all but its pair."""
 FLOOR = 0.02
 _GRID = 30
@@ -98,13 +98,12 @@ class Interactions:
         return found.additive, mean, math.sqrt(max(variance, FLOOR**2))
 
     def rho(self, change: float, additive: float) -> float:
-        """How far a change is from the sum, on the log scale."""
-        least = -0.9 * self.scale
-        return math.log((max(change, least) + self.scale) / (max(additive, least) + self.scale))
+        """How far a change is from the sum, on the scale."""
+        return math.asinh(change / (2 * self.scale)) - math.asinh(additive / (2 * self.scale))
 
     def change(self, rho: float, additive: float) -> float:
         """The change that `rho` stands for."""
-        return (max(additive, -0.9 * self.scale) + self.scale) * math.exp(min(rho, 30.0)) - self.scale
+        return 2 * self.scale * math.sinh(min(max(math.asinh(additive / (2 * self.scale)) + rho, -40.0), 40.0))
 
     def features(self, chosen: UnitSet) -> Features:
         """The set in numbers; both halves of a block count as the block."""
@@ -114,7 +113,7 @@ class Interactions:
             alone = self.singles.get(ref)
             unknown += alone is None
             changes.append(self._guess(ref) if alone is None else alone)
-        sizes = [max(change, 0.0) + self.scale / 4 for change in changes]
+        sizes = [abs(change) + self.scale / 4 for change in changes]
         whole, additive = sum(sizes), sum(changes)
         shared = 1.0 - sum(size * size for size in sizes) / whole**2
         pairs, grid = np.zeros(_n_pairs(self.n_blocks)), np.zeros(_n_pairs(self._cells))
@@ -127,7 +126,7 @@ class Interactions:
                 grid[_pair(self._cell(low), self._cell(high), self._cells)] += joint * near
         growth = math.log1p(max(additive, 0.0))
         trend = np.array([shared, shared * growth, shared * len(refs) / 10, math.log1p(max(additive, 0.0) / 6)])
-        small = 0.35 * self.scale / (max(additive, 0.0) + self.scale)
+        small = 0.35 * self.scale / math.hypot(additive, 2 * self.scale)
         more_than_pairs = NOISE**2 * shared * max(0.0, 1.0 - 1.6 / max(len(refs), 1))
         return Features(additive, pairs, grid, trend, small**2 + more_than_pairs + FLOOR**2 + 0.5 * unknown)
 
