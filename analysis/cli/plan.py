@@ -139,10 +139,12 @@ def _from_search(given: str, units: tuple[Unit, ...], strategy: str, asked: _Ask
 
 
 def kept_latency(search: Search) -> LatencyModel | None:
-    """How long the search's model takes on this machine, where that was measured."""
+    """How long the search's model takes on this machine, where that was measured; on the device of the search, if there."""
     from analysis.runs.store import open_store, this_host
 
-    return open_store().latencies.model(search.model.commit, host=this_host(), stack=search.stack)
+    kept, commit = open_store().latencies, search.model.commit
+    same = kept.model(commit, search.device_name, host=this_host(), stack=search.stack)
+    return same or kept.model(commit, host=this_host(), stack=search.stack)
 
 
 def keep_plan(plan: Plan) -> None:

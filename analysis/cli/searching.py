@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from analysis.cli.choosing import seconds_of, stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import Message, ModelInfo, Profile, Search, SearchRequest
+from analysis.contracts import LatencyModel, ModelInfo, Profile, Progress, Search, SearchRequest, VerificationSettings
 from analysis.errors import Cancelled, ModelError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
                     known=store.searches.measured if store is not None else _nothing_known,
                     keep=keep_partly,
                     profile=profile,
+                    latency=_latency(request, terminal, store, watch, should_stop),
                 )
         except Cancelled:
             _say_what_is_kept(so_far, store, out, terminal)
@@ -121,6 +123,40 @@ def _profile(request: SearchRequest, terminal: Terminal, store: Store | None) ->
     return measured(asked, terminal, store is not None, None)
 
 
+def _latency(
+    request: SearchRequest, terminal: Terminal, store: Store | None, show: Callable[[Progress], None], should_stop: Callable[[], bool]
+) -> LatencyModel | None:
+    """Measured times for a limit in time; measured first, and said so, when none of this machine are kept."""
+    from analysis.models.device import device_name
+    from analysis.models.load import describe_model, load_model
+    from analysis.runs.machine import latency_here, limits_latency, measure_here
+
+    if not limits_latency(request):
+        return None
+    settings, info, sizes = request.settings, describe_model(request.model).info, VerificationSettings()
+    stack = info.stack(settings.stack).name
+    known = latency_here(store, info, settings.device, settings.dtype, stack) if store is not None else None
+    if known is not None:
+        return known
+    loaded = load_model(request.model, device=settings.device, dtype=settings.dtype)
+    terminal.tell(
+        "No times of {model} on {device} are kept, so they are measured first, at batch sizes {batches} and {lengths} tokens.",
+        model=info.name,
+        device=device_name(loaded.device),
+        batches=sizes.batch_sizes,
+        lengths=sizes.prompt_tokens,
+    )
+    return measure_here(
+        store,
+        loaded,
+        stack,
+        batch_sizes=sizes.batch_sizes,
+        prompt_tokens=sizes.prompt_tokens,
+        on_progress=show,
+        should_stop=should_stop,
+    )[0]
+
+
 def _about(request: SearchRequest, max_tokens: int) -> tuple[ModelInfo, int]:
     """The model, and how many tokens its calibration half has."""
     from analysis.models.load import describe_model
@@ -147,8 +183,6 @@ def _say_what_is_kept(so_far: list[Search], store: Store | None, out: Path | Non
     if store is None and out is not None:
         write_document(so_far[0], out)
         terminal.tell("Stopped. What was measured so far is in {path}.", path=str(out))
-    elif store is not None:
-        terminal.hear(Message(id="What was measured so far is kept; the same command goes on from there."))
 
 
 def _nothing_known(_content_key: str) -> Search | None:

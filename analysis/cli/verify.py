@@ -185,16 +185,13 @@ def _promised(
 ) -> Projection | None:
     """What the plan promises by all that is kept for this machine; times are measured first where none are."""
     from analysis.models.device import device_name
-    from analysis.profiling.stream import Watch
     from analysis.runs.jobs_measured import projection_here
-    from analysis.runs.store import this_host
-    from analysis.verification.latency_points import measure_latency
+    from analysis.runs.machine import latency_here, measure_here
 
     settings, plan = request.settings, request.plan
     if settings.cost and plan.projection is not None and _fits(request):
         loaded = slot.load(request.model, settings.device, settings.dtype)
-        dtype = str(loaded.dtype).removeprefix("torch.")
-        known = store.latencies.model(plan.model.commit, device_name(loaded.device), host=this_host(), dtype=dtype, stack=plan.model.stack)
+        known = latency_here(store, loaded.info, settings.device, settings.dtype, plan.model.stack)
         if known is None or not _reach(known, settings, loaded.info):
             terminal.tell(
                 "No times of {model} on {device} are kept, so they are measured first, at batch sizes {batches} and {lengths} tokens.",
@@ -203,13 +200,15 @@ def _promised(
                 batches=settings.batch_sizes,
                 lengths=settings.prompt_tokens,
             )
-            measured = measure_latency(
+            measure_here(
+                store,
                 loaded,
+                plan.model.stack,
                 batch_sizes=settings.batch_sizes,
                 prompt_tokens=settings.prompt_tokens,
-                watch=Watch(show, should_stop),
+                on_progress=show,
+                should_stop=should_stop,
             )
-            store.latencies.keep(measured, this_host())
     return projection_here(store, request)
 
 

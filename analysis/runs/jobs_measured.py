@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis.contracts import (
-    DType,
     ExportRequest,
+    LatencyModel,
     ModelInfo,
     ModelSource,
     Profile,
@@ -18,11 +18,13 @@ from analysis.contracts import (
     Projection,
     Search,
     SearchRequest,
+    VerificationSettings,
     VerifyRequest,
 )
 from analysis.home import home
 from analysis.runs.context import JobContext, Outcome, seen_by_worker
-from analysis.runs.store import Store, this_host
+from analysis.runs.machine import latency_here, limits_latency, measure_here
+from analysis.runs.store import Store
 
 if TYPE_CHECKING:
     from analysis.models.stack import LoadedModel
@@ -47,6 +49,7 @@ def search_job(context: JobContext) -> Outcome:
         known=(lambda _key: None) if again else store.searches.measured,
         keep=partial(_keep_so_far, store),
         profile=_profile_for(context, seen),
+        latency=_latency_for(context, seen),
     )
     return Outcome(store.keep_search(request, found), found.notes)
 
@@ -84,20 +87,20 @@ def export_job(context: JobContext) -> Outcome:
 
 def latency_job(context: JobContext) -> Outcome:
     """Measures how long a model takes on this device and stores it for projections on this machine."""
-    from analysis.profiling.stream import Watch
-    from analysis.verification.latency_points import measure_latency
-
     payload = context.job.payload
     source = ModelSource.model_validate(payload["source"])
     device, dtype = str(payload["device"]), payload["dtype"]
     loaded = context.slot.load(source, "cuda" if device.startswith("cuda") else device, dtype, context.say)
-    found = measure_latency(
+    _, key = measure_here(
+        context.store,
         loaded,
-        batch_sizes=tuple(payload["batch_sizes"]),
-        prompt_tokens=tuple(payload["prompt_tokens"]),
-        watch=Watch(context.report, context.should_stop),
+        None,
+        batch_sizes=payload["batch_sizes"],
+        prompt_tokens=payload["prompt_tokens"],
+        on_progress=context.report,
+        should_stop=context.should_stop,
     )
-    return Outcome(context.store.latencies.keep(found, this_host()))
+    return Outcome(key)
 
 
 def projection_here(store: Store, request: VerifyRequest) -> Projection | None:
@@ -110,9 +113,8 @@ def projection_here(store: Store, request: VerifyRequest) -> Projection | None:
         return plan.projection
     workload = plan.workload.content_hash if plan.workload is not None else ""
     search = store.searches.for_model(plan.model.commit, plan.model.stack, workload)
-    device_name, dtype = _device_and_dtype(info, request.settings.device, request.settings.dtype)
-    latency = store.latencies.model(info.commit, device_name, host=this_host(), dtype=dtype, stack=plan.model.stack)
-    found: Projection = enriched(plan.projection, info, plan.operations, search=search, latency=latency)
+    latency = latency_here(store, info, request.settings.device, request.settings.dtype, plan.model.stack)
+    found: Projection = enriched(plan.projection, info, plan.operations, search=search, latency=latency, stack=plan.model.stack)
     return found
 
 
@@ -182,14 +184,28 @@ def _profile_for(context: JobContext, request: SearchRequest) -> Profile | None:
     )
 
 
+def _latency_for(context: JobContext, request: SearchRequest) -> LatencyModel | None:
+    """Measured times for a limit in time; measured first when none of this machine are stored."""
+    from analysis.models.load import describe_model
+
+    if not limits_latency(request):
+        return None
+    settings, info = request.settings, describe_model(request.model, on_progress=context.say).info
+    stack = info.stack(settings.stack).name
+    if (known := latency_here(context.store, info, settings.device, settings.dtype, stack)) is not None:
+        return known
+    sizes = VerificationSettings()
+    loaded = context.slot.load(request.model, settings.device, settings.dtype, context.say)
+    return measure_here(
+        context.store,
+        loaded,
+        stack,
+        batch_sizes=sizes.batch_sizes,
+        prompt_tokens=sizes.prompt_tokens,
+        on_progress=context.report,
+        should_stop=context.should_stop,
+    )[0]
+
+
 def _keep_so_far(store: Store, search: Search) -> None:
     store.searches.keep(search)
-
-
-def _device_and_dtype(info: ModelInfo, device: str, dtype: DType) -> tuple[str, str]:
-    import torch
-
-    from analysis.models.device import device_name, resolve_device, resolve_dtype
-
-    chosen = resolve_device(device)
-    return device_name(chosen), str(resolve_dtype(dtype, chosen, getattr(torch, info.dtype))).removeprefix("torch.")

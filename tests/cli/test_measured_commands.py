@@ -253,7 +253,6 @@ def test_a_stopped_search_keeps_what_was_measured(model: Path, prompts: Path, tm
     args = ("scan", "--model", model, "--workload", prompts, "--out", tmp_path / "scan.json")
     stopped = invoke(*args)
     assert stopped.exit_code == 130
-    assert "goes on from there" in stopped.stderr
     assert len([search for search in open_store().searches.searches() if not search.is_sample]) == 1
     assert not (tmp_path / "scan.json").exists()
     assert invoke(*args, "--no-store").exit_code == 130
