@@ -128,7 +128,9 @@ class Interactions:
         trend = np.array([shared, shared * growth, shared * len(refs) / 10, math.log1p(max(additive, 0.0) / 6)])
         small = 0.35 * self.scale / math.hypot(additive, 2 * self.scale)
         more_than_pairs = NOISE**2 * shared * max(0.0, 1.0 - 1.6 / max(len(refs), 1))
-        return Features(additive, pairs, grid, trend, small**2 + more_than_pairs + FLOOR**2 + 0.5 * unknown)
+        # Gains and losses that cancel leave a small sum with the doubt of its large parts.
+        cancelled = max(1.0, whole / math.hypot(additive, 2 * self.scale)) ** 2
+        return Features(additive, pairs, grid, trend, small**2 + more_than_pairs * cancelled + FLOOR**2 + 0.5 * unknown)
 
     def covariance(self, first: Sequence[Features], second: Sequence[Features]) -> Array:
         """[first, second] prior covariance of rho."""
