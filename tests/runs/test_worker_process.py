@@ -129,7 +129,7 @@ def test_sigterm_ends_a_worker_cleanly(store: Store, executor: LocalExecutor, ad
 def test_failures_are_said_in_words_and_the_traceback_is_only_in_the_log(
     store: Store, executor: LocalExecutor, add: Add, until: Until
 ) -> None:
-    ids = [add(kind="sample_model", how=how) for how in ("words", "memory", "bug")] + [add(kind="tokenize")]
+    ids = [add(kind="sample_model", how=how) for how in ("words", "memory", "bug")] + [add(kind="latency")]
     executor.submit(ids[0], "cpu")
     until(lambda: all(_state(store, job_id) == "failed" for job_id in ids))
     words, memory, bug, unknown = (store.queue.job(job_id).error.in_english() for job_id in ids)  # type: ignore[union-attr]
@@ -137,7 +137,7 @@ def test_failures_are_said_in_words_and_the_traceback_is_only_in_the_log(
     assert "memory of cpu ran out" in memory
     assert "KeyError" in bug
     assert "secret" not in bug
-    assert "tokenize" in unknown
+    assert "latency" in unknown
     log = Path(os.environ["STRATA_HOME"]) / "logs" / "worker-cpu.log"
     assert "Traceback" in log.read_text()
     assert "logs/worker-cpu.log" in bug
