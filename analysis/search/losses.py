@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from analysis.contracts import Interval, MeasuredSet, Message, Objective, Progress, SearchSettings, UnitSet
+from analysis.contracts import MeasuredSet, Message, Objective, Progress, SearchSettings, UnitSet
 from analysis.errors import Cancelled, ModelError, ResourceError, WorkloadError
 from analysis.models.head import Head
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch, out_of_memory
 from analysis.search.batches import Batch, counted, cut_batches
+from analysis.search.judge import Judge
+from analysis.search.paired import Sums, interval, paired
 from analysis.search.room import Pace, room_for
 from analysis.search.travel import RUN, Decisions, Room, Saved, Traveller, start_of
 from analysis.search.walk import Walk
 from analysis.surgery.skip import left_out
 from analysis.workload import EncodedWorkload
 
-Sums = npt.NDArray[np.float64]
 UNTOUCHED: UnitSet = ()
 _OVERFLOWED = 1e6
 """Stands for the loss of an example whose numbers overflowed: no set with it is ever chosen."""
@@ -245,12 +243,16 @@ class Measurer:
         self.tally.block_calls += traveller.block_calls * share
         self.tally.head_passes += len(group) * share * (self.objective == "loss")
 
+    def _judge(self, batch: Batch) -> Judge:
+        head = self.head if self.objective == "loss" else None
+        return Judge(batch, self.loaded.device, head, self._untouched, self.room.head_tokens, self._pace.step)
+
     @torch.no_grad()
     def _travel(
         self, traveller: Traveller, batch: Batch, group: Sequence[Decisions], kept: tuple[Saved, Decisions | None]
     ) -> dict[int, Tensor]:
         """Loss sums of each set, [B], by its number in the group."""
-        started, judge = self.walk.start(batch), Judge(self, batch)
+        started, judge = self.walk.start(batch), self._judge(batch)
         losses: dict[int, Tensor] = {}
         size = max(1, self.room.head_tokens // max(1, len(batch.rows)))
 
@@ -269,7 +271,7 @@ class Measurer:
             self._pace.step()
             with torch.no_grad(), left_out(self.stack, removed):
                 final = self.walk.forward(batch, masked=True)
-            judge = Judge(self, batch)
+            judge = self._judge(batch)
             rows = final.flatten(0, 1).index_select(0, judge.rows)
             self._write(batch, {removed: judge.losses(rows[None])[0]})
             share = batch.n_tokens / self.run_tokens
@@ -335,85 +337,6 @@ class Measurer:
     def _check(self) -> None:
         if self.watch.should_stop():
             raise Cancelled("Stopped at your request.")
-
-
-class Judge:
-    """What the final states of a batch are worth: summed loss per example and set."""
-
-    def __init__(self, measurer: Measurer, batch: Batch) -> None:
-        device = measurer.loaded.device
-        self._measurer, self._batch = measurer, batch
-        self.rows = torch.from_numpy(batch.rows).to(device)
-        self._targets = torch.from_numpy(batch.targets).to(device)
-        self._owners = torch.from_numpy(batch.owners).to(device)
-
-    @torch.no_grad()
-    def losses(self, final: Tensor) -> Tensor:
-        """Sums over each example's tokens.
-
-        Args:
-            final: [n_sets, rows, d] final states of the judged places.
-
-        Returns:
-            [n_sets, B] float64 (float32 where the device has none).
-        """
-        n_sets = final.shape[0]
-        wide = torch.float32 if final.device.type == "mps" else torch.float64
-        losses = self._turned(final) if self._measurer.objective == "state_change" else self._cross_entropy(final)
-        sums = torch.zeros(n_sets, len(self._batch.members), dtype=wide, device=final.device)
-        return sums.index_add_(1, self._owners, losses.reshape(n_sets, -1).to(wide))
-
-    def _cross_entropy(self, final: Tensor) -> Tensor:
-        flat, targets = final.flatten(0, 1), self._targets.repeat(final.shape[0])
-        losses = torch.empty(flat.shape[0], dtype=torch.float32, device=flat.device)
-        size = self._measurer.room.head_tokens
-        for first in range(0, flat.shape[0], size):
-            self._measurer._pace.step()
-            logits = self._measurer.head.logits(flat[first : first + size])
-            scores = functional.log_softmax(logits, dim=-1, dtype=torch.float32)
-            losses[first : first + size] = -scores.gather(1, targets[first : first + size, None].to(scores.device))[:, 0]
-        return losses
-
-    def _turned(self, final: Tensor) -> Tensor:
-        """1 - cosine to the untouched model's final states, which are the first to be measured and kept."""
-        known = self._measurer._untouched
-        if self._batch.number not in known:
-            known[self._batch.number] = final[0].clone()
-        return 1.0 - functional.cosine_similarity(final.float(), known[self._batch.number].float()[None], dim=-1)
-
-
-def paired(differences: Sums, tokens: Sums) -> tuple[float, float, int]:
-    """Mean difference per token, its standard error over prompts, and how many prompts there are.
-
-    Source: the ratio estimator and its linearised variance (Cochran, Sampling Techniques, chapter 6).
-    """
-    n, total = len(differences), float(tokens.sum())
-    if not total:
-        return 0.0, math.inf, n
-    mean = float(differences.sum() / total)
-    rest = differences - mean * tokens
-    error = math.sqrt(float((rest**2).sum()) * n / (n - 1)) / total if n > 1 else math.inf
-    return mean, error, n
-
-
-def interval(change: float, error: float, n: int) -> Interval | None:
-    """95 % interval from a standard error over n prompts; None where there is one prompt only."""
-    if n < 2 or not math.isfinite(error):
-        return None
-    half = student_95(n - 1) * error
-    return change - half, change + half
-
-
-def student_95(freedom: int) -> float:
-    """The 97.5 % point of Student's t, by Cornish and Fisher's expansion (Abramowitz & Stegun 26.7.5).
-
-    >>> [round(student_95(n), 2) for n in (5, 10, 30)]
-    [2.57, 2.23, 2.04]
-    """
-    exact = {1: 12.706, 2: 4.303, 3: 3.182}
-    z = 1.959964
-    series = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    return exact.get(freedom, series + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3))
 
 
 def _groups(order: list[Decisions], size: int) -> list[list[Decisions]]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.contracts import Message, UnitSet
-from analysis.search.losses import Measurer, paired
+from analysis.search.losses import Measurer
+from analysis.search.paired import paired
 from analysis.search.steering import Steering
 
 ERRORS = 2.5

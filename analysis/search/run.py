@@ -25,6 +25,7 @@ from analysis.contracts import (
     UnitSet,
 )
 from analysis.errors import ModelError
+from analysis.models.card import ModelCard
 from analysis.models.device import resolve_device, resolve_dtype
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
@@ -36,7 +37,7 @@ from analysis.search.losses import UNTOUCHED, Measurer, Tally
 from analysis.search.result import assemble_search, resolve_settings, search_key
 from analysis.search.scan import candidates, check_model, check_protected, cost_of, nothing_left, run_scan
 from analysis.search.steering import Saved, Steering, steering_for
-from analysis.workload import PROMPT, RESPONSE, EncodedExample, EncodedWorkload, Encoder, encode_workload, requested_workload
+from analysis.workload import PROMPT, RESPONSE, EncodedExample, EncodedWorkload, Encoder, Workload, encode_workload, requested_workload
 
 Loader = Callable[..., LoadedModel]
 __all__ = ["Job", "run_search", "search_key", "search_model", "within_tokens"]
@@ -85,19 +86,12 @@ def run_search(
     earlier = known(key)
     if earlier is not None and answers(earlier, settings):
         return earlier
-    assert card.tokenizer_folder is not None
-    encoded = encode_workload(
-        workload,
-        Encoder.from_folder(card.tokenizer_folder),
-        max_tokens=settings.max_tokens,
-        chat_template=settings.chat_template,
-        slices=settings.slices,
-    )
+    encoded = _encoded(workload, card, settings)
     on_progress(Progress(stage=Message(id="Loading the model")))
     loaded = load(request.model, device=str(device), dtype=settings.dtype)
     return search_model(
         loaded,
-        within_tokens(encoded, settings.max_total_tokens),
+        encoded,
         settings,
         watch=Watch(on_progress, should_stop),
         earlier=earlier,
@@ -107,6 +101,14 @@ def run_search(
         saved=saved,
         name=request.name or "",
     )
+
+
+def _encoded(workload: Workload, card: ModelCard, settings: SearchSettings) -> EncodedWorkload:
+    """The calibration half for this model, within the tokens that may be run."""
+    assert card.tokenizer_folder is not None
+    encoder = Encoder.from_folder(card.tokenizer_folder)
+    whole = encode_workload(workload, encoder, max_tokens=settings.max_tokens, chat_template=settings.chat_template, slices=settings.slices)
+    return within_tokens(whole, settings.max_total_tokens)
 
 
 def search_model(

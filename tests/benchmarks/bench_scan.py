@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from analysis.contracts import MeasuredSet, ModelSource, SearchSettings, TokenCounts, WorkloadInfo
 from analysis.models.stack import Identity, LoadedModel, assemble
-from analysis.search.losses import Judge, Measurer
+from analysis.search.losses import Measurer
 from analysis.search.result import resolve_settings
 from analysis.search.scan import candidates, run_scan
 from analysis.search.walk import Walk
@@ -163,7 +163,7 @@ def _floor(measurer: Measurer, loaded: LoadedModel) -> float:
     """Seconds of the least arithmetic, at the speed of the plain model: its blocks, and its head on the judged tokens."""
     batch, n_blocks = measurer.batches[0], len(measurer.stack.blocks)
     final = measurer.walk.forward(batch)
-    judge = Judge(measurer, batch)
+    judge = measurer._judge(batch)
     rows = final.flatten(0, 1).index_select(0, judge.rows)[None]
     judge.losses(rows)
     stack = statistics.median(timed(lambda: measurer.walk.forward(batch), loaded.device) for _ in range(3))

@@ -21,7 +21,8 @@ from analysis.profiling.run import profile_model
 from analysis.profiling.stream import Watch
 from analysis.search.baselines import unshared_greedy
 from analysis.search.beam import Hunter
-from analysis.search.losses import Measurer, student_95
+from analysis.search.losses import Measurer
+from analysis.search.paired import student_95
 from analysis.search.race import race
 from analysis.search.run import run_search, search_model, within_tokens
 from analysis.search.scan import ablation_scan, candidates
