@@ -12,13 +12,13 @@ from analysis.reporting.charts.small import savings_rows
 from analysis.reporting.charts.stack import stack_figure
 from pages.ui.charts import draw, look
 from pages.ui.evidence import download_rows, how_do_we_know, section, table
-from pages.ui.exports import export_box, watch_export
+from pages.ui.exports import export_box
 from pages.ui.frame import empty_state, footer, headline, next_of_plan, standing, stop_with, subject
 from pages.ui.language import plain, say, words
-from pages.ui.latency_box import latency_box, watch_latency
+from pages.ui.latency_box import latency_box
 from pages.ui.messages import stopping_on_errors
 from pages.ui.pareto import show_front
-from pages.ui.plan_shelf import compare_box, save_box, saved_box, show_comparison, upload_box
+from pages.ui.plan_shelf import compare_box, save_box, saved_box, show_comparison, upload_box, with_figures
 from pages.ui.plan_state import state_box
 from pages.ui.plan_view import method_of, projection_table, quality_note, reasons_table, sample_of, warnings_of
 from pages.ui.plan_ways import made_plan
@@ -52,10 +52,9 @@ with stopping_on_errors():
     search = search_of(about.run.id)
 
 answer, running, choices = st.container(), st.container(), st.container(border=about.plan is None)
-with running:
-    watch_search()
-    watch_latency()
-    watch_export()
+if search is None:
+    with running:
+        watch_search()
 keep, beside = st.columns([5, 3], gap="medium", vertical_alignment="bottom")
 plan, problem = None, None
 try:
@@ -66,9 +65,10 @@ try:
     else:
         with choices:
             made = plan = made_plan(about.run.id, found, search)
-        with keep:
-            if plan:
-                save_box(plan)
+        if made and made.projection:
+            plan = with_figures(made, found.model, made.projection.context_tokens, search)
+            with keep:
+                save_box(made)
 except StrataError as error:
     problem = error
 if problem and not search:

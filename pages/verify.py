@@ -5,8 +5,9 @@ import streamlit as st
 from analysis.reporting import headlines
 from pages.ui.certificate_box import documents
 from pages.ui.evidence import how_do_we_know, section
-from pages.ui.exports import export_box, watch_export
+from pages.ui.exports import export_box
 from pages.ui.frame import footer, headline, no_plan, standing, subject
+from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.session import client, ensure_session, stored_plan, verification
@@ -38,10 +39,10 @@ if about.plan is None:
 with stopping_on_errors():
     plan = stored_plan(about.plan)
     found_run = made_from(plan)
-answer, running = st.container(), st.container()
-with running:
+answer, box = st.container(), st.container()
+with box:
     watch_verification()
-    watch_export()
+busy = running("verify_job")  # the form folds away while a run goes on, so that its progress is in sight
 past = client().verifications(plan.id)
 chosen = chosen_verification(past)
 info, workload = (found_run.model, found_run.workload) if found_run else (None, None)
@@ -50,7 +51,7 @@ if chosen is None:
     with answer:
         headline(t('"{plan}" has not been run yet: set the limits, then verify it.', plan=plain(about.plan.name)))
         standing(about, sample=bool(plan.workload and plan.workload.is_sample))
-    with st.container(border=True):
+    with st.expander(t("Limits, examples and settings"), expanded=not busy, icon=":material/tune:", key=f"verify_form_{busy}"):
         verify_box(plan, info, workload, primary=True)
     footer(TERMS)
     st.stop()
@@ -71,7 +72,7 @@ with answer:
 show_limits(found)
 undecided = found.verdict == "undecided"
 again = t("Verify again, with other limits, prompts or settings")
-with st.expander(again, expanded=undecided, icon=":material/replay:", key=f"verify_more_{found.id}"):
+with st.expander(again, expanded=undecided and not busy, icon=":material/replay:", key=f"verify_more_{found.id}_{busy}"):
     verify_box(plan, info, workload, primary=undecided)
 show_slices(found)
 left, right = st.columns(2, gap="large")

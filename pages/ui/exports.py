@@ -27,9 +27,13 @@ def export_box(plan: Plan, info: ModelInfo | None) -> None:
     if chosen == _PLAN_FILE:
         st.caption(t("The plan as this project's pages and terminal read it, with its evidence."))
         _plan_file(plan)
-        return
-    export = EXPORTS[chosen or "hf"]
-    st.caption(t(export.meaning))
+    else:
+        _form(EXPORTS[chosen or "hf"], plan, info)
+    _watch_export(plan)
+
+
+def _form(export: Export, plan: Plan, info: ModelInfo | None) -> None:
+    st.caption(words()(export.meaning))
     if export.write is None:
         _folder(plan, info)
     elif no := refusal(plan, export.format):
@@ -50,14 +54,15 @@ def _plan_file(plan: Plan) -> None:
     )
 
 
-def watch_export() -> None:
-    """The export that this visit started, while it runs, when it failed, and what it wrote."""
+def _watch_export(plan: Plan) -> None:
+    """The export that this visit started, while it runs and when it failed; then what this plan's newest export wrote."""
     over = watched("export_job")
-    if over is not None and over.result_id:
-        st.session_state.export_report = over.result_id
-    if report_id := st.session_state.get("export_report"):
-        with saying_errors():
-            _report(client().export_report(report_id))
+    if over is not None:
+        for note in over.notes:
+            st.caption(say(note))
+        st.rerun()
+    for _, report in client().exports(plan.id)[:1]:
+        _report(report)
 
 
 def _text(text: str, export: Export) -> None:
@@ -90,7 +95,6 @@ def _folder(plan: Plan, info: ModelInfo | None) -> None:
                 model=info.source if info and info.commit == plan.model.commit else plan.model.source,
                 folder=(folder or "").strip(),
             )
-            st.session_state.pop("export_report", None)
             remember("export_job", client().submit_export(request).id)
             st.rerun()
 

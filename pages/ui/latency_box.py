@@ -11,16 +11,6 @@ from pages.ui.messages import saying_errors
 from pages.ui.session import client, latency_of, remember
 
 
-def watch_latency() -> None:
-    """The measurement that this visit started; a finished one brings the page up to date."""
-    over = watched("latency_job")
-    if over is None:
-        return
-    for note in over.notes:
-        st.caption(say(note))
-    st.rerun()
-
-
 def latency_box(found: Profile) -> None:
     """Where projected times come from, or the button that makes them possible."""
     t = words()
@@ -40,3 +30,14 @@ def latency_box(found: Profile) -> None:
         with saying_errors():
             remember("latency_job", client().submit_latency(found.model.source, found.settings.device).id)
             st.rerun()
+    _watch()
+
+
+def _watch() -> None:
+    """The measurement that this visit started; a finished one brings the page up to date."""
+    over = watched("latency_job")
+    if over is None:
+        return
+    for note in over.notes:
+        st.caption(say(note))
+    st.rerun()

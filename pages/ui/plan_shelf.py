@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import streamlit as st
-from analysis.planning.project_more import enriched
 
 from analysis.contracts import LatencyModel, ModelInfo, Plan, PlanSummary, Projection, Search
 from analysis.planning import DEFAULT_CONTEXT_TOKENS, check_plan, plan_in_words, plan_to_json, project, read_plan
+from analysis.planning.project_more import enriched
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_form import context_field

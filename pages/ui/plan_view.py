@@ -81,7 +81,10 @@ def quality_note(projection: Projection | None) -> str:
 
 def is_from_search(plan: Plan) -> bool:
     """Whether the plan was made from measured removals, so that its reasons are changes in loss."""
-    return plan.provenance.criterion == CHOSEN or bool(plan.projection and plan.projection.quality)
+    name = plan.provenance.criterion
+    if name in CRITERIA:  # one name stands for both ways; only a profile knows of single slices
+        return name in STRATEGY_WORDS and all(reason.worst_slice_score is None for reason in plan.provenance.reasons)
+    return name == CHOSEN or name in STRATEGY_WORDS
 
 
 def _written(value: float, kind: str) -> str:

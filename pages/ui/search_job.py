@@ -50,6 +50,7 @@ def measure_more(found: Profile, search: Search) -> None:
     """Other strategies, larger sets or more tokens, added to what is measured already."""
     with st.expander(words()("Measure more"), icon=":material/tune:"):
         _start_button(found, search, _choices(found, search))
+    watch_search()
 
 
 def _start_button(found: Profile, search: Search | None, settings: SearchSettings) -> None:

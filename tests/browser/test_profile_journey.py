@@ -69,6 +69,7 @@ def test_own_files_are_previewed_run_and_shown(server: Any, open_page: OpenPage)
     assert "30 layers" in page.locator("h1").inner_text()
 
 
+@pytest.mark.timeout(1500)
 def test_from_a_profile_to_a_model_folder_that_plain_transformers_loads(server: Any, open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page(f"{server.url}/workload")
     choose_upload(page, "orders.jsonl", prompts(24, "Order entered."))
@@ -78,6 +79,11 @@ def test_from_a_profile_to_a_model_folder_that_plain_transformers_loads(server: 
     page.get_by_role("button", name="Make a plan").click()
     page.get_by_role("button", name="Save this plan").click()
     page.get_by_role("button", name="Verify this plan").click()
+    page.get_by_text("Settings", exact=True).click()
+    page.get_by_role("spinbutton", name="Answers to generate").fill("2")
+    page.get_by_role("spinbutton", name="Answers to generate").press("Enter")
+    page.get_by_role("spinbutton", name="Longest answer (tokens)").fill("4")
+    page.get_by_role("spinbutton", name="Longest answer (tokens)").press("Enter")
     page.get_by_role("button", name="Verify it").click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.get_by_role("heading", name="Limits and results").wait_for(timeout=2 * MACHINE_PATIENCE_MS)

@@ -239,7 +239,7 @@ def test_an_export_runs_as_a_job_and_shows_its_proof(
 
     monkeypatch.setattr(Client, "submit_export", submit)
     monkeypatch.setattr(Client, "job", lambda self, job_id: job)
-    monkeypatch.setattr(Client, "export_report", lambda self, found: report)
+    monkeypatch.setattr(Client, "exports", lambda self, plan_id: [("e1", report)])
     app = visit("plans", plan=plan.id)
     app.text_input(key=f"export_folder_{plan.id}").set_value("/out/x").run()
     app.button(key="export_folder").click().run()
