@@ -11,7 +11,7 @@ from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.session import client, ensure_session, stored_plan, verification
-from pages.ui.verdicts import measured_here, verdict_mark
+from pages.ui.verdicts import origin_of, verdict_mark
 from pages.ui.verify_cost import show_calibration, show_cost, show_projection
 from pages.ui.verify_form import verify_box
 from pages.ui.verify_picker import chosen_verification, made_from, watch_verification
@@ -64,7 +64,7 @@ with answer:
         st.markdown(verdict_mark(found.verdict, run=True), width="content")
         if found.verdict == "outside":
             st.markdown(f"**{t('Not recommended')}**", width="content")
-        if not measured_here(found.machine):
+        if origin_of(found) == "elsewhere":
             st.markdown(f":orange-badge[{t('measured on another machine')}]", width="content")
     label = {"within": t("Take the plan away"), "outside": t("Make another plan")}.get(found.verdict or "within")
     standing(about, next_label=label, next_page="plans", sample=found.workload.is_sample, leaving_plan=found.verdict == "outside")

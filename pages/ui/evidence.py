@@ -7,45 +7,43 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import Machine
 from analysis.i18n import N_
 from analysis.reporting.csv import to_csv
 from pages.ui.language import plain, words
-from pages.ui.verdicts import origin_badge
 
 Row = Mapping[str, object]
 Rows = Sequence[Mapping[str, object]]
-Origin = Literal["measured", "projected", "assumed"]
+Origin = Literal["measured", "projected", "assumed", "elsewhere"]
 _MEANING = {
     "measured": N_("The plan was run and this is what came out."),
     "projected": N_("Worked out from measurements, not yet run."),
     "assumed": N_("Put in by a person; you can change it."),
+    "elsewhere": N_("Measured on another machine: its times and memory are not this one's."),
 }
+_WORDS = {"elsewhere": N_("measured on another machine")}
 
 
 def badge(origin: Origin) -> None:
     """The word that says where the figures beside it come from."""
     t = words()
     st.badge(
-        t(origin),
+        t(_WORDS.get(origin, origin)),
         color="gray",
         help=t(_MEANING[origin]) if origin != "measured" else t("Measured on this machine, on the run named above."),
     )
 
 
-def section(title: str, origin: Origin | Machine | None, *, help: str | None = None) -> None:
+def section(title: str, origin: Origin | None, *, help: str | None = None) -> None:
     """A heading with the word that says where the figures below it come from.
 
     Args:
         title: the heading.
-        origin: measured on the run named above, projected, or assumed; a machine: measured there; None: no figures follow.
+        origin: measured on the run named above, projected, assumed, or measured on another machine; None: no figures follow.
         help: the tooltip of the heading.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(title, anchor=False, help=help, width="content")
-        if isinstance(origin, Machine):
-            origin_badge(origin)
-        elif origin:
+        if origin:
             badge(origin)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import Estimate, Machine, Verdict
+from analysis.contracts import Estimate, Verdict, Verification
 from analysis.i18n.numbers import number, percent, span
 from analysis.reporting.verification_words import NOT_RUN, VERDICTS
 from pages.ui.language import language, words
@@ -26,17 +26,17 @@ def verdict_mark(verdict: Verdict | None, *, run: bool = False) -> str:
     return f":{COLOURS[verdict]}-badge[{verdict_word(verdict, run=run)}]"
 
 
-def measured_here(machine: Machine) -> bool:
-    """Whether this machine has a device of that name; times of another one are not this one's."""
-    return machine.device_name in {device.name for device in client().devices()}
+def origin_of(found: Verification) -> Literal["measured", "elsewhere"]:
+    """Whether it ran here; times of another machine are not this one's."""
+    return "measured" if _ran_here(found.id, found.machine.device_name) else "elsewhere"
 
 
-def origin_badge(machine: Machine) -> None:
-    """The word that says on which machine figures were measured."""
-    t = words()
-    here = measured_here(machine)
-    meaning = t("Measured on {device} in {dtype} on {date}.", device=machine.device_name, dtype=machine.dtype, date=machine.started_at[:10])
-    st.badge(t("measured") if here else t("measured on another machine"), color="gray", help=meaning)
+@st.cache_data(show_spinner=False, max_entries=64)
+def _ran_here(verification_id: str, device_name: str) -> bool:
+    """It ran in this store, or was brought back to the machine whose device it names."""
+    if device_name in {device.name for device in client().devices()}:
+        return True
+    return any(summary.id == verification_id for summary, _ in client().calibration())
 
 
 def change_words(ratio: Estimate, *, percents: int | None = None) -> str:

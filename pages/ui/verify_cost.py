@@ -17,7 +17,7 @@ from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, words
-from pages.ui.verdicts import change_words, measured_here
+from pages.ui.verdicts import change_words, origin_of
 
 Row = dict[str, object]
 
@@ -25,13 +25,13 @@ Row = dict[str, object]
 def show_cost(found: Verification) -> None:
     """Original and plan, measured in turns in one run, a table for each batch."""
     t = words()
-    section(t("Time, memory and work"), found.machine, help=term("latency"))
+    section(t("Time, memory and work"), origin_of(found), help=term("latency"))
     if not found.cost:
         st.caption(t("Time and memory were not measured in this run."))
         return
     machine = found.machine
     st.caption(t("Measured on {device} in {dtype}, original and plan in turns.", device=plain(machine.device_name), dtype=machine.dtype))
-    if not measured_here(machine):
+    if origin_of(found) == "elsewhere":
         st.warning(t("These times are another machine's. Verify again here before you rely on them."), icon=":material/computer:")
     titles = [t("batch of {batch}, {n} tokens", batch=point.batch_size, n=point.prompt_tokens) for point in found.cost]
     shown = 0
@@ -108,7 +108,7 @@ def _load_words(gain: float) -> str:
 def show_projection(found: Verification) -> None:
     """Each projected figure beside the measured one."""
     t = words()
-    section(t("Projection against measurement"), found.machine, help=term("projected"))
+    section(t("Projection against measurement"), origin_of(found), help=term("projected"))
     if not found.projection_errors:
         st.caption(t("The plan carried no projection, so there is nothing to compare."))
         return

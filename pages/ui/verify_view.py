@@ -17,7 +17,7 @@ from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
 from pages.ui.similarity_view import slice_title
-from pages.ui.verdicts import change_words, estimate_words, verdict_mark
+from pages.ui.verdicts import change_words, estimate_words, origin_of, verdict_mark
 
 SHOWN_PROMPTS, SHOWN_ANSWERS = 10, 4
 
@@ -45,7 +45,7 @@ def _spoken_result(result: GuardrailResult) -> GuardrailResult:
 def show_limits(found: Verification) -> None:
     """Item, criterion, result with its interval, verdict; and what decided it."""
     t = words()
-    section(t("Limits and results"), found.machine, help=term("guardrail"))
+    section(t("Limits and results"), origin_of(found), help=term("guardrail"))
     if not found.guardrails:
         st.caption(t("No limit was set before this run, so there is no verdict."))
         return
@@ -78,7 +78,7 @@ def _limit_row(result: GuardrailResult) -> dict[str, str]:
 def show_slices(found: Verification) -> None:
     """Quality by slice, the critical prompts among them."""
     t = words()
-    section(t("Quality by kind of work"), found.machine, help=term("slice"))
+    section(t("Quality by kind of work"), origin_of(found), help=term("slice"))
     left, right = st.columns([4, 5], gap="large")
     with left:
         build = partial(slices_figure, found.slices, look(), overall=found.quality, limit_ratio=_limit_ratio(found), names=_titles(found))
@@ -131,7 +131,7 @@ def _slice_row(title: str, scores: QualityScores) -> dict[str, object]:
 def show_prompts(found: Verification) -> None:
     """The prompts that changed most, without a word of them."""
     t = words()
-    section(t("Prompts that changed most"), found.machine)
+    section(t("Prompts that changed most"), origin_of(found))
     rows = prompt_rows(found)[:SHOWN_PROMPTS]
     table(rows, alt=t("Prompts with the largest change in loss or a changed answer, worst first"))
 
@@ -163,7 +163,7 @@ def _prompt_row(one: ExampleOutcome) -> dict[str, object]:
 def show_answers(found: Verification) -> None:
     """What both models answered, side by side, changed ones first; texts can be hidden from onlookers."""
     t = words()
-    section(t("Answers side by side"), found.machine)
+    section(t("Answers side by side"), origin_of(found))
     if not found.generations:
         st.caption(t("No answers are stored with this verification: none were generated, or the file came without texts."))
         return
