@@ -50,7 +50,7 @@ info, workload = (found_run.model, found_run.workload) if found_run else (None, 
 if chosen is None:
     with answer:
         headline(t('"{plan}" has not been run yet: set the limits, then verify it.', plan=plain(about.plan.name)))
-        standing(about, sample=bool(plan.workload and plan.workload.is_sample))
+        standing(about, sample=bool(plan.workload and plan.workload.is_sample) or plan.model.source.kind == "sample")
     with st.expander(t("Limits, examples and settings"), expanded=not busy, icon=":material/tune:", key=f"verify_form_{busy}"):
         verify_box(plan, info, workload, primary=True)
     footer(TERMS)
@@ -67,7 +67,13 @@ with answer:
         if origin_of(found) == "elsewhere":
             st.markdown(f":orange-badge[{t('measured on another machine')}]", width="content")
     label = {"within": t("Take the plan away"), "outside": t("Make another plan")}.get(found.verdict or "within")
-    standing(about, next_label=label, next_page="plans", sample=found.workload.is_sample, leaving_plan=found.verdict == "outside")
+    standing(
+        about,
+        next_label=label,
+        next_page="plans",
+        sample=found.workload.is_sample or found.model_source.kind == "sample",
+        leaving_plan=found.verdict == "outside",
+    )
 
 show_limits(found)
 undecided = found.verdict == "undecided"
@@ -90,7 +96,7 @@ how_do_we_know(
     source=t("Paired bootstrap over prompts; exact intervals for counted answers; McNemar's test for right answers"),
     sample=t("{n} prompts, {tokens} tokens", n=found.quality.n_examples, tokens=found.quality.n_tokens),
     interval=t("95%, two-sided; {n} bootstrap replicates", n=found.settings.replicates),
-    rows=prompt_rows(found),
+    rows=prompt_rows(found, whole_ids=True),
     file_name="verification.csv",
     key="verification",
 )

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from analysis.contracts import ExampleOutcome, Generation, GuardrailResult, QualityScores, Verification
-from analysis.i18n import render
+from analysis.i18n import N_, render
 from analysis.i18n.numbers import number, percent
 from analysis.planning.limits import CRITICAL
 from analysis.reporting.charts.verification import limits_figure, slices_figure
@@ -19,7 +19,8 @@ from pages.ui.language import language, plain, say, words
 from pages.ui.similarity_view import slice_title
 from pages.ui.verdicts import change_words, estimate_words, origin_of, verdict_mark
 
-SHOWN_PROMPTS, SHOWN_ANSWERS = 10, 4
+SHOWN_PROMPTS, SHOWN_ANSWERS, ID_LETTERS = 10, 4, 12
+TASKS = {"choices": N_("choices"), "exact": N_("exact match"), "normalised": N_("match after normalising")}
 
 
 def spoken(found: Verification) -> Verification:
@@ -61,7 +62,7 @@ def show_limits(found: Verification) -> None:
     if decided:
         with st.expander(t("Which prompts decided it"), icon=":material/search:"):
             for result in decided:
-                st.markdown(f"**{say(item(result.guardrail))}**: {', '.join(map(plain, result.decided_by))}")
+                st.markdown(f"**{say(item(result.guardrail))}**: {', '.join(plain(short_id(one)) for one in result.decided_by)}")
 
 
 def _limit_row(result: GuardrailResult) -> dict[str, str]:
@@ -116,7 +117,7 @@ def slice_rows(found: Verification) -> Rows:
 def _slice_row(title: str, scores: QualityScores) -> dict[str, object]:
     t = words()
     flips = t("{changed} of {n}", changed=scores.flips.changed, n=scores.flips.n) if scores.flips else ""
-    tasks = "; ".join(estimate_words(task.change, share=True) for task in scores.tasks)
+    tasks = "; ".join(f"{t(TASKS[task.kind])}: {estimate_words(task.change, share=True)}" for task in scores.tasks)
     return {
         t("Slice"): title,
         t("Prompts"): scores.n_examples,
@@ -128,6 +129,11 @@ def _slice_row(title: str, scores: QualityScores) -> dict[str, object]:
     }
 
 
+def short_id(example_id: str) -> str:
+    """Enough of a prompt's id to find it again; ids are hashes of what the prompt says."""
+    return example_id[:ID_LETTERS]
+
+
 def show_prompts(found: Verification) -> None:
     """The prompts that changed most, without a word of them."""
     t = words()
@@ -136,22 +142,22 @@ def show_prompts(found: Verification) -> None:
     table(rows, alt=t("Prompts with the largest change in loss or a changed answer, worst first"))
 
 
-def prompt_rows(found: Verification) -> Rows:
+def prompt_rows(found: Verification, *, whole_ids: bool = False) -> Rows:
     """Every prompt: changed answers first, critical ones before others, then by added loss."""
     moved = sorted(found.examples, key=lambda one: (-bool(one.flipped), -(one.critical and bool(one.flipped)), -_added(one)))
-    return [_prompt_row(one) for one in moved]
+    return [_prompt_row(one, whole_ids) for one in moved]
 
 
 def _added(one: ExampleOutcome) -> float:
     return 0.0 if one.loss_plan is None or one.loss_original is None else one.loss_plan - one.loss_original
 
 
-def _prompt_row(one: ExampleOutcome) -> dict[str, object]:
+def _prompt_row(one: ExampleOutcome, whole_ids: bool) -> dict[str, object]:
     t, code = words(), language()
     added = _added(one)
     answer = "" if one.flipped is None else t("changed") if one.flipped else t("unchanged")
     return {
-        t("Prompt"): one.example_id,
+        t("Prompt"): one.example_id if whole_ids else short_id(one.example_id),
         t("Slice"): slice_title(one.slice),
         t("Critical"): t("critical") if one.critical else "",
         t("Answer"): answer,
