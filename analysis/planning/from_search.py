@@ -192,7 +192,27 @@ def propose_from_search(
     """
     kinds = tuple(search.settings.units if units is None else units)
     limit = limit_of(search.model, amount, units=kinds, stack=search.stack, context_tokens=context_tokens, latency=latency)
-    possible = [chosen for chosen in _answers(search, strategy, kinds, frozenset(protect)) if chosen]
+    chosen, possible = _largest_within(search, strategy, limit, kinds, frozenset(protect))
+    return plan_from_set(
+        search,
+        chosen,
+        op=op,
+        strategy=strategy,
+        amount=limit.asked.text,
+        context_tokens=context_tokens,
+        name=name,
+        profile=profile,
+        protect=tuple(protect) or None,
+        latency=latency,
+        notes=_used_up(limit, chosen, possible),
+    )
+
+
+def _largest_within(
+    search: Search, strategy: str, limit: Limit, kinds: tuple[Unit, ...], protected: frozenset[int]
+) -> tuple[UnitSet, list[UnitSet]]:
+    """The strategy's largest answer within the limit (of equal ones the least harmful), and all its answers."""
+    possible = [chosen for chosen in _answers(search, strategy, kinds, protected) if chosen]
     if not possible:
         raise PlanError(
             'Nothing that the strategy "{strategy}" found leaves the protected layers and the chosen kinds of unit alone. '
@@ -210,20 +230,7 @@ def propose_from_search(
             least=limit.in_words(least),
         )
     measured = search.measured()
-    chosen = max(fitting, key=lambda found: (limit.used(found), -measured[found].change if found in measured else 0.0))
-    return plan_from_set(
-        search,
-        chosen,
-        op=op,
-        strategy=strategy,
-        amount=limit.asked.text,
-        context_tokens=context_tokens,
-        name=name,
-        profile=profile,
-        protect=tuple(protect) or None,
-        latency=latency,
-        notes=_used_up(limit, chosen, possible),
-    )
+    return max(fitting, key=lambda found: (limit.used(found), -measured[found].change if found in measured else 0.0)), possible
 
 
 def _checked(search: Search, removed: Sequence[UnitRef], op: str) -> UnitSet:
@@ -253,10 +260,9 @@ def _operations(search: Search, chosen: UnitSet, op: RemovalOp) -> tuple[Operati
 
 
 def _projected(search: Search, operations: tuple[Operation, ...], context_tokens: int, latency: LatencyModel | None) -> Projection:
-    """Everything that shapes and measurements let expect; no perplexity where the model has no word head."""
+    """Everything that shapes and measurements let expect."""
     plain = project(search.model, operations, context_tokens, search.stack)
-    full = enriched(plain, search.model, operations, search=search, latency=latency, stack=search.stack)
-    return full if search.objective == "loss" else full.model_copy(update={"quality": None})
+    return enriched(plain, search.model, operations, search=search, latency=latency, stack=search.stack)
 
 
 def _answers(search: Search, strategy: str, kinds: tuple[Unit, ...], protected: frozenset[int]) -> list[UnitSet]:

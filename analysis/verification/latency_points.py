@@ -66,23 +66,7 @@ def measure_latency(
     chosen = loaded.stack(stack)
     requests = Requests(loaded, chosen)
     sizes = _sizes(loaded, requests, batch_sizes, prompt_tokens)
-    fit, check = _sets(chosen)
-    runs = len(sizes) * (len(fit) + len(check)) * repeats
-    rounds = Rounds(watch or Watch(), Message(id="Measuring latency"), runs)
-    points: list[LatencyPoint] = []
-    shapes: list[LatencyShape] = []
-    for size in sizes:
-        try:
-            laps = _time(requests, chosen, size, (*fit, *check), repeats, rounds)
-        except (RuntimeError, MemoryError) as exc:
-            if not out_of_memory(exc):
-                raise
-            _release(loaded.device)
-            continue
-        for phase in _phases(laps):
-            timed = [_point(phase, size, removed, runs) for removed, runs in zip((*fit, *check), laps, strict=True)]
-            shapes.append(fit_latency(timed[: len(fit)], chosen.info, check=timed[len(fit) :]))
-            points += timed
+    shapes, points = _measure_sizes(requests, chosen, sizes, repeats, watch or Watch())
     if not shapes:
         raise ResourceError(
             "Latency could not be measured: none of the sizes asked for fits the memory of {device}. Give fewer or shorter prompts.",
@@ -99,6 +83,29 @@ def measure_latency(
         points=tuple(points),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _measure_sizes(
+    requests: Requests, stack: Stack, sizes: Sequence[_Size], repeats: int, watch: Watch
+) -> tuple[list[LatencyShape], list[LatencyPoint]]:
+    """Shapes and points of every size that fits the memory."""
+    fit, check = _sets(stack)
+    rounds = Rounds(watch, Message(id="Measuring latency"), len(sizes) * (len(fit) + len(check)) * repeats)
+    points: list[LatencyPoint] = []
+    shapes: list[LatencyShape] = []
+    for size in sizes:
+        try:
+            laps = _time(requests, stack, size, (*fit, *check), repeats, rounds)
+        except (RuntimeError, MemoryError) as exc:
+            if not out_of_memory(exc):
+                raise
+            _release(requests.devices)
+            continue
+        for phase in _phases(laps):
+            timed = [_point(phase, size, removed, runs) for removed, runs in zip((*fit, *check), laps, strict=True)]
+            shapes.append(fit_latency(timed[: len(fit)], stack.info, check=timed[len(fit) :]))
+            points += timed
+    return shapes, points
 
 
 def _check(batch_sizes: Sequence[int], prompt_tokens: Sequence[int]) -> None:
@@ -158,7 +165,7 @@ def _point(phase: Phase, size: _Size, removed: UnitSet, laps: Sequence[Laps]) ->
     )
 
 
-def _release(device: torch.device) -> None:
+def _release(devices: Sequence[torch.device]) -> None:
     gc.collect()
-    if device.type == "cuda":
+    if any(device.type == "cuda" for device in devices):
         torch.cuda.empty_cache()
