@@ -32,8 +32,9 @@ class Head:
 
     @property
     def exists(self) -> bool:
-        """Whether the model scores words; a bare encoder does not."""
-        return self._root is not self._model and self._model.get_output_embeddings() is not None
+        """Whether the stack's states can be turned into words; a bare encoder has no head, an encoder-decoder's needs both stacks."""
+        model = self._model
+        return self._root is not model and not model.config.is_encoder_decoder and model.get_output_embeddings() is not None
 
     @torch.no_grad()
     def logits(self, states: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ def answer_all(runner: Runner, examples: Sequence[Example], encoder: Encoder, se
         Cancelled, ResourceError: see `Runner.all_of`.
     """
     answers = Answers()
-    if not runner.stack.info.causal or runner.loaded.model.config.is_encoder_decoder or not Head(runner.loaded, runner.stack).exists:
+    if not runner.stack.info.causal or not Head(runner.loaded, runner.stack).exists:
         answers.notes.append(Message(id="No answers were compared: this model does not write word after word."))
         return answers
     with runner.interruptible():

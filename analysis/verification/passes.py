@@ -105,9 +105,9 @@ class Requests:
 
 
 def head_of(loaded: LoadedModel, stack: Stack) -> Head | None:
-    """The head that turns this stack's last states into words; an encoder-decoder's needs both stacks, so it is left out."""
+    """The head that turns this stack's last states into words; None: there is none."""
     head = Head(loaded, stack)
-    return head if head.exists and not loaded.model.config.is_encoder_decoder else None
+    return head if head.exists else None
 
 
 def fitted(info_context: int | None, prompt_tokens: int, new_tokens: int) -> tuple[int, int]:

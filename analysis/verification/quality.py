@@ -40,8 +40,8 @@ LOSS_ORIGINAL, LOSS_PLAN, KL, AGREED, COSINE = range(5)
 
 
 def judges_words(loaded: LoadedModel, stack: Stack) -> bool:
-    """Whether the stack's final states can be turned into words. An encoder-decoder's cannot be judged by a text it rereads."""
-    return not loaded.model.config.is_encoder_decoder and Head(loaded, stack).exists
+    """Whether the stack's final states can be turned into words."""
+    return Head(loaded, stack).exists
 
 
 @dataclass

@@ -305,3 +305,9 @@ def test_progress_counts_tokens_and_ends_at_all_of_them() -> None:
     assert [one.done for one in told] == sorted(one.done for one in told)
     assert told[-2].tokens_per_second
     assert told[-2].eta_seconds is not None
+
+
+@pytest.mark.parametrize(("name", "has_words"), [("llama", True), ("bert", True), ("t5", False)])
+def test_a_head_says_whether_it_can_be_used(name: str, has_words: bool) -> None:
+    model = loaded(name)
+    assert [Head(model, stack).exists for stack in model.stacks] == [has_words] * len(model.stacks)
