@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from analysis.contracts import BlockInfo, ModelInfo, StackInfo, SubBlockInfo
 from analysis.contracts.search import UnitRef, ordered
 from analysis.errors import InputError
-from analysis.planning.projection import removed_bytes, removed_parameters
+from analysis.planning.projection import removed_bytes, removed_parameters, tokens_kept
 
 WRITTEN_OUT = ("GPT2", "GPTNeoFor", "GPTJ", "PhiFor", "Bloom", "CodeGen")
 """Beginnings of architecture names whose GELU keeps two more copies of the inner states."""
@@ -84,9 +84,7 @@ def kv_bytes(
     _check(context_tokens, batch_size)
     tokens = 0
     for attention in _running_attentions(info.stack(stack), frozenset(ordered(tuple(removed)))):
-        window = attention.attention_window
-        kept = context_tokens if window is None else min(context_tokens, max(window - 1, 1))
-        tokens += attention.kv_bytes_per_token * kept
+        tokens += attention.kv_bytes_per_token * tokens_kept(context_tokens, attention.attention_window)
     run, stored = _ratio(info, width)
     return batch_size * tokens * run // stored
 

@@ -5,7 +5,8 @@ With S = context tokens, w = a layer's window (none: infinite), c = FLOPs an att
 * mean tokens looked at in prefill: causal (S + 1) / 2, or (w (w + 1) / 2 + (S - w) w) / S once S > w; an encoder min(S, w).
 * prefill FLOPs per token = sum over halves of (linear + c x mean looked at) + head / S   (the head runs once per prompt)
 * decode FLOPs per token  = sum over halves of (linear + c x min(S, w)) + head            (causal stacks only, else 0)
-* KV cache of one sequence = sum over attentions of bytes per token x min(S, w)
+* KV cache of one sequence = sum over attentions of bytes per token x min(S, w - 1): what a cache keeps for the next step,
+  whose own token is the w-th.
 
 Cross-attention looks at S tokens of the other stack. A layer taken out as a whole takes its loose norms with it; an
 attention or MLP taken out alone leaves them. Prune frees parameters and weight bytes; skip keeps the weights, and saves
@@ -72,6 +73,15 @@ def mean_looked_at(context_tokens: int, window: int | None, causal: bool) -> flo
     return (reach * (reach + 1) / 2 + (length - reach) * reach) / length if length else 0.0
 
 
+def tokens_kept(context_tokens: int, window: int | None) -> int:
+    """Tokens whose keys and values a layer keeps for the next step: the new token is the last of its window.
+
+    >>> tokens_kept(1000, None), tokens_kept(1000, 128), tokens_kept(100, 128)
+    (1000, 127, 100)
+    """
+    return context_tokens if window is None else min(context_tokens, max(window - 1, 1))
+
+
 def running_costs(info: ModelInfo, stack: StackInfo, context_tokens: int, gone: Removed = frozenset()) -> Costs:
     """What running the stack costs when the units `gone` are not computed."""
     prefill = decode = 0.0
@@ -82,7 +92,7 @@ def running_costs(info: ModelInfo, stack: StackInfo, context_tokens: int, gone: 
         prefill += half.linear_flops_per_token + half.flops_per_token_per_context * mean
         decode += half.linear_flops_per_token + half.flops_per_token_per_context * reach
         kv_per_token += half.kv_bytes_per_token
-        kv_at_context += half.kv_bytes_per_token * reach
+        kv_at_context += half.kv_bytes_per_token * (context_tokens if is_cross else tokens_kept(context_tokens, half.attention_window))
     n_blocks = sum(("block", block.index) not in gone for block in stack.blocks)
     prefill += info.head_flops_per_token / max(context_tokens, 1)
     return Costs(n_blocks, prefill, (decode + info.head_flops_per_token) if stack.causal else 0.0, kv_per_token, kv_at_context)
