@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analysis.contracts import ModelInfo, Operation, ProjectedLatency, Projection, Prune, Quantity, Search, Skip
+from analysis.contracts import ModelInfo, Operation, Plan, ProjectedLatency, Projection, Prune, Quantity, Search, Skip
 from analysis.contracts.latency import LatencyModel
 from analysis.contracts.search import UnitSet, ordered
 from analysis.planning.latency import project_latency
@@ -35,7 +35,7 @@ class ProjectedCosts:
 def enriched(
     projection: Projection,
     info: ModelInfo,
-    operations: Sequence[Operation],
+    operations: Plan | Sequence[Operation],
     *,
     search: Search | None = None,
     latency: LatencyModel | None = None,
@@ -46,17 +46,21 @@ def enriched(
     Args:
         projection: exact figures of the plan; its `context_tokens` is the prompt behind the memory.
         info: the model.
-        operations: the plan's.
-        search: losses measured on this model; of another model or stack it is left aside.
+        operations: the plan, or its operations.
+        search: losses measured on this model; of another model or stack it is left aside, and so are changes of states, which
+            say nothing about words.
         latency: times measured on this model; of another model or stack they are left aside.
-        stack: the stack the plan is for; None: the model's first.
+        stack: the stack the plan is for; None: the one that the plan or its operations name, else the model's first.
     """
-    name, gone = info.stack(stack).name, removed_by(operations)
+    if isinstance(operations, Plan):
+        stack, operations = stack or operations.model.stack, operations.operations
+    name = info.stack(stack or next((operation.stack for operation in operations if operation.stack), None)).name
+    gone = removed_by(operations)
     update: dict[str, object] = {
         "peak_memory_bytes": _peak(info, operations, projection.context_tokens, name),
         "latency": _latency(info, gone, latency, name),
     }
-    if search is not None and search.model.commit == info.commit and search.stack == name and gone:
+    if search is not None and (search.model.commit, search.stack, search.objective) == (info.commit, name, "loss") and gone:
         from analysis.planning.quality import QualityModel
 
         update["quality"] = QualityModel.fit(search).predict(gone)

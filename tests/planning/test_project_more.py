@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from analysis.contracts import Freeze, ProjectedQuality, Prune, Search, Skip
+from analysis.contracts import Freeze, ModelInfo, ModelRef, Plan, ProjectedQuality, Provenance, Prune, Search, Skip
 from analysis.contracts.latency import LatencyModel, LatencyShape
 from analysis.planning import project
 from analysis.planning.memory import peak_memory
@@ -76,11 +76,13 @@ def test_quality_comes_from_the_searchs_model(monkeypatch: pytest.MonkeyPatch) -
     module = ModuleType("analysis.planning.quality")
     vars(module)["QualityModel"] = Fake
     monkeypatch.setitem(sys.modules, "analysis.planning.quality", module)
-    search = cast(Search, SimpleNamespace(model=INFO, stack="decoder"))
+    search = cast(Search, SimpleNamespace(model=INFO, stack="decoder", objective="loss"))
     assert enriched(project(INFO, OPERATIONS, 256), INFO, OPERATIONS, search=search).quality == answer
     assert asked == [search, (("attention", 2), ("block", 4))]
-    other = cast(Search, SimpleNamespace(model=make_model(6, commit="other"), stack="decoder"))
+    other = cast(Search, SimpleNamespace(model=make_model(6, commit="other"), stack="decoder", objective="loss"))
     assert enriched(project(INFO, OPERATIONS, 256), INFO, OPERATIONS, search=other).quality is None
+    states = cast(Search, SimpleNamespace(model=INFO, stack="decoder", objective="state_change"))
+    assert enriched(project(INFO, OPERATIONS, 256), INFO, OPERATIONS, search=states).quality is None  # no words, no perplexity
     nothing = (Freeze(eof_layer=1),)
     assert enriched(project(INFO, nothing, 256), INFO, nothing, search=search).quality is None
 
@@ -101,3 +103,22 @@ def test_a_counter_sees_the_whole_square_where_the_projection_sees_the_triangle(
     exact = project(info, (Freeze(eof_layer=0),), length).prefill_flops_per_token.after * length
     hidden = 6 * attention.flops_per_token_per_context * (length * length - (8 * 9 // 2 + (length - 8) * 8))
     assert counted_flops(info, context_tokens=length) == exact + hidden
+
+
+def _with_an_encoder_in_front() -> ModelInfo:
+    decoder = INFO.stacks[0]
+    encoder = make_model(3, causal=False).stacks[0].model_copy(update={"name": "encoder"})
+    return INFO.model_copy(update={"stacks": (encoder, decoder)})
+
+
+@pytest.mark.parametrize("named_by", ["operation", "plan"])
+def test_the_stack_is_the_one_that_the_plan_names(named_by: str) -> None:
+    info = _with_an_encoder_in_front()
+    operation = Skip(unit="block", blocks=(4,), stack="decoder" if named_by == "operation" else None)
+    ref = ModelRef(name=info.name, source=info.source, commit=info.commit, architecture=info.architecture, n_blocks=6, stack="decoder")
+    plan = Plan(model=ref, operations=(operation,), provenance=Provenance(criterion="test", amount="1"))
+    full = enriched(
+        project(info, plan.operations, 256, "decoder"), info, plan if named_by == "plan" else plan.operations, latency=latency_of()
+    )
+    assert full.latency[0].ms.before == pytest.approx(22.0)
+    assert full.latency[0].ms.after == pytest.approx(18.5)
