@@ -78,6 +78,9 @@ class WorkloadRef(Contract):
     mapping: Mapping[str, str] = Field(default_factory=dict)
     slicing: str = "given"
     is_sample: bool = False
+    masked: bool = Field(
+        default=False, description="mail addresses and telephone numbers were masked; the two halves differ from those of the plain texts"
+    )
 
 
 class Quantity(Contract):

@@ -163,7 +163,8 @@ class ProjectionError(Contract):
     """One projected figure beside its measurement."""
 
     quantity: str = Field(
-        description="parameters, prefill_flops, kv_cache_bytes, weight_bytes, peak_memory_bytes, prefill_ms, decode_ms, perplexity_ratio"
+        description="parameters, prefill_flops, kv_cache_bytes, weight_bytes, peak_memory_bytes, prefill_ms, decode_ms, "
+        "perplexity_ratio, and prefill_ratio, decode_ratio: the time with the plan against the original's"
     )
     projected: float
     low: float | None = None

@@ -105,6 +105,7 @@ def workload_ref(workload: WorkloadInfo) -> WorkloadRef:
         mapping=workload.mapping,
         slicing=workload.slicing,
         is_sample=workload.is_sample,
+        masked=workload.masked,
     )
 
 

@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analysis.contracts import GuardrailResult, Message, Plan, Verdict, Verification
+from analysis.contracts import GuardrailResult, Message, Plan, ProjectionError, Verdict, Verification
 from analysis.i18n import N_, Language, Translator, render, translator
 from analysis.i18n.numbers import number, percent, span
 from analysis.reporting import headlines
@@ -21,6 +21,8 @@ from analysis.reporting.exports import in_words
 _MOST_LIMITS = 8
 _MOST_PROJECTIONS = 6
 _MOST_REMARKS = 5
+_PROJECTIONS_FIRST = ("perplexity_ratio", "prefill_ms", "prefill_ratio", "decode_ms", "decode_ratio", "peak_memory_bytes")
+"""What can be wrong comes before what is exact by construction."""
 _LONGEST = 90
 _LONGEST_REMARK = 170
 
@@ -192,7 +194,7 @@ class _Page:
                 _text(words.quantity_value(error.quantity, error.measured, self.language)),
                 _text(words.projection_error(error)),
             )
-            for error in errors[:_MOST_PROJECTIONS]
+            for error in sorted(errors, key=_projection_rank)[:_MOST_PROJECTIONS]
         ]
         return f"<section>{title}{_table((t('Item'), t('Projected'), t('Measured'), t('Difference')), rows, 'figures')}</section>"
 
@@ -262,3 +264,8 @@ def _cut(text: str, longest: int) -> str:
 
 def _day(moment: str) -> str:
     return moment[:10]
+
+
+def _projection_rank(error: ProjectionError) -> int:
+    kind = error.quantity.partition("@")[0]
+    return _PROJECTIONS_FIRST.index(kind) if kind in _PROJECTIONS_FIRST else len(_PROJECTIONS_FIRST)

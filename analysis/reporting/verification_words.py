@@ -26,7 +26,9 @@ QUANTITIES: Mapping[str, str] = {
     "weight_bytes": N_("Memory of the weights"),
     "peak_memory_bytes": N_("Peak memory"),
     "prefill_ms": N_("Time to read a prompt"),
+    "prefill_ratio": N_("Time to read a prompt, plan against original"),
     "decode_ms": N_("Time to write a token"),
+    "decode_ratio": N_("Time to write a token, plan against original"),
     "perplexity_ratio": N_("Perplexity, plan against original"),
 }
 """Projected quantity -> its name in words."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from analysis.contracts import Guardrail, Message, ModelInfo, Plan, Progress, VerificationSettings, VerifyRequest
-from analysis.errors import ModelError, PlanError
+from analysis.errors import InputError, ModelError, PlanError
 from analysis.models import estimate
 from analysis.models.device import resolve_device, resolve_dtype
 from analysis.models.load import describe_model
@@ -17,7 +18,7 @@ from analysis.planning.guardrails import CRITICAL, parse_guardrail
 from analysis.profiling.stream import Watch
 from analysis.surgery.apply import removed_units
 from analysis.verification import lm_eval
-from analysis.workload import EncodedWorkload, Encoder, Example, Workload, encode_workload, requested_workload
+from analysis.workload import EncodedWorkload, Encoder, Example, Workload, encode_workload, personal, requested_workload
 from analysis.workload.shown import shown_names
 
 
@@ -60,13 +61,17 @@ def prepare(request: VerifyRequest, watch: Watch) -> Prepared:
         slices=settings.slices,
         part="verification",
     )
+    check_halves(request, workload, [example.example_id for example in encoded.examples])
     return Prepared(guardrails, settings, encoder, encoded, workload.examples)
 
 
 def plan_workload(request: VerifyRequest) -> Workload:
-    """The workload of the request; without one that of the plan, read again from its files."""
+    """The workload of the request; without one that of the plan, read again from its files and masked as it was then."""
     known = request.plan.workload
-    if request.workload_paths or known is None or known.is_sample:
+    if request.workload_paths or known is None:
+        return requested_workload(request)
+    request = request.model_copy(update={"mask_personal_data": request.mask_personal_data or known.masked})
+    if known.is_sample:
         return requested_workload(request)
     if not known.paths:
         raise PlanError(
@@ -74,6 +79,55 @@ def plan_workload(request: VerifyRequest) -> Workload:
         )
     update = {"workload_paths": known.paths, "mapping": known.mapping, "slicing": known.slicing}
     return requested_workload(request.model_copy(update=update))
+
+
+def check_halves(request: VerifyRequest, workload: Workload, judged: Sequence[str]) -> None:
+    """Nothing that the plan was chosen from is judged: an example's text decides its half, so masking may move it to the other.
+
+    Args:
+        request: what was asked for.
+        workload: what is to be judged, as it was read.
+        judged: ids of its verification examples.
+
+    Raises:
+        PlanError: some of them, masked otherwise, are examples that the plan was chosen from.
+    """
+    chosen_from = _plan_workload_as_it_was(request, workload)
+    if chosen_from is None:
+        return
+    seen = {personal.masked(example).id for example in chosen_from.examples if example.part == "calibration"}
+    verified, wanted = {example.id: example for example in workload.examples}, set(judged)
+    n_seen = sum(personal.masked(verified[name]).id in seen for name in wanted)
+    if not n_seen or workload.info.masked == chosen_from.info.masked:
+        return
+    if chosen_from.info.masked:
+        raise PlanError(
+            "{n} of {total} verification prompts are among those the plan was chosen from, where mail addresses and telephone numbers "
+            "were masked. Mask them here as well (--mask), or give other prompts.",
+            n=n_seen,
+            total=len(wanted),
+        )
+    raise PlanError(
+        "{n} of {total} verification prompts are among those the plan was chosen from, where mail addresses and telephone numbers were "
+        "not masked. Do not mask them here either, or give other prompts.",
+        n=n_seen,
+        total=len(wanted),
+    )
+
+
+def _plan_workload_as_it_was(request: VerifyRequest, workload: Workload) -> Workload | None:
+    """What the plan was chosen from, where it is another workload than this one and can still be read; None: it cannot be told."""
+    known = request.plan.workload
+    if known is None or known.content_hash == workload.info.content_hash:
+        return None
+    paths = () if known.is_sample else known.paths or request.workload_paths
+    read_as = {"mapping": known.mapping, "slicing": known.slicing} if known.paths and not known.is_sample else {}
+    update = {**read_as, "workload_paths": paths, "mask_personal_data": known.masked}
+    try:
+        found = requested_workload(request.model_copy(update=update))
+    except InputError:
+        return None  # its files are gone
+    return found if found.info.content_hash == known.content_hash else None
 
 
 def _check_removes(plan: Plan) -> None:

@@ -101,6 +101,18 @@ def _timed(latency: Sequence[ProjectedLatency], point: CostPoint, device_name: s
         if promised.device_name != device_name or promised.batch_size != point.batch_size or promised.context_tokens != point.prompt_tokens:
             continue
         if promised.phase == "prefill":
-            yield from _row("prefill_ms", promised.ms.after, point.prefill_ms.plan.p50)
-        elif point.decode_tokens_per_second is not None and point.decode_tokens_per_second.plan.p50 > 0:
-            yield from _row("decode_ms", promised.ms.after, 1e3 * point.batch_size / point.decode_tokens_per_second.plan.p50)
+            yield from _time_and_share("prefill", promised, point.prefill_ms.original.p50, point.prefill_ms.plan.p50)
+        elif (speed := point.decode_tokens_per_second) is not None and min(speed.original.p50, speed.plan.p50) > 0:
+            per_token = 1e3 * point.batch_size
+            yield from _time_and_share("decode", promised, per_token / speed.original.p50, per_token / speed.plan.p50)
+
+
+def _time_and_share(phase: str, promised: ProjectedLatency, original_ms: float, plan_ms: float) -> Iterator[ProjectionError]:
+    """The time itself, and against the original's, which was timed in turns with the plan.
+
+    The points behind a projection were measured earlier, and a device's pace drifts: that shows in the time itself and
+    leaves the share alone, on which a promised speed-up rests.
+    """
+    yield from _row(f"{phase}_ms", promised.ms.after, plan_ms)
+    if promised.ms.before > 0 and original_ms > 0:
+        yield from _row(f"{phase}_ratio", promised.ms.after / promised.ms.before, plan_ms / original_ms)

@@ -9,14 +9,20 @@ from typing import Any
 import pytest
 
 from analysis.contracts import (
+    CostPoint,
+    Distribution,
+    Estimate,
     Freeze,
+    Measured,
     ModelInfo,
     ModelSource,
     Plan,
+    ProjectedLatency,
     ProjectedQuality,
     Projection,
     Provenance,
     Prune,
+    Quantity,
     UnitReason,
     Verification,
     WorkloadRef,
@@ -25,10 +31,12 @@ from analysis.errors import Cancelled, InputError, ModelError, PlanError, Worklo
 from analysis.models.load import describe_model, load_model
 from analysis.planning import project
 from analysis.planning.guardrails import Parts, judge
+from analysis.planning.propose import workload_ref
 from analysis.verification import run as room
 from analysis.verification.promises import projection_errors
 from analysis.verification.run import run_verification
 from analysis.workload import read_workload
+from tests.builders import make_model
 from tests.models.tiny import build
 from tests.verification import tiny_verification as tv
 
@@ -228,6 +236,34 @@ def test_one_slice_alone_can_be_verified(info: ModelInfo, path: str) -> None:
         run_verification(tv.request(tv.plan_for(info, [1]), path, "kl@orders<=1", settings=settings), load=never)
 
 
+# -- halves ------------------------------------------------------------------------------------------------------------
+
+
+def _with_mail(folder: Path) -> str:
+    records = [row | {"prompt": f"{row['prompt']} clerk{number}@example.com"} for number, row in enumerate(tv.rows())]
+    folder.mkdir(exist_ok=True)
+    return tv.write(folder, records)
+
+
+@pytest.mark.parametrize("then", [False, True])
+def test_prompts_the_plan_was_chosen_from_are_not_judged_masked_otherwise(info: ModelInfo, folder: Path, then: bool) -> None:
+    path = _with_mail(folder / "mail")
+    plan = tv.plan_for(info, [1]).model_copy(update={"workload": workload_ref(read_workload([Path(path)], mask_personal_data=then).info)})
+    request = tv.request(plan, path)
+    with pytest.raises(PlanError, match="were masked. Mask them here as well" if then else "were not masked. Do not mask"):
+        run_verification(request.model_copy(update={"mask_personal_data": not then}), load=never)
+    same = run_verification(request.model_copy(update={"mask_personal_data": then}))
+    again = run_verification(request.model_copy(update={"workload_paths": ()}))  # the plan's own workload, masked as it was
+    assert again.workload.masked is same.workload.masked is then
+    assert [one.example_id for one in again.examples] == [one.example_id for one in same.examples]
+
+
+def test_other_prompts_may_be_masked_as_one_likes(info: ModelInfo, folder: Path, path: str) -> None:
+    plan = tv.plan_for(info, [1]).model_copy(update={"workload": workload_ref(read_workload([Path(path)]).info)})
+    request = tv.request(plan, _with_mail(folder / "mail")).model_copy(update={"mask_personal_data": True})
+    assert run_verification(request).workload.masked
+
+
 # -- promises ----------------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +302,47 @@ def test_cost_is_measured_and_projections_of_counted_quantities_hold(info: Model
     assert rows["parameters"].error_share == 0
     assert rows["kv_cache_bytes"].error_share == 0
     assert rows["prefill_flops"].error_share == 0
+
+
+def test_a_promised_speed_up_is_compared_with_the_one_measured_in_turns_whatever_the_pace_of_the_day() -> None:
+    info = make_model(4)
+    plan = tv.plan_for(info, [1]).model_copy(update={"operations": (Prune(blocks=(1,)),)})
+    latency = tuple(
+        ProjectedLatency(phase=phase, batch_size=2, context_tokens=64, ms=Quantity(before=before, after=after), device_name="GPU")
+        for phase, before, after in (("prefill", 40.0, 30.0), ("decode", 20.0, 15.0))
+    )
+    slower = CostPoint(  # all of it takes 1.2 times what it took when the points were measured
+        batch_size=2,
+        prompt_tokens=64,
+        new_tokens=4,
+        prefill_ms=times(48.0, 36.0),
+        first_token_ms=times(50.0, 38.0),
+        decode_tokens_per_second=times(2e3 / 24.0, 2e3 / 18.0),
+        weight_bytes=(1, 1),
+        layer_calls=(8, 6),
+    )
+    rows = projection_errors(
+        project(info, plan.operations).model_copy(update={"latency": latency}),
+        plan,
+        info,
+        stack="decoder",
+        width=2,
+        cost=(slower,),
+        perplexity_ratio=Estimate(value=None),
+        device_name="GPU",
+    )
+    by_name = {row.quantity: row for row in rows}
+    assert by_name["prefill_ms"].error_share == pytest.approx(30 / 36 - 1)
+    assert by_name["decode_ms"].error_share == pytest.approx(15 / 18 - 1)
+    assert by_name["prefill_ratio"].measured == by_name["decode_ratio"].measured == pytest.approx(0.75)
+    assert by_name["prefill_ratio"].error_share == by_name["decode_ratio"].error_share == pytest.approx(0.0)
+
+
+def times(original: float, plan: float) -> Measured:
+    def one(value: float) -> Distribution:
+        return Distribution(p50=value, p95=value, n=3)
+
+    return Measured(original=one(original), plan=one(plan), ratio=Estimate(value=plan / original))
 
 
 def test_nothing_promised_nothing_compared(info: ModelInfo, broken: Verification) -> None:
