@@ -55,13 +55,13 @@ def plan(
             ),
         ),
     ] = None,
-    op: Annotated[
-        Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))
-    ] = "prune",
+    op: options.Op = "prune",
     unit: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="UNIT", help=N_("Remove whole layers (block), or only their attention or their mlp. With --search it may be repeated.")
+            "--unit",
+            metavar="UNIT",
+            help=N_("Remove whole layers (block), or only their attention or their mlp. With --search it may be repeated."),
         ),
     ] = None,
     criterion: Annotated[
@@ -72,11 +72,8 @@ def plan(
     ] = "beam",
     protect: options.Protect = "",
     context: options.Context = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=N_("File that receives the plan; - for stdout. Without it the plan is only kept in the store.")),
-    ] = None,
-    name: Annotated[str, typer.Option(metavar="NAME", help=N_("Name of the plan."))] = "",
+    out: options.OutPlan = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help=N_("Name of the plan."))] = "",
     store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the plan for the pages."))] = True,
 ) -> None:
     """Proposes the plan, writes the file, and says what it should save."""

@@ -65,7 +65,7 @@ def scan(
     choice = chosen_workload(parse_source(model), workload, map_, slicing, mask)
     request = SearchRequest(**choice.model_dump(), settings=settings, name=name)
     announce(request, terminal)
-    found = searched(request, terminal, keep=store, out=out)
+    found = searched(request, terminal, keep=store, out=out).search
     summarise_scan(found, terminal)
     if out is not None and str(out) != "-":
         command = f"python -m analysis plan --search {out} --strategy one_shot --budget 20% --out plan.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 
@@ -11,8 +11,8 @@ from analysis.cli import options
 from analysis.cli.choosing import chosen_workload, layers, strategies_named, units_named
 from analysis.cli.documents import write_document
 from analysis.cli.plan import keep_plan, kept_latency, summarise_plan
-from analysis.cli.searching import announce, searched, summarise_scan
-from analysis.cli.terminal import check_output, examples, paragraphs, terminal_of
+from analysis.cli.searching import Searched, announce, searched, summarise_scan
+from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import SearchRequest, SearchSettings
 from analysis.i18n import N_
 from analysis.planning import DEFAULT_CONTEXT_TOKENS, parse_amount
@@ -40,19 +40,12 @@ def search(
     workload: options.Workloads = None,
     strategy: options.Strategies = None,
     unit: options.Units = None,
-    budget: Annotated[
-        str, typer.Option(metavar="AMOUNT", help=N_("How much to remove at most: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers."))
-    ] = "20%",
+    budget: options.Budget = "20%",
     protect: options.Protect = "",
-    beam_width: Annotated[int, typer.Option(metavar="N", min=1, help=N_("Sets that the beam search follows at once."))] = 3,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help=N_("Seed of the random strategy."))] = 0,
-    op: Annotated[
-        Literal["prune", "skip"], typer.Option(help=N_("prune: gone from the saved model. skip: left out while running, can come back."))
-    ] = "skip",
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=N_("File that receives the plan; - for stdout. Without it the plan is only kept in the store.")),
-    ] = None,
+    beam_width: options.BeamWidth = 3,
+    seed: options.Seed = 0,
+    op: options.Op = "skip",
+    out: options.OutPlan = None,
     search_out: options.OutSearch = None,
     tokens: options.Tokens = 16_384,
     context: options.Context = None,
@@ -97,17 +90,31 @@ def search(
     request = SearchRequest(**choice.model_dump(), settings=settings, name=name)
     announce(request, terminal)
     found = searched(request, terminal, keep=store, out=search_out)
-    summarise_scan(found, terminal)
+    summarise_scan(found.search, terminal)
+    _planned(found, request, op, context, out, store, terminal)
+
+
+def _planned(
+    found: Searched,
+    request: SearchRequest,
+    op: Literal["prune", "skip"],
+    context: int | None,
+    out: Path | None,
+    store: bool,
+    terminal: Terminal,
+) -> None:
+    """The plan that comes from the first strategy, written, kept and said."""
+    settings = request.settings
     proposed = propose_from_search(
-        found,
+        found.search,
         strategy=settings.strategies[0],
-        amount=budget,
+        amount=settings.limit,
         op=op,
         units=settings.units,
         protect=settings.protect,
         context_tokens=context or DEFAULT_CONTEXT_TOKENS,
-        name=name or "",
-        latency=kept_latency(found) if store else None,
+        name=request.name or "",
+        latency=found.latency or (kept_latency(found.search) if store else None),
     )
     if out is not None:
         write_document(proposed, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from analysis.runs.store import Store
 
 
-def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Path | None) -> Search:
+@dataclass(frozen=True)
+class Searched:
+    """What was found, and the times that its limit was counted with."""
+
+    search: Search
+    latency: LatencyModel | None
+
+
+def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Path | None) -> Searched:
     """The search, written to its file first: a store that is full or locked then costs nothing that was measured.
 
     Stopped half-way, what was measured so far is in the store, or in the file where nothing is to be stored.
@@ -37,6 +46,7 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
             with shown_progress(terminal) as show:
                 watch = stoppable(show, should_stop)
                 profile = _profile(request, terminal, store)
+                latency = _latency(request, terminal, store, watch, should_stop)
                 found = run_search(
                     request,
                     on_progress=watch,
@@ -44,7 +54,7 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
                     known=store.searches.measured if store is not None else _nothing_known,
                     keep=keep_partly,
                     profile=profile,
-                    latency=_latency(request, terminal, store, watch, should_stop),
+                    latency=latency,
                 )
         except Cancelled:
             _say_what_is_kept(so_far, store, out, terminal)
@@ -53,7 +63,7 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
             write_document(found, out)
         if store is not None:
             store.keep_search(request, found)
-    return found
+    return Searched(found, latency)
 
 
 def announce(request: SearchRequest, terminal: Terminal) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from analysis.i18n import Language, Translator, language_of, render, translator
 
 _ANYWHERE = {"--lang": 1, "--debug": 0, "--quiet": 0}
 """Options of the whole program that may also stand behind a command's name -> how many values follow them."""
+
+_OLDEST_TYPER = (0, 20)
+"""Versions before it refuse the commands' options; requirements.txt asks for the same."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,21 @@ def stopping() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def typer_is_too_old(args: Sequence[str]) -> int:
+    """Says so, and which exit code that is, when the installed Typer cannot read the commands; 0: it can."""
+    installed = version("typer")
+    if tuple(int(part) for part in installed.split(".")[:2] if part.isdigit()) >= _OLDEST_TYPER:
+        return 0
+    oldest = ".".join(map(str, _OLDEST_TYPER))
+    told = translator(chosen_language(args))(
+        "Typer {installed} is too old for these commands; {oldest} or newer is needed. Install it: pip install -r requirements.txt",
+        installed=installed,
+        oldest=oldest,
+    )
+    print(told, file=sys.stderr, flush=True)
+    return 1
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -45,43 +45,21 @@ def verify(
     ctx: typer.Context,
     plan: options.PlanFile,
     model: options.PlansModel = None,
-    workload: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help=N_("File of prompts, as for profile. Without it: the files that the plan was made from.")),
-    ] = None,
-    guardrail: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LIMIT", help=N_('Limit set beforehand, e.g. "perplexity<=1.05x", "flips@critical<=10%". Repeat for several.')
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help=N_("File that receives the verification; - for stdout."))] = None,
-    allow_undecided: Annotated[
-        bool, typer.Option("--allow-undecided", help=N_("Exit with 0 also when there is not enough data to decide a limit."))
-    ] = False,
-    texts: Annotated[
-        bool, typer.Option("--texts", help=N_("Write prompts and both models' answers into the file and the certificate too."))
-    ] = False,
-    certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=N_("File that receives the certificate: one page of HTML, to print and sign."))
-    ] = None,
-    made_by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who made the certificate, printed as entered."))] = "",
-    checked_by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who checked it, printed as entered."))] = "",
-    approved_by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who approved it, printed as entered."))] = "",
-    generate: Annotated[
-        int, typer.Option(metavar="N", min=0, help=N_("Prompts that both models answer; critical ones first."))
-    ] = _DEFAULTS.generate,
-    new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help=N_("Longest generated answer in tokens."))] = _DEFAULTS.new_tokens,
-    cost: Annotated[bool, typer.Option("--cost/--no-cost", help=N_("Measure times, memory and FLOPs too."))] = True,
-    batch_size: Annotated[
-        list[int] | None, typer.Option(metavar="N", min=1, help=N_("Requests timed at once. Repeat for several; by default 1."))
-    ] = None,
-    prompt_tokens: Annotated[
-        list[int] | None, typer.Option(metavar="N", min=1, help=N_("Length of the timed prompts. Repeat for several; by default 256."))
-    ] = None,
-    task: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help=N_("lm-eval task, with requirements-eval.txt installed. Repeat for several."))
-    ] = None,
+    workload: options.Tested = None,
+    guardrail: options.Guardrails = None,
+    out: options.OutVerification = None,
+    allow_undecided: options.AllowUndecided = False,
+    texts: options.Texts = False,
+    certificate: options.CertificateFile = None,
+    made_by: options.MadeBy = "",
+    checked_by: options.CheckedBy = "",
+    approved_by: options.ApprovedBy = "",
+    generate: options.Generate = _DEFAULTS.generate,
+    new_tokens: options.NewTokens = _DEFAULTS.new_tokens,
+    cost: options.Cost = True,
+    batch_size: options.BatchSizes = None,
+    prompt_tokens: options.PromptTokens = None,
+    task: options.Tasks = None,
     map_: options.Mapping = None,
     slicing: options.Slicing = "given",
     mask: options.Mask = False,
@@ -91,7 +69,7 @@ def verify(
     dtype: options.Number = "auto",
     max_tokens: options.MaxTokens = 1024,
     batch_tokens: options.BatchTokens = None,
-    store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the verification for the pages, with its plan."))] = True,
+    store: options.KeepVerification = True,
 ) -> None:
     """Tests, writes what came of it, says each limit's verdict, and fails when one is missed."""
     from analysis.models.source import parse_source

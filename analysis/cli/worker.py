@@ -18,7 +18,9 @@ HELP = paragraphs(
 
 
 def worker(
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=N_("Device whose queue is worked off: cpu, cuda:0, mps"))] = "auto",
+    device: Annotated[
+        str, typer.Option("--device", metavar="DEVICE", help=N_("Device whose queue is worked off: cpu, cuda:0, mps"))
+    ] = "auto",
     detach: Annotated[bool, typer.Option("--detach", help=N_("Go on when the process that started this one has ended."))] = False,
 ) -> None:
     """Runs until stopped."""

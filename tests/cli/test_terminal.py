@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from analysis.cli import app
-from analysis.cli.terminal import StrataGroup, chosen_language, key_values, stopping
+from analysis.cli.terminal import StrataGroup, chosen_language, key_values, stopping, typer_is_too_old
 from analysis.errors import Cancelled, GuardrailMissed, InputError, JobLost, ResourceError, StrataError
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +165,24 @@ def test_the_first_interrupt_asks_and_the_second_insists() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_no_option_is_named_by_its_metavar() -> None:
+    """Typer 0.27 takes a metavar that spells the parameter's name for the option's name: --MODEL instead of --model."""
+    unnamed = [
+        f"{command.name} --{name}"
+        for command in app.registered_commands
+        for name, hint in get_type_hints(inspect.unwrap(command.callback), include_extras=True).items()  # type: ignore[arg-type]
+        for option in getattr(hint, "__metadata__", ())
+        if (option.metavar or "").lower() == name and f"--{name}" not in (option.default, *(option.param_decls or ()))
+    ]
+    assert not unnamed
+
+
+@pytest.mark.parametrize(("installed", "code"), [("0.9.4", 1), ("0.19.2", 1), ("0.20.0", 0), ("0.29.2", 0), ("1.0rc1", 0)])
+def test_a_typer_that_is_too_old_is_said_in_one_sentence(
+    installed: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("analysis.cli.terminal.version", lambda _name: installed)
+    assert typer_is_too_old(["search"]) == code
+    assert len(capsys.readouterr().err.splitlines()) == code
