@@ -15,6 +15,7 @@ import torch
 
 from analysis.contracts import ModelSource, Progress
 from analysis.errors import Cancelled, ModelError, ResourceError
+from analysis.models.head import Head
 from analysis.models.stack import Identity, LoadedModel, assemble
 from analysis.profiling.stream import Watch
 from analysis.surgery.skip import left_out
