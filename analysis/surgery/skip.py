@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,8 @@ from analysis.surgery.stand_in import StandIn, standing
 _Paths = tuple[tuple[str, StandIn], ...]
 _PROVED: WeakKeyDictionary[nn.Module, dict[str, _Paths | Message]] = WeakKeyDictionary()
 """Block -> unit -> the way to leave it out (by paths, so that a model nobody needs any more is freed), or why there is none."""
+
+_PROVING = RLock()
 
 
 @contextmanager
@@ -65,8 +68,9 @@ def ways_of(stack: Stack, removed: Iterable[UnitRef]) -> list[Way]:
     units = ordered(tuple((unit, block) for unit, block in removed))
     for unit, block in units:
         _check(stack, unit, block)
-    if any(stack.blocks[block] not in _PROVED for _, block in units):
-        _prove(stack)
+    with _PROVING:  # the hooks of two proofs at once would see each other's runs
+        if any(stack.blocks[block] not in _PROVED for _, block in units):
+            _prove(stack)
     return [_way(stack.blocks[block], unit) for unit, block in units]
 
 
@@ -108,6 +112,11 @@ def _prove(stack: Stack) -> None:
     """Tries every unit of the stack once, on a few tokens."""
     if runner(stack).device.type == "meta":
         raise PlanError("The weights of this model are not loaded, so no layer can be left out. Load the model first.")
+    if _remembers_in_its_own_way(stack):
+        raise PlanError(
+            "This model hands its memory of earlier words from layer to layer in a way of its own, so with layers left out it could not go "
+            "on writing. Choose another model."
+        )
     try:
         calls = _calls(stack)
         runs = [run_block(block, call) for block, call in zip(stack.blocks, calls, strict=True)]
@@ -127,6 +136,12 @@ def _prove(stack: Stack) -> None:
             refused = needed if call.handed_on and half == "attention" else _unproved(half, index)
             proved[half] = _paths(block, half_way(block, call, run, stack.taps[index], half, number)) or refused
         _PROVED[block] = proved | ({"block": needed, "attention": needed} if call.writes else {})
+
+
+def _remembers_in_its_own_way(stack: Stack) -> bool:
+    """Such as RWKV, whose layers return a state that the next step needs, instead of writing into a cache."""
+    takes = inspect.signature(runner(stack).forward).parameters
+    return "use_cache" in takes and "past_key_values" not in takes
 
 
 def _paths(block: nn.Module, way: Way | None) -> _Paths:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
+
+_CHANGING = RLock()
+_STANDING: WeakKeyDictionary[nn.Module, list[Callable[..., Any] | None]] = WeakKeyDictionary()
+"""Module -> its own forward (None: its class's), and the stand-ins that are there now, in the order they came."""
 
 
 class Slot(NamedTuple):
@@ -50,17 +56,30 @@ class StandIn:
 
 @contextmanager
 def standing(module: nn.Module, stand_in: StandIn) -> Iterator[None]:
-    """Inside, the module does not compute. Whatever stood in its place before, another stand-in included, comes back."""
+    """Inside, the module does not compute. Whatever stood in its place before comes back when the last of its stand-ins has left.
+
+    They may leave in any order, as those of two threads do.
+    """
     own = vars(module)
-    before = own.get("forward")
-    own["forward"] = stand_in
+    with _CHANGING:
+        standing_now = _STANDING.setdefault(module, [own.get("forward")])
+        standing_now.append(stand_in)
+        own["forward"] = stand_in
     try:
         yield
     finally:
-        if before is None:
-            del own["forward"]
-        else:
-            own["forward"] = before
+        with _CHANGING:
+            del standing_now[next(place for place in reversed(range(len(standing_now))) if standing_now[place] is stand_in)]
+            _set_forward(own, standing_now[-1])
+            if len(standing_now) == 1:
+                del _STANDING[module]
+
+
+def _set_forward(own: dict[str, Any], forward: Callable[..., Any] | None) -> None:
+    if forward is None:
+        own.pop("forward", None)
+    else:
+        own["forward"] = forward
 
 
 def is_left_out(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -214,3 +215,47 @@ def test_gradients_flow_around_a_left_out_unit(llama):
         llama.model(input_ids=torch.arange(5)[None]).logits.sum().backward()
     weights = [block.mlp.down_proj.weight.grad for block in llama.model.model.layers]
     assert [grad is None for grad in weights] == [False, True, False]
+
+
+def test_contexts_may_end_in_any_order_as_those_of_two_threads_do(llama):
+    before = outputs(llama)
+    first, second = left_out(llama.stack(), [("block", 1)]), left_out(llama.stack(), [("block", 1), ("mlp", 0)])
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with left_out(llama.stack(), [("block", 1), ("mlp", 0)]):
+        alone = outputs(llama)
+    assert torch.equal(outputs(llama), alone)  # the second still holds
+    second.__exit__(None, None, None)
+    assert torch.equal(outputs(llama), before)
+    assert not any("forward" in vars(module) for module in llama.model.modules())
+
+
+def test_two_threads_prove_and_leave_out_at_once(llama):
+    failures: list[Exception] = []
+
+    def work(block: int) -> None:
+        try:
+            for _ in range(20):
+                with left_out(llama.stack(), [("block", block)]):
+                    pass
+        except Exception as exc:  # whatever it is, it is the finding
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(block,)) for block in (0, 1, 1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert not any("forward" in vars(module) for module in llama.model.modules())
+
+
+def test_a_model_that_remembers_in_its_own_way_is_refused():
+    torch.manual_seed(0)
+    config = transformers.RwkvConfig(vocab_size=64, hidden_size=32, num_hidden_layers=3, attention_hidden_size=32, context_length=64)
+    model = transformers.RwkvForCausalLM(config).eval()
+    (stack,) = find_stacks(model)
+    said = refusal(stack, [("block", 1)])
+    assert said is not None
+    assert "in a way of its own" in said.in_english()
