@@ -249,6 +249,12 @@ def _direction(text: str, name: str, metric: Metric, given: str) -> Literal["<="
 
 def _value(text: str, name: str, metric: Metric, given: str) -> tuple[float, GuardrailUnit]:
     plain = unicodedata.normalize("NFKC", given).replace("\u2212", "-").replace(" ", "").lower()
+    if "," in plain:
+        raise PlanError(
+            'The limit "{text}" has a comma in its number. Write decimals behind a point, and thousands without a mark: {example}.',
+            text=text,
+            example=metric.example,
+        )
     found = _VALUE.fullmatch(plain)
     if found is None:
         raise PlanError(

@@ -37,7 +37,9 @@ def replicate_sums(values: Floats, replicates: int, seed: int) -> Floats:
 
 
 class Bootstrap:
-    """Resampled column sums of some prompts, from which any statistic gets its 95 % percentile interval.
+    """Resampled column sums of some prompts, from which any statistic gets its 95 % interval.
+
+    The percentiles are moved outwards for few prompts (`tail_share`): of 8, plain ones hold the truth in 89 of 100 cases, these in 94.
 
     Args:
         values: [n, k], one row per prompt.
@@ -62,8 +64,36 @@ class Bootstrap:
         drawn = None if drawn is None else drawn[np.isfinite(drawn)]
         if drawn is None or len(drawn) == 0:
             return Estimate(value=value)
-        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        tail = tail_share(self._n)
+        low, high = np.quantile(drawn, [tail, 1 - tail])
         return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def tail_share(n: int) -> float:
+    """Share of resamples on either side of a 95 % interval from n prompts; 0.025 for many.
+
+    Resamples of n prompts spread by sqrt((n - 1) / n) too little, and as a normal variable where the mean of few prompts
+    spreads as Student's t: both are made good by looking further out.
+
+    >>> round(tail_share(8), 4), round(tail_share(1000), 4)
+    (0.0057, 0.0248)
+
+    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap, The American Statistician 69, section 4.1.
+    """
+    if n < 2:
+        return (1 - LEVEL) / 2
+    return 0.5 * math.erfc(math.sqrt(n / (n - 1)) * _student_t(n - 1) / math.sqrt(2))
+
+
+def _student_t(freedom: int) -> float:
+    """The 97.5 % point of Student's t, by its expansion around the normal's (Abramowitz & Stegun 26.7.5)."""
+    z = 1.959963984540054
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / freedom ** (place + 1) for place, term in enumerate(terms))
 
 
 def sign_flip_test(differences: Floats, *, replicates: int, seed: int) -> float | None:

@@ -369,3 +369,9 @@ def test_the_worst_verdict_is_the_verdict() -> None:
     assert worst(found[:2]) == "undecided"
     assert worst(found[:1]) == "within"
     assert worst(()) is None
+
+
+@pytest.mark.parametrize("text", ["perplexity<=1,05x", "latency_ms<=1,000abs", "perplexity<=１，０５倍"])
+def test_a_comma_in_a_number_is_refused_because_it_has_two_meanings(text: str) -> None:
+    with pytest.raises(PlanError, match="has a comma in its number. Write decimals behind a point"):
+        parse_guardrail(text)

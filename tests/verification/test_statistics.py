@@ -132,3 +132,17 @@ def test_the_interval_of_a_token_weighted_ratio_covers_the_truth() -> None:
         assert found.high is not None
         inside += found.low <= 0.1 <= found.high
     assert 0.91 <= inside / 400 <= 0.98
+
+
+def test_the_interval_of_a_few_prompts_is_wide_enough_for_how_few_they_are() -> None:
+    random = np.random.default_rng(5)
+    runs, held = 400, 0
+    for run in range(runs):
+        changes = random.normal(0.1, 0.2, 8)
+        found = Bootstrap(np.stack([changes, np.ones(8)], axis=1), replicates=600, seed=run).estimate(
+            lambda sums: sums[..., 0] / sums[..., 1]
+        )
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 0.1 <= found.high
+    assert held / runs >= 0.91  # plain percentiles: 0.89
