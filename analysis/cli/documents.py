@@ -114,8 +114,10 @@ def _document(given: str) -> Contract | None:
 
     path = Path(given)
     try:
-        if not path.exists():
+        if not given or not path.exists():
             return None
+        if path.is_dir():
+            raise DocumentError("{path} is a folder, and a file is needed. Name the file in it.", path=given)
         return parse_document(path.read_bytes(), path.name)
     except OSError as exc:
         raise DocumentError(

@@ -53,6 +53,8 @@ def run_plan(
     terminal = terminal_of(ctx)
     if not prompt.strip():
         raise InputError("--prompt is empty. Write what the model is asked.")
+    if not prompt.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in prompt):
+        raise InputError("--prompt holds bytes that are no text. Write it in the encoding of this terminal (UTF-8).")
     chosen = read_plan(plan, terminal)
     source = parse_source(model) if model else chosen.model.source
     with shown_progress(terminal) as show:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from analysis.i18n import Language, Translator, language_of, render, translator
 _ANYWHERE = {"--lang": 1, "--debug": 0, "--quiet": 0}
 """Options of the whole program that may also stand behind a command's name -> how many values follow them."""
 
+_PROBE_BYTES = 4096
 _OLDEST_TYPER = (0, 20)
 """Versions before it refuse the commands' options; requirements.txt asks for the same."""
 
@@ -158,7 +161,7 @@ def _surprise(exc: Exception, terminal: Terminal) -> int:
     try:
         with saying_disk_errors(log):
             log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8") as file:
+            with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n{''.join(traceback.format_exception(exc))}\n")
     except StrataError as no_log:
         return _said(no_log, terminal)
@@ -233,7 +236,8 @@ def check_output(path: Path) -> None:
     """Finds out before hours of work that the result could not be written.
 
     Raises:
-        InputError: the path is a folder, or its folder does not exist.
+        InputError: the path is a folder, its folder does not exist or cannot be written.
+        ResourceError: the disk is full.
     """
     if path.is_dir():
         raise InputError("--out {path} is a folder. Name a file, for example {path}/result.json.", path=str(path))
@@ -241,3 +245,22 @@ def check_output(path: Path) -> None:
         raise InputError(
             "The folder {folder} of --out does not exist. Create it first, or name another file.", folder=str(path.absolute().parent)
         )
+    if not path.exists() or path.is_file():  # what is neither, such as /dev/stdout, is written to as it is
+        _try_writing(path.resolve())
+
+
+def _try_writing(path: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(b"0" * _PROBE_BYTES)
+            probe.flush()
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(
+                "The disk that holds {folder} is full. Free some space, or name a file on another disk.", folder=str(path.parent)
+            ) from exc
+        raise InputError(
+            "The folder {folder} of --out cannot be written ({problem}). Allow writing there, or name another file.",
+            folder=str(path.parent),
+            problem=str(exc.strerror),
+        ) from exc

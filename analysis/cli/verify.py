@@ -165,9 +165,11 @@ def _promised(
     from analysis.models.device import device_name
     from analysis.runs.jobs_measured import projection_here
     from analysis.runs.machine import latency_here, measure_here
+    from analysis.workload import requested_workload
 
     settings, plan = request.settings, request.plan
     if settings.cost and plan.projection is not None and _fits(request):
+        requested_workload(request)  # a workload that cannot be read is said before anything is measured
         loaded = slot.load(request.model, settings.device, settings.dtype)
         known = latency_here(store, loaded.info, settings.device, settings.dtype, plan.model.stack)
         if known is None or not _reach(known, settings, loaded.info):

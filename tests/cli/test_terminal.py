@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import signal
@@ -15,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from analysis.cli import app
-from analysis.cli.terminal import StrataGroup, chosen_language, key_values, stopping, typer_is_too_old
+from analysis.cli.terminal import StrataGroup, check_output, chosen_language, key_values, stopping, typer_is_too_old
 from analysis.errors import Cancelled, GuardrailMissed, InputError, JobLost, ResourceError, StrataError
 
 ROOT = Path(__file__).parents[2]
@@ -186,3 +187,34 @@ def test_a_typer_that_is_too_old_is_said_in_one_sentence(
     monkeypatch.setattr("analysis.cli.terminal.version", lambda _name: installed)
     assert typer_is_too_old(["search"]) == code
     assert len(capsys.readouterr().err.splitlines()) == code
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_runs() -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        check_output(Path("/proc/result.json"))
+
+
+def test_trying_whether_a_file_can_be_written_leaves_nothing_and_touches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("earlier")
+    check_output(tmp_path / "plan.json")
+    check_output(tmp_path / "new.json")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_a_disk_that_is_full_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("analysis.cli.terminal.tempfile.TemporaryFile", full)
+    with pytest.raises(ResourceError, match="full"):
+        check_output(tmp_path / "plan.json")
+
+
+def test_an_unexpected_failure_is_logged_whatever_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("\udcff")
+
+    monkeypatch.setattr("analysis.cli.export.read_plan", broken)
+    result = CliRunner().invoke(app, ["export", "--plan", "x"])
+    assert result.exit_code == 1
+    assert "RuntimeError: \\udcff" in (tmp_path / "home" / "logs" / "terminal.log").read_text(encoding="utf-8")
