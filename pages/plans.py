@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from analysis.contracts import Freeze
+from analysis.contracts import Freeze, Plan
 from analysis.errors import StrataError
 from analysis.planning import DEFAULT_CONTEXT_TOKENS, check_plan, plan_in_words
 from analysis.reporting import headlines
@@ -56,12 +56,14 @@ if search is None:
     with running:
         watch_search()
 keep, beside = st.columns([5, 3], gap="medium", vertical_alignment="bottom")
-plan, problem = None, None
+plan: Plan | None = None
+made: Plan | None = None
+problem: StrataError | None = None
 try:
     if about.plan:
         with keep:
-            made = stored_plan(about.plan)
-            plan = saved_box(made, about.plan, found.model, search)
+            stored = made = stored_plan(about.plan)
+            plan = saved_box(stored, about.plan, found.model, search)
     else:
         with choices:
             made = plan = made_plan(about.run.id, found, search)

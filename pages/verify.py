@@ -1,5 +1,7 @@
 """Verify: the limits set first, the plan run beside the original, and the verdict in one sentence."""
 
+from functools import partial
+
 import streamlit as st
 
 from analysis.reporting import headlines
@@ -11,11 +13,11 @@ from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.session import client, ensure_session, stored_plan, verification
-from pages.ui.verdicts import origin_of, verdict_mark
+from pages.ui.verdicts import origin_of, verdict_mark, verdict_word
 from pages.ui.verify_cost import show_calibration, show_cost, show_projection
 from pages.ui.verify_form import verify_box
 from pages.ui.verify_picker import chosen_verification, made_from, watch_verification
-from pages.ui.verify_view import prompt_rows, show_answers, show_limits, show_prompts, show_slices, spoken
+from pages.ui.verify_view import prompt_rows, show_answers, show_limits, show_prompts, show_slices, show_stack, spoken
 
 TERMS = (
     "verification",
@@ -65,17 +67,31 @@ with answer:
         if found.verdict == "outside":
             st.markdown(f"**{t('Not recommended')}**", width="content")
         if origin_of(found) == "elsewhere":
-            st.markdown(f":orange-badge[{t('measured on another machine')}]", width="content")
-    label = {"within": t("Take the plan away"), "outside": t("Make another plan")}.get(found.verdict or "within")
+            st.markdown(f":gray-badge[{t('measured on another machine')}]", width="content")
+    taking = st.session_state.get("taking") == found.id
+    label = {"within": None if taking else t("Take the plan away"), "outside": t("Make another plan")}.get(found.verdict or "within")
     standing(
         about,
         next_label=label,
         next_page="plans",
         sample=found.workload.is_sample or found.model_source.kind == "sample",
         leaving_plan=found.verdict == "outside",
+        on_next=None if found.verdict == "outside" else partial(st.session_state.__setitem__, "taking", found.id),
     )
+    if chosen != past[0].id:
+        newest = t("This is an earlier verification. The newest one says: {verdict}.", verdict=verdict_word(past[0].verdict, run=True))
+        st.warning(newest, icon=":material/history:")
+    if taking:
+        with st.container(border=True):
+            section(t("Take the plan away"), None)
+            export_box(plan, info, primary=True)
 
-show_limits(found)
+drawn, beside = st.columns([5, 2], gap="large") if found_run else (st.container(), None)
+with drawn:
+    show_limits(found)
+if beside and found_run:
+    with beside:
+        show_stack(found_run, plan)
 undecided = found.verdict == "undecided"
 again = t("Verify again, with other limits, prompts or settings")
 with st.expander(again, expanded=undecided and not busy, icon=":material/replay:", key=f"verify_more_{found.id}_{busy}"):
@@ -102,6 +118,7 @@ how_do_we_know(
 )
 section(t("Documents"), None)
 documents(found, plan)
-section(t("Take the plan away"), None)
-export_box(plan, info)
+if not taking:
+    section(t("Take the plan away"), None)
+    export_box(plan, info)
 footer(TERMS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from analysis.contracts import (
     Freeze,
     GuardrailResult,
@@ -18,8 +20,7 @@ from analysis.contracts import (
     influence,
 )
 from analysis.i18n import N_
-from analysis.planning.guardrails import figure
-from analysis.reporting.verification_words import item, limit, speed
+from analysis.reporting.verification_words import in_limits_unit, item, limit, none_changed, remark, speed
 
 SMALL_CHANGE = 0.05
 """Share below which a layer's change is called small where nobody set another."""
@@ -172,7 +173,7 @@ def verify(verification: Verification | None) -> Message:
     if verification.verdict == "outside":
         return _outside(verification)
     if verification.verdict == "undecided":
-        return _deciding(verification, "undecided").reason
+        return _undecided(verification)
     says = {
         "within": Message(id="Within limits: {figures}.", values={"figures": _figures(verification)}),
         None: Message(id="No limit was set: {figures}.", values={"figures": _figures(verification)}),
@@ -198,6 +199,11 @@ def critical_cases(verification: Verification) -> Message | None:
     found = verification.critical.flips if verification.critical else None
     if found is None or found.n == 0:
         return None
+    if found.changed and not any(result.guardrail.metric == "flips" for result in verification.guardrails):
+        return Message(
+            id="{f} of {n_critical} critical answers changed; no limit was set on changed answers.",
+            values={"f": found.changed, "n_critical": found.n},
+        )
     if found.changed:
         return Message(id="{f} of {n_critical} critical answers changed.", values={"f": found.changed, "n_critical": found.n})
     upper = found.upper if found.upper is not None else 1 - 0.05 ** (1 / found.n)
@@ -216,16 +222,25 @@ def _outside(verification: Verification) -> Message:
     return Message(id="Outside limits: {metric} {value}, limit {limit}; {slice} decided it.", values=values)
 
 
+def _undecided(verification: Verification) -> Message:
+    """Which limit is open, how wide the doubt is, and what would decide it."""
+    open_limit = _deciding(verification, "undecided")
+    _, low, high = in_limits_unit(open_limit.measured, open_limit.guardrail)
+    values = {**_limit_values(open_limit), "low": low, "high": high, "why": remark(open_limit)}
+    if low is None or high is None or none_changed(open_limit):
+        return Message(id="Not enough data: {metric}, limit {limit}. {why}", values=values)
+    return Message(id="Not enough data: {metric} {value} ({low} to {high}), limit {limit}. {why}", values=values)
+
+
 def _deciding(verification: Verification, verdict: Verdict) -> GuardrailResult:
     """The first limit with the verdict of the whole."""
     return next(result for result in verification.guardrails if result.verdict == verdict)
 
 
 def _limit_values(result: GuardrailResult) -> dict[str, object]:
-    found = result.measured.value
     return {
         "metric": item(result.guardrail),
-        "value": "-" if found is None else figure(found, result.guardrail),
+        "value": in_limits_unit(result.measured, result.guardrail)[0],
         "limit": limit(result.guardrail),
     }
 
@@ -233,12 +248,15 @@ def _limit_values(result: GuardrailResult) -> dict[str, object]:
 def _figures(verification: Verification) -> Message:
     """Quality, and speed where it was measured, to stand inside a sentence."""
     quality, fast = _quality_figure(verification), speed(verification)
-    if fast is None:
+    values = {"quality": quality, "device": verification.machine.device_name}
+    if fast is None or fast.value is None:
         return quality
-    return Message(
-        id="{quality}, {v}x as fast on {device}",
-        values={"quality": quality, "v": f"{fast:.2f}", "device": verification.machine.device_name},
-    )
+    if fast.low is None or fast.high is None:
+        return Message(id="{quality}, {v}x as fast on {device}", values={**values, "v": f"{fast.value:.2f}"})
+    if fast.low <= 1 <= fast.high:
+        return Message(id="{quality}, no measurable difference in speed on {device}", values=values)
+    digits = 2 if fast.high - fast.low < 0.5 else 1
+    return Message(id="{quality}, {v}x as fast on {device}", values={**values, "v": f"{fast.value:.{digits}f}"})
 
 
 def _quality_figure(verification: Verification) -> Message:
@@ -250,11 +268,19 @@ def _quality_figure(verification: Verification) -> Message:
     if found.value is None:
         return Message(id="perplexity is not defined here")
     change, low, high = found.value - 1, *(None if end is None else end - 1 for end in (found.low, found.high))
-    size = _percent(abs(change))
     if low is None or high is None:
-        return Message(id="perplexity {p}% higher" if change >= 0 else "perplexity {p}% lower", values={"p": size})
+        return Message(id="perplexity {p}% higher" if change >= 0 else "perplexity {p}% lower", values={"p": _percent(abs(change))})
+    write = _writer(high - low)
+    if low < 0 < high:
+        values = {"p": write(abs(change)), "lo": write(-low), "hi": write(high)}
+        return Message(
+            id="perplexity {p}% higher (between {lo}% lower and {hi}% higher)"
+            if change >= 0
+            else "perplexity {p}% lower (between {lo}% lower and {hi}% higher)",
+            values=values,
+        )
     ends = (low, high) if change >= 0 else (-high, -low)
-    values = {"p": size, "lo": _percent(ends[0]), "hi": _percent(ends[1])}
+    values = {"p": write(abs(change)), "lo": write(ends[0]), "hi": write(ends[1])}
     return Message(id="perplexity {p}% higher ({lo} to {hi}%)" if change >= 0 else "perplexity {p}% lower ({lo} to {hi}%)", values=values)
 
 
@@ -269,9 +295,9 @@ def _with_quality(quality: ProjectedQuality, values: dict[str, object]) -> Messa
             id="{what} saves {c}% of compute and makes the model unusable: perplexity is projected to be {x} times as high.",
             values={**values, "x": round(ratio)},
         )
-    rises = ratio >= 1
+    rises, write = ratio >= 1, _writer(high - low)
     ends = (low - 1, high - 1) if rises else (1 - high, 1 - low)
-    values |= {"p": _percent(abs(ratio - 1)), "lo": _percent(ends[0]), "hi": _percent(ends[1])}
+    values |= {"p": write(abs(ratio - 1)), "lo": write(ends[0]), "hi": write(ends[1])}
     if quality.measured:
         return Message(
             id="{what} saves {c}% of compute; on the calibration prompts it raised perplexity by {p}% ({lo} to {hi}). Verification decides."
@@ -350,3 +376,14 @@ def _percent(share: float) -> str:
     """A share as a percent figure: whole from 10 on, one decimal below, none where it is whole."""
     percent = 100 * share
     return f"{percent:.0f}" if abs(percent) >= 9.95 or abs(percent - round(percent)) < 0.05 else f"{percent:.1f}"
+
+
+def _writer(width: float) -> Callable[[float], str]:
+    """Writes shares as percent figures with the digits that an interval of this width allows."""
+    digits = 0 if width >= 0.05 else 1
+
+    def write(share: float) -> str:
+        rounded = round(100 * share, digits)
+        return f"{abs(rounded):.0f}" if rounded == 0 else f"{rounded:.{digits}f}".removesuffix(".0").replace("-", "−")
+
+    return write

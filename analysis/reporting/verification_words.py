@@ -69,13 +69,94 @@ def measured(result: GuardrailResult, language: str) -> str:
 
 
 def estimate(found: Estimate, guardrail: Guardrail, language: str) -> str:
-    """A figure with its interval as its limit would be written; a dash where there is none."""
+    """A figure with its interval as its limit would be written, no finer than the interval; a dash where there is none."""
+    value, low, high = in_limits_unit(found, guardrail)
+    return value if low is None or high is None or low == high else f"{value} ({span(low, high, language)})"
+
+
+def in_limits_unit(found: Estimate, guardrail: Guardrail) -> tuple[str, str | None, str | None]:
+    """A figure and the ends of its interval as its limit would be written, with the digits that the interval allows."""
     if found.value is None:
-        return "-"
-    value = figure(found.value, guardrail)
-    if found.low is None or found.high is None or found.low == found.high:
-        return value
-    return f"{value} ({span(figure(found.low, guardrail), figure(found.high, guardrail), language)})"
+        return "-", None, None
+    if found.low is None or found.high is None:
+        return figure(found.value, guardrail).replace("-", "−"), None, None
+    ends, digits = (found.low, found.high), _digits(found.high - found.low, guardrail.unit)
+    while digits < 4 and any(_rounds_onto(end, guardrail.value, digits) for end in ends):
+        digits += 1  # an end beside the limit must not look as if it lay on it
+    value, low, high = (_at_digits(one, guardrail, digits) for one in (found.value, *ends))
+    return value, low, high
+
+
+def _digits(width: float, unit: str) -> int:
+    """Decimals that an interval of this width allows: of 5 or more none, of 0.5 or more one, and so on."""
+    scaled = 100 * width if unit == "x" else width
+    digits = 0 if scaled >= 5 else 1 if scaled >= 0.5 else 2
+    return digits + 2 if unit == "x" else digits
+
+
+def _rounds_onto(end: float, limit_value: float, digits: int) -> bool:
+    return abs(end - limit_value) > 1e-9 and round(end, digits) == round(limit_value, digits)
+
+
+def _at_digits(value: float, guardrail: Guardrail, digits: int) -> str:
+    if guardrail.unit == "abs":
+        return figure(value, guardrail).replace("-", "−")
+    rounded = round(value, digits) + 0.0  # never "-0"
+    if guardrail.unit == "x":
+        return f"{rounded:.{digits}f}x"
+    known = METRICS.get(guardrail.metric)
+    signed = rounded != 0 and not (known and known.percent == "share")
+    return f"{rounded:{'+' if signed else ''}.{digits}f}%".replace("-", "−")
+
+
+def remark(result: GuardrailResult) -> Message | None:
+    """What a reader should know of a limit besides its figures: what decided it, or why nothing can be said; None: nothing."""
+    if result.verdict == "undecided":
+        return _why_open(result)
+    if result.verdict == "outside" and result.worst_slice is not None:
+        return Message(id="{slice} decided it.", values={"slice": result.worst_slice})
+    return None
+
+
+def _why_open(result: GuardrailResult) -> Message:
+    """Why the data cannot decide, and what would: in words, without the grammar of limits."""
+    told, found = result.reason.values, result.measured
+    if found.value is None:
+        named = {"metric": metric(str(told["metric"]))} if "metric" in told else {}
+        return result.reason.model_copy(update={"values": {**told, **named}})
+    if found.low is None or found.high is None:
+        return Message(id="It is a single reading without an interval: measure again with more repeats.")
+    if "fewest" in told:
+        return Message(id="{n} prompts decide nothing; at least {fewest} are needed.", values={"n": result.n, "fewest": told["fewest"]})
+    if none_changed(result):
+        return _none_changed(result)
+    known = METRICS.get(result.guardrail.metric)
+    if known and known.source == "cost":
+        return Message(id="The limit lies inside the interval: measure again with more repeats.")
+    return Message(id="The limit lies inside the interval: more prompts would decide it.")
+
+
+def none_changed(result: GuardrailResult) -> bool:
+    """Whether a limit on changed answers is open although no answer changed."""
+    return result.verdict == "undecided" and result.guardrail.metric == "flips" and result.measured.value == 0 and result.n > 0
+
+
+def _none_changed(result: GuardrailResult) -> Message:
+    times = 100.0 if result.guardrail.unit == "%" else float(result.n)
+    upper = 100 * (result.measured.high or 0.0) / times
+    values: dict[str, object] = {"n": result.n, "u": f"{upper:.0f}" if upper >= 9.95 else f"{upper:.1f}"}
+    if result.guardrail.value <= 0:
+        return Message(
+            id="None of {n} answers changed, but no number of cases proves that none ever will: "
+            "a true rate of up to {u}% cannot be ruled out. Set a limit above {u}%.",
+            values=values,
+        )
+    if "more" not in result.reason.values:
+        return Message(id="None of {n} answers changed, but a true rate of up to {u}% cannot be ruled out.", values=values)
+    return Message(
+        id="None of {n} answers changed, but a true rate of up to {u}% cannot be ruled out; this limit takes {more} unchanged cases.",
+        values={**values, "more": result.reason.values["more"]},
+    )
 
 
 def quantity(name: str) -> Message:
@@ -101,18 +182,19 @@ def quantity_value(name: str, value: float, language: str) -> str:
 def projection_error(found: ProjectionError) -> str:
     """How far the projection was from the measurement, with its sign: "+1.2%"; exact figures say 0%."""
     percent = 100 * found.error_share
-    return "0%" if abs(percent) < 0.05 else f"{percent:+.1f}%"
+    return "0%" if abs(percent) < 0.05 else f"{percent:+.1f}%".replace("-", "−")
 
 
-def speed(verification: Verification) -> float | None:
+def speed(verification: Verification) -> Estimate | None:
     """How many times as fast the plan is as the original at the first measured point: writing where it writes, else reading."""
     if not verification.cost:
         return None
     point = verification.cost[0]
     if point.decode_tokens_per_second is not None:
-        return point.decode_tokens_per_second.ratio.value
-    taken = point.prefill_ms.ratio.value
-    return None if not taken else 1.0 / taken
+        return point.decode_tokens_per_second.ratio
+    taken = point.prefill_ms.ratio
+    value, low, high = (1.0 / end if end else None for end in (taken.value, taken.high, taken.low))
+    return None if value is None else Estimate(value=value, low=low, high=high)
 
 
 def _written(guardrail: Guardrail) -> str:

@@ -20,6 +20,7 @@ _MEANING = {
     "assumed": N_("Put in by a person; you can change it."),
     "elsewhere": N_("Measured on another machine: its times and memory are not this one's."),
 }
+_PIECE, _JOINER, _JAPANESE = 7, "\u2060", "\u3000"
 _WORDS = {"elsewhere": N_("measured on another machine")}
 
 
@@ -55,8 +56,23 @@ def table(rows: Rows, *, alt: str, marked: Sequence[str] = ()) -> None:
         alt: the accessible name.
         marked: heads whose values are markdown of ours; all other text is shown as it is.
     """
-    shown = [{head: value if head in marked else plain(str(value)) for head, value in row.items()} for row in rows]
+    shown = [{unbroken(head): value if head in marked else plain(unbroken(str(value))) for head, value in row.items()} for row in rows]
     st.table(shown, hide_index=True, alt=alt)
+
+
+def unbroken(text: str) -> str:
+    """Japanese text that a narrow column sets in pieces of some letters, not one letter a line: joined by marks that are not seen."""
+    if not _is_japanese(text):
+        return text
+    parts = text.split(" ")
+    return " ".join(
+        "".join(_JOINER.join(part[at : at + _PIECE]) for at in range(0, len(part), _PIECE)) if _is_japanese(part) else part
+        for part in parts
+    )
+
+
+def _is_japanese(text: str) -> bool:
+    return any(letter >= _JAPANESE for letter in text)
 
 
 def download_rows(rows: Sequence[Row], file_name: str, *, key: str) -> None:

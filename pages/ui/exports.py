@@ -19,8 +19,14 @@ PATH_LIMIT = 1000
 _PLAN_FILE = "plan.json"
 
 
-def export_box(plan: Plan, info: ModelInfo | None) -> None:
-    """Every form in which the plan can be taken away; what a tool cannot express is refused there in words."""
+def export_box(plan: Plan, info: ModelInfo | None, *, primary: bool = False) -> None:
+    """Every form in which the plan can be taken away; what a tool cannot express is refused there in words.
+
+    Args:
+        plan: what is taken away.
+        info: its model, where a stored run tells of it.
+        primary: whether the export is the page's next step.
+    """
     t = words()
     titles = {**{name: t(export.title) for name, export in EXPORTS.items()}, _PLAN_FILE: _PLAN_FILE}
     chosen = st.radio(t("Form"), list(titles), format_func=lambda name: titles[name], horizontal=True, key="export_form")
@@ -28,14 +34,14 @@ def export_box(plan: Plan, info: ModelInfo | None) -> None:
         st.caption(t("The plan as this project's pages and terminal read it, with its evidence."))
         _plan_file(plan)
     else:
-        _form(EXPORTS[chosen or "hf"], plan, info)
+        _form(EXPORTS[chosen or "hf"], plan, info, primary)
     _watch_export(plan)
 
 
-def _form(export: Export, plan: Plan, info: ModelInfo | None) -> None:
+def _form(export: Export, plan: Plan, info: ModelInfo | None, primary: bool) -> None:
     st.caption(words()(export.meaning))
     if export.write is None:
-        _folder(plan, info)
+        _folder(plan, info, primary)
     elif no := refusal(plan, export.format):
         st.info(say(no), icon=":material/block:")
     else:
@@ -80,13 +86,17 @@ def _text(text: str, export: Export) -> None:
     )
 
 
-def _folder(plan: Plan, info: ModelInfo | None) -> None:
+def _folder(plan: Plan, info: ModelInfo | None, primary: bool) -> None:
     t = words()
     folder = st.text_input(
         t("Folder on the server"), value=str(client().export_folder(plan)), key=f"export_folder_{plan.id}", max_chars=PATH_LIMIT
     )
     pressed = st.button(
-        t("Export the model folder"), icon=":material/drive_folder_upload:", key="export_folder", disabled=running("export_job")
+        t("Export the model folder"),
+        type="primary" if primary else "secondary",
+        icon=":material/drive_folder_upload:",
+        key="export_folder",
+        disabled=running("export_job"),
     )
     if pressed:
         with saying_errors():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -79,6 +79,7 @@ def standing(
     next_page: str | None = None,
     sample: bool | None = None,
     leaving_plan: bool = False,
+    on_next: Callable[[], None] | None = None,
 ) -> None:
     """Which run and plan this is about, and the next step as the page's one primary button.
 
@@ -88,13 +89,18 @@ def standing(
         next_page: where it leads.
         sample: whether the page shows the sample; None: whether its run is the sample's.
         leaving_plan: whether the next step starts from the run again, without the plan.
+        on_next: what the button does where the next step is on this page.
     """
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", horizontal_alignment="distribute"):
         with st.container(width="content"):
             st.caption(_state_line(about))
         if about.run is not None and about.run.is_sample if sample is None else sample:
             sample_notice()
-        if next_label and next_page:
+        if next_label and on_next:
+            st.button(
+                next_label, type="primary", icon=":material/arrow_downward:", icon_position="right", key="next_step", on_click=on_next
+            )
+        elif next_label and next_page:
             _next_step(next_label, next_page, leaving_plan)
 
 
@@ -118,8 +124,10 @@ def _state_line(about: Subject) -> str:
     run = t("Run: {run}", run=plain(about.run.name)) if about.run else t("No run yet")
     if about.plan is None:
         return f"{run}  ·  {t('No plan yet')}"
-    states = [t(PLAN_STATES[about.plan.state])] + ([verdict_word(about.plan.verdict)] if about.plan.verdict else [])
-    return f"{run}  ·  {t('Plan: {plan} ({state})', plan=plain(about.plan.name), state=', '.join(states))}"
+    state = t(PLAN_STATES[about.plan.state])
+    if about.plan.verdict:
+        state = t("{state}: {verdict}", state=state, verdict=verdict_word(about.plan.verdict))
+    return f"{run}  ·  {t('Plan: {plan} ({state})', plan=plain(about.plan.name), state=state)}"
 
 
 def sample_notice() -> None:
@@ -160,7 +168,8 @@ def no_plan(about: Subject) -> NoReturn:
             t("Choose a stored plan"),
             list(names),
             index=None,
-            format_func=lambda found: f"{names[found].name} ({t(PLAN_STATES[names[found].state])})",
+            placeholder=t("Choose one"),
+            format_func=lambda found: t("{plan} ({state})", plan=names[found].name, state=t(PLAN_STATES[names[found].state])),
             key="plan_to_verify",
             on_change=picked,
             width=480,

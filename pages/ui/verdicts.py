@@ -59,14 +59,23 @@ def change_words(ratio: Estimate, *, percents: int | None = None) -> str:
     return t("{change} ({low} to {high})", change=said, low=_signed(ratio.low - 1, digits), high=_signed(ratio.high - 1, digits))
 
 
-def estimate_words(found: Estimate | None, *, share: bool = False, digits: int | None = None) -> str:
-    """A figure with its interval; empty where it cannot be had."""
+def estimate_words(found: Estimate | None, *, share: bool = False, signed: bool = False, digits: int | None = None) -> str:
+    """A figure with its interval; empty where it cannot be had.
+
+    Args:
+        found: the figure.
+        share: a share, to be written in percent.
+        signed: a change, to be written with its sign (shares only).
+        digits: decimals; None: as many as the interval allows.
+    """
     if found is None or found.value is None:
         return ""
     code = language()
     kept = _digits(found, 100 if share else 1) if digits is None else digits
 
     def write(value: float) -> str:
+        if signed:
+            return _signed(value, kept)
         return percent(value, code, kept) if share else number(value, code, kept)
 
     if found.low is None or found.high is None:

@@ -82,7 +82,8 @@ def _timed(title: str, measured: Measured, *, per_second: bool = False) -> Itera
 
     before, after = measured.original, measured.plan
     yield _row(t("{cost}, median", cost=title), write(before.p50), write(after.p50), change_words(measured.ratio))
-    yield _row(t("{cost}, 95th percentile", cost=title), write(before.p95), write(after.p95), "")
+    tail = t("{cost}, reached in 95% of runs", cost=title) if per_second else t("{cost}, 95th percentile", cost=title)
+    yield _row(tail, write(before.p95), write(after.p95), "")
 
 
 def _pair(title: str, pair: tuple[float, float], original: str, plan: str) -> Row:

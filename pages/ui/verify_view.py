@@ -6,12 +6,14 @@ from functools import partial
 
 import streamlit as st
 
-from analysis.contracts import ExampleOutcome, Generation, GuardrailResult, QualityScores, Verification
+from analysis.contracts import ExampleOutcome, Generation, GuardrailResult, Plan, Profile, QualityScores, TaskScore, Verification
 from analysis.i18n import N_, render
 from analysis.i18n.numbers import number, percent
+from analysis.planning import plan_in_words
 from analysis.planning.limits import CRITICAL
+from analysis.reporting.charts.stack import stack_figure
 from analysis.reporting.charts.verification import limits_figure, slices_figure
-from analysis.reporting.verification_words import estimate, item, limit
+from analysis.reporting.verification_words import estimate, item, limit, remark
 from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.glossary import term
@@ -50,7 +52,7 @@ def show_limits(found: Verification) -> None:
     if not found.guardrails:
         st.caption(t("No limit was set before this run, so there is no verdict."))
         return
-    rows = [_limit_row(result) for result in spoken(found).guardrails]
+    rows = _without_empty([_limit_row(result) for result in spoken(found).guardrails])
     table(rows, alt=t("Each limit with its result and verdict"), marked=(t("Verdict"),))
     draw(
         partial(limits_figure, found.guardrails, look(), names=_titles(found)),
@@ -72,8 +74,27 @@ def _limit_row(result: GuardrailResult) -> dict[str, str]:
         t("Criterion"): render(limit(guardrail), code),
         t("Result (95% interval)"): estimate(result.measured, guardrail, code),
         t("Verdict"): verdict_mark(result.verdict),
-        t("In words"): render(result.reason, code),
+        t("Remark"): render(said, code) if (said := remark(result)) else "",
     }
+
+
+def _without_empty(rows: Rows) -> Rows:
+    """The table without columns that say nothing in any row: a phone has little room."""
+    told = {head for row in rows for head, value in row.items() if value != ""}
+    return [{head: value for head, value in row.items() if head in told} for row in rows]
+
+
+def show_stack(run: Profile, plan: Plan) -> None:
+    """The model's layers, and what the plan that was run does to them."""
+    t = words()
+    st.subheader(t("The layers, and what the plan does to them"), anchor=False)
+    draw(
+        partial(stack_figure, run.model, look(), stack=run.stack, plans=(plan,), compact=True),
+        of=(run.id, plan.id, plan.name),
+        key="verified_stack",
+        alt=t("The model's layers as a stack of bars. {plan}.", plan=plan_in_words(plan)),
+    )
+    st.caption(say(plan_in_words(plan)))
 
 
 def show_slices(found: Verification) -> None:
@@ -86,9 +107,8 @@ def show_slices(found: Verification) -> None:
         alt = t("Chart: change of perplexity with its interval for each slice; the table beside it has the figures.")
         draw(build, of=(found.id,), key="slices", alt=alt)
     with right:
-        rows = slice_rows(found)
-        table(rows, alt=t("Quality of original and plan, by slice"))
-        download_rows(rows, "slices.csv", key="slices")
+        table(_without_empty(slice_rows(found)), alt=t("Quality of original and plan, by slice"))
+        download_rows(slice_rows(found, more=True), "slices.csv", key="slices")
 
 
 def _titles(found: Verification) -> dict[str, str]:
@@ -104,29 +124,48 @@ def _limit_ratio(found: Verification) -> float | None:
     return None
 
 
-def slice_rows(found: Verification) -> Rows:
-    """All prompts, the critical ones, then each slice."""
+def slice_rows(found: Verification, *, more: bool = False) -> Rows:
+    """All prompts, the critical ones, then each slice; `more`: with the figures that only the file has room for."""
     t = words()
     parts = [(t("all prompts"), found.quality)]
     if found.critical:
         parts.append((t("critical prompts"), found.critical))
     parts += [(slice_title(name), scores) for name, scores in found.slices.items()]
-    return [_slice_row(title, scores) for title, scores in parts]
+    return [_slice_row(title, scores) | (_more_of(scores) if more else {}) for title, scores in parts]
+
+
+def _more_of(scores: QualityScores) -> dict[str, object]:
+    t = words()
+    return {
+        t("KL divergence"): estimate_words(scores.kl),
+        t("Same next word"): estimate_words(scores.top1_agreement, share=True),
+        t("Right answers, change"): "; ".join(
+            f"{t(TASKS[task.kind])}: {estimate_words(task.change, share=True, signed=True)}" for task in scores.tasks
+        ),
+    }
 
 
 def _slice_row(title: str, scores: QualityScores) -> dict[str, object]:
     t = words()
     flips = t("{changed} of {n}", changed=scores.flips.changed, n=scores.flips.n) if scores.flips else ""
-    tasks = "; ".join(f"{t(TASKS[task.kind])}: {estimate_words(task.change, share=True)}" for task in scores.tasks)
+    tasks = "; ".join(right for task in scores.tasks if (right := _right(task)))
     return {
         t("Slice"): title,
         t("Prompts"): scores.n_examples,
         t("Perplexity (95% interval)"): change_words(scores.perplexity_ratio),
-        t("KL divergence"): estimate_words(scores.kl),
-        t("Same next word"): estimate_words(scores.top1_agreement, share=True),
         t("Changed answers"): flips,
-        t("Right answers, change"): tasks,
+        t("Answers that were right"): tasks,
     }
+
+
+def _right(task: TaskScore) -> str:
+    """How many answers were right before and after: a share of so few cases says less."""
+    if task.original.value is None or task.plan.value is None:
+        return ""
+    before, after = (round(task.n * share) for share in (task.original.value, task.plan.value))
+    if before == after == 0:  # nothing that could be lost
+        return ""
+    return words()("{kind}: {before}, now {after} of {n}", kind=words()(TASKS[task.kind]), before=before, after=after, n=task.n)
 
 
 def short_id(example_id: str) -> str:

@@ -230,7 +230,9 @@ def test_outside_limits_names_the_limit_and_what_decided_it(plan: Plan) -> None:
 
 def test_too_little_data_gives_its_own_reason_and_no_run_is_said(plan: Plan) -> None:
     found = make_verification(plan, verdict="undecided")
-    assert headlines.verify(found) == found.guardrails[0].reason
+    english, japanese = said(headlines.verify(found))
+    assert english.startswith("Not enough data: Perplexity +4.3% (+3.1% to +5.5%), limit at most +5%. The limit lies inside")
+    assert japanese.startswith("判定保留：パープレキシティは+4.3%（+3.1%〜+5.5%、基準：+5%以下）です。")
     assert said(headlines.verify(None))[1].startswith("未検証")
     assert said(headlines.verify(make_verification(plan, verdict=None)))[0].startswith("No limit was set: perplexity 2.1% higher")
 
@@ -239,8 +241,8 @@ def test_more_and_less_are_chosen_by_the_sign(plan: Plan) -> None:
     found = make_verification(plan)
     better = found.quality.model_copy(update={"perplexity_ratio": Estimate(value=0.97, low=0.95, high=1.01)})
     english, japanese = said(headlines.verify(found.model_copy(update={"quality": better})))
-    assert "perplexity 3% lower (-1 to 5%)" in english
-    assert "パープレキシティ3%減（-1〜5%）" in japanese
+    assert "perplexity 3% lower (between 5% lower and 1% higher)" in english
+    assert "パープレキシティ3%減（5%減〜1%増）" in japanese
 
 
 def test_a_model_without_words_speaks_of_likeness(plan: Plan) -> None:

@@ -85,7 +85,7 @@ def pareto_figure(
         look,
         height=height,
         title=look.t("Saving against quality"),
-        subtitle=look.t("each mark is one set that was run on the calibration prompts; at the top edge: above it"),
+        subtitle=look.t("each mark: one measured set; at the top edge: above it"),
     )
     widest = max([100 * point.saved_share for point in points if _plotted(point)], default=10.0)
     figure.update_xaxes(title={"text": look.t(AXIS[cost]), "standoff": 6}, range=[0, 1.04 * widest], showline=True, ticks="outside")
@@ -215,9 +215,13 @@ def _hover(point: ParetoPoint, look: Look) -> str:
 
 
 def _top(points: Sequence[ParetoPoint], limit_share: float | None) -> float:
-    """Twice what the front's middle costs, in steps, so that the axis does not move with every new point."""
+    """Twice what the front's middle costs, in steps, so that the axis does not move with every new point.
+
+    It ends at twice the original's perplexity where anything lies below: nobody chooses among models that are worse than that.
+    """
     on_front = sorted(_growth(point) for point in points if point.on_front)
     wanted = max([1.5 * on_front[(3 * len(on_front)) // 4] if on_front else 0.1, 2 * (limit_share or 0.0), 0.05])
+    wanted = min(wanted, max(1.0, 2 * (limit_share or 0.0), 2 * on_front[0] if on_front else 0.0))
     for step in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0):
         if wanted <= step:
             return step * _HEADROOM

@@ -13,7 +13,7 @@ from analysis.reporting import verification_words as words
 from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.text import escaped, shortened
 
-_ROW = 52
+_ROW = 62
 _LEFT, _RIGHT = -2.5, 3.5
 """Ends of the scale on which 0 is the original and 1 the limit; what lies beyond is drawn there, and its figure is written."""
 _SYMBOLS = {"within": "circle", "undecided": "diamond", "outside": "x"}
@@ -37,27 +37,27 @@ def limits_figure(results: Sequence[GuardrailResult], look: Look, *, names: Mapp
     dressed(
         figure,
         look,
-        height=116 + _ROW * max(len(known), 1),
+        height=100 + _ROW * max(len(known), 1),
         title=look.t("Measured against the limits"),
-        subtitle=look.t("dot and line: measured, with its 95% interval; left of the limit is within"),
+        subtitle=look.t("dot and line: measured, 95% interval; left of the limit: within"),
     )
     reach = max([1.6, *(end * 1.08 for result in known for end in _scaled(result))])
     least = min([-0.4, *(end * 1.08 for result in known for end in _scaled(result))])
     figure.update_xaxes(range=[least, reach], showticklabels=False, showline=False, ticks="")
-    figure.update_yaxes(
-        tickvals=list(range(len(known))),
-        ticktext=[_limit_label(result, look, names or {}) for result in known],
-        range=[max(len(known), 1) - 0.4, -0.6],
-        ticks="",
-        showline=False,
-    )
+    figure.update_yaxes(range=[max(len(known), 1) - 0.6, -0.8], showticklabels=False, ticks="", showline=False, showgrid=False)
     for place, result in enumerate(known):
-        figure.add_annotation(_said(result, place, look))
-    figure.update_layout(margin={"t": 76})
+        figure.add_annotation(_said(result, place, look, names or {}))
+    figure.update_layout(margin={"l": 8, "b": 30})
     figure.add_vline(
         x=1,
         line={"color": look.palette.text, "width": 1.5, "dash": "dash"},
-        annotation={"text": look.t("limit"), "yanchor": "bottom", "font": {"color": look.palette.text, "size": 12}},
+        annotation={
+            "text": look.t("limit"),
+            "y": 0,
+            "yanchor": "top",
+            "xanchor": "center",
+            "font": {"color": look.palette.text, "size": 12},
+        },
     )
     return figure
 
@@ -158,7 +158,7 @@ def projection_figure(errors: Sequence[ProjectionError], look: Look) -> go.Figur
         showgrid=True,
         gridcolor=look.palette.grid,
         nticks=7,
-        title={"text": t("projected minus measured, % of the measured figure"), "standoff": 6},
+        title={"text": t("projected minus measured (%)"), "standoff": 6},
     )
     figure.update_yaxes(
         tickvals=list(range(len(errors))),
@@ -210,17 +210,18 @@ def _limit_trace(result: GuardrailResult, place: int, look: Look) -> go.Scatter:
     )
 
 
-def _said(result: GuardrailResult, place: int, look: Look) -> dict[str, object]:
-    """The verdict and the figure above a row, at the left edge, where no whisker runs."""
-    verdict = render(words.verdict(result.verdict), look.language)
+def _said(result: GuardrailResult, place: int, look: Look, names: Mapping[str, str]) -> dict[str, object]:
+    """Item and limit, and under them verdict and figure, from the left edge above the row: as wide as a phone, over no whisker."""
+    verdict, found = render(words.verdict(result.verdict), look.language), words.measured(result, look.language)
     return {
         "x": 0,
         "xref": "paper",
         "xanchor": "left",
+        "align": "left",
         "y": place,
-        "yshift": 15,
+        "yshift": 25,
         "showarrow": False,
-        "text": f"<b>{escaped(verdict)}</b>  {escaped(words.measured(result, look.language))}",
+        "text": f"{_limit_label(result, look, names)}<br><b>{escaped(verdict)}</b>  {escaped(found)}",
         "font": {"color": look.palette.text, "size": 12},
         "bgcolor": look.palette.page,
         "borderpad": 1,
@@ -245,8 +246,7 @@ def _scaled(result: GuardrailResult) -> tuple[float, float, float]:
 def _limit_label(result: GuardrailResult, look: Look, names: Mapping[str, str]) -> str:
     guardrail = result.guardrail
     called = guardrail.model_copy(update={"slice": names.get(guardrail.slice, guardrail.slice)}) if guardrail.slice else guardrail
-    item = _short(escaped(render(words.item(called), look.language)))
-    return f"{item}<br><span style='font-size:11px'>{escaped(render(words.limit(guardrail), look.language))}</span>"
+    return f"{_short(escaped(render(words.item(called), look.language)), 44)}: {escaped(render(words.limit(guardrail), look.language))}"
 
 
 def _slice_trace(label: str, name: str | None, scores: QualityScores, place: int, look: Look) -> go.Scatter:
