@@ -257,3 +257,36 @@ def test_a_stopped_search_keeps_what_was_measured(model: Path, prompts: Path, tm
     assert not (tmp_path / "scan.json").exists()
     assert invoke(*args, "--no-store").exit_code == 130
     assert _opened(tmp_path / "scan.json") == make_search(8, most=2)
+
+
+def test_a_limit_in_time_needs_no_store(model: Path, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    limit = ("--budget", "30%latency", "--strategy", "one_shot", "--unit", "block", "--no-store", "--device", "cpu")
+    result = invoke("search", "--model", model, "--workload", prompts, *limit, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "are measured first" in result.stderr
+    assert _opened(out).projection.latency
+    assert not [kept for kept in open_store().plans.plans() if not kept.is_sample]
+
+
+def test_a_workload_that_is_missing_is_said_before_times_are_measured(model: Path, prompts: Path, tmp_path: Path) -> None:
+    scan, plan = tmp_path / "scan.json", tmp_path / "plan.json"
+    assert invoke("scan", "--model", model, "--workload", prompts, "--unit", "block", "--out", scan).exit_code == 0
+    assert invoke("plan", "--search", scan, "--strategy", "one_shot", "--budget", "1layer", "--out", plan).exit_code == 0
+    refused = invoke("verify", "--plan", plan, "--workload", tmp_path / "none.jsonl")
+    assert refused.exit_code == 2
+    assert "none.jsonl" in refused.stderr
+    assert "measured first" not in refused.stderr
+
+
+@pytest.mark.parametrize("given", ["", "folder"])
+def test_a_plan_that_is_no_file_is_refused_in_words(given: str, tmp_path: Path) -> None:
+    result = invoke("export", "--plan", tmp_path if given else "", "--format", "words")
+    assert result.exit_code == 2
+    assert ("is a folder, and a file is needed" if given else "is neither a file nor the id of a kept plan") in result.stderr
+
+
+def test_a_prompt_of_bytes_that_are_no_text_is_refused_in_words(plan_file: Path) -> None:
+    result = invoke("run-plan", "--plan", plan_file, "--prompt", "bearings \udcff")
+    assert result.exit_code == 2
+    assert "no text" in result.stderr
