@@ -104,8 +104,13 @@ Strategies = Annotated[
     ),
 ]
 Tokens = Annotated[
-    int,
-    typer.Option("--tokens", metavar="N", min=1, help=N_("Calibration tokens that are run at most, taken evenly over slices.")),
+    int | None,
+    typer.Option(
+        "--tokens",
+        metavar="N",
+        min=1,
+        help=N_("Calibration tokens that are run at most, taken evenly over slices; by default 16,384 on a GPU and 4,096 elsewhere."),
+    ),
 ]
 Protect = Annotated[str, typer.Option(metavar="LAYERS", help=N_("Layers that stay whatever was measured, e.g. 0,1,29."))]
 Budget = Annotated[

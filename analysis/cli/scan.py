@@ -29,7 +29,7 @@ def scan(
     workload: options.Workloads = None,
     out: options.OutSearch = None,
     unit: options.Units = None,
-    tokens: options.Tokens = 16_384,
+    tokens: options.Tokens = None,
     protect: options.Protect = "",
     map_: options.Mapping = None,
     device: options.Device = "auto",

@@ -47,7 +47,7 @@ def search(
     op: options.Op = "skip",
     out: options.OutPlan = None,
     search_out: options.OutSearch = None,
-    tokens: options.Tokens = 16_384,
+    tokens: options.Tokens = None,
     context: options.Context = None,
     map_: options.Mapping = None,
     device: options.Device = "auto",

@@ -68,13 +68,16 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
 
 def announce(request: SearchRequest, terminal: Terminal) -> None:
     """Says beforehand what a search will run: units, tokens, and how long a pass took before."""
+    from analysis.models.device import resolve_device
+    from analysis.search.result import most_tokens
+
     if terminal.quiet:
         return
     info, n_tokens = _about(request, request.settings.max_tokens)
     blocks = info.stack(request.settings.stack).blocks
     free = [block for block in blocks if block.index not in request.settings.protect]
     n_units = sum(unit == "block" or getattr(block, unit) is not None for unit in request.settings.units for block in free)
-    tokens = min(n_tokens, request.settings.max_total_tokens)
+    tokens = min(n_tokens, most_tokens(request.settings, resolve_device(request.settings.device)))
     terminal.tell(
         "To be left out one at a time: {n} units of {model}, over {tokens} tokens; what is measured already is not run again.{time}",
         n=n_units,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis.contracts import MeasuredSet, Message, Objective, Progress, SearchSettings, UnitSet
 from analysis.errors import Cancelled, ModelError, ResourceError, WorkloadError
@@ -28,7 +29,6 @@ from analysis.workload import EncodedWorkload
 UNTOUCHED: UnitSet = ()
 _OVERFLOWED = 1e6
 """Stands for the loss of an example whose numbers overflowed: no set with it is ever chosen."""
-
 
 _IN_SIGHT = Message(
     id=(
@@ -110,12 +110,14 @@ class Measurer:
         if not self.examples:
             raise WorkloadError("No token of this workload can be predicted from the ones before it. Give prompts of two words or more.")
         _check_vocabulary(loaded, max(int(example.input_ids.max()) for example in self.examples))
-        self.per_example = np.array([counted(example, causal=causal) for example in self.examples], dtype=np.float64)
-        self.n_tokens = int(self.per_example.sum())
+        counts = np.array([counted(example, causal=causal) for example in self.examples], dtype=np.float64)
+        self.n_tokens = int(counts.sum())
+        self.weights = np.array([example.weight for example in self.examples], dtype=np.float64)
+        self.per_example = counts * self.weights
         self.found: dict[UnitSet, MeasuredSet] = {measured.removed: measured for measured in known}
         self.sums: dict[UnitSet, Sums] = {}
         self.tally = Tally()
-        self.on_group = on_group
+        self.on_group, self.kept = on_group, False
         self.walk = walk or Walk(loaded, self.stack)
         self.naive = naive
         self.notes: list[Message] = [] if causal or self.objective == "state_change" else [_IN_SIGHT]
@@ -163,12 +165,11 @@ class Measurer:
                 by_need.setdefault(need, []).append(removed)
         work = _Work(stage, sum(len(chosen) * batches[place].n_tokens for need, chosen in by_need.items() for place in need))
         try:
-            for need, chosen in by_need.items():
-                self._run_group_by_group(chosen, [batches[place] for place in need], work)
+            with _without_dropout(self.loaded.model):
+                for need, chosen in by_need.items():
+                    self._run_group_by_group(chosen, [batches[place] for place in need], work)
         except Cancelled:
-            raise Cancelled(
-                "Stopped at your request. Sets that were measured so far are kept: the same search goes on from there."
-            ) from None
+            raise self._stopped() from None
         finally:
             self.tally.seconds += time.monotonic() - started
 
@@ -188,7 +189,7 @@ class Measurer:
             sums = self.sums[removed]
             if removed in self.found or bool(np.isnan(sums).any()):
                 continue
-            loss = float(sums.sum() / self.n_tokens)
+            loss = float(sums.sum() / self.per_example.sum())
             change, error, n = self.change(removed)
             self.found[removed] = MeasuredSet(
                 removed=removed, loss=loss, change=change, interval=interval(change, error, n), n_tokens=self.n_tokens
@@ -284,8 +285,11 @@ class Measurer:
         """One transfer from the device for all sets of the batch."""
         table = torch.stack(list(losses.values())).double().cpu().numpy()
         for removed, row in zip(losses, table, strict=True):
+            members = list(batch.members)
             sums = self.sums.setdefault(removed, np.full(len(self.examples), np.nan))
-            sums[list(batch.members)] = np.where(np.isfinite(row), row, _OVERFLOWED)
+            sums[members] = np.where(np.isfinite(row), row, _OVERFLOWED) * self.weights[members]
+            if removed == UNTOUCHED and not np.isfinite(row).all():
+                raise _overflowed(self.loaded)
 
     def _after_group(self, sets: Sequence[UnitSet], batches: Sequence[Batch]) -> None:
         if len(batches) and UNTOUCHED in self.sums and not np.isnan(self.sums[UNTOUCHED]).any():
@@ -334,9 +338,37 @@ class Measurer:
             share = min(0.95, traveller.block_calls / (0.55 * n_sets * len(self.stack.blocks) + 1))
             self.watch.on_progress(work.progress(round(share * n_sets * batch.n_tokens)))
 
+    def _stopped(self) -> Cancelled:
+        if not self.kept:
+            return Cancelled("Stopped at your request.")
+        return Cancelled("Stopped at your request. Sets that were measured so far are kept: the same search goes on from there.")
+
     def _check(self) -> None:
         if self.watch.should_stop():
             raise Cancelled("Stopped at your request.")
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Inside, every module evaluates; those that were training train again afterwards."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _overflowed(loaded: LoadedModel) -> ModelError:
+    """Where the untouched model's loss is no number, nothing can be compared with it."""
+    return ModelError(
+        "The untouched model {model} gives no usable numbers in {dtype} on this workload (infinite, or not a number). Choose float32 "
+        "or bfloat16.",
+        model=loaded.info.name,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+    )
 
 
 def _groups(order: list[Decisions], size: int) -> list[list[Decisions]]:

@@ -28,6 +28,8 @@ from analysis.workload import EncodedWorkload
 
 METHOD_VERSION = "1"
 """Changes when a loss would come out differently from the same settings."""
+GPU_TOKENS, CPU_TOKENS = 16_384, 4_096
+"""Where nobody says how many calibration tokens to run."""
 _SHAPING = ("max_tokens", "max_total_tokens", "dtype", "chat_template", "slices")
 
 
@@ -39,8 +41,14 @@ def resolve_settings(settings: SearchSettings, model: ModelInfo, device: torch.d
             "device": str(device),
             "dtype": str(dtype).removeprefix("torch."),
             "max_tokens": estimate.longest_prompt(model, settings.max_tokens),
+            "max_total_tokens": most_tokens(settings, device),
         }
     )
+
+
+def most_tokens(settings: SearchSettings, device: torch.device) -> int:
+    """Calibration tokens that are run at most: as asked, or what a search on the device gets through in minutes."""
+    return settings.max_total_tokens or (GPU_TOKENS if device.type == "cuda" else CPU_TOKENS)
 
 
 def search_key(model: ModelInfo, stack: str | None, workload_hash: str, settings: SearchSettings) -> str:

@@ -14,7 +14,7 @@ from analysis.search.travel import Room
 _MIB = 1 << 20
 CPU_STREAM_BYTES = 512 * _MIB
 CPU_BATCH, CPU_CALL, CPU_HEAD = (256, 1024), 1024, 256
-GPU_BATCH, GPU_CALL, GPU_HEAD = (512, 2048), 65_536, 8_192
+GPU_BATCH, GPU_CALL, GPU_HEAD = (256, 2048), 65_536, 8_192
 GPU_SHARE = 0.25
 """Share of a GPU's free memory for the states, and again for what a call of a block needs on top."""
 CPU_GROUP = 16

@@ -43,6 +43,10 @@ Loader = Callable[..., LoadedModel]
 __all__ = ["Job", "run_search", "search_key", "search_model", "within_tokens"]
 
 
+def kept_nowhere(_search: Search) -> None:
+    """Stands in where nobody keeps what was measured so far."""
+
+
 def run_search(
     request: SearchRequest,
     *,
@@ -50,7 +54,7 @@ def run_search(
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     known: Callable[[str], Search | None] = lambda _key: None,
-    keep: Callable[[Search], None] = lambda _search: None,
+    keep: Callable[[Search], None] = kept_nowhere,
     profile: Profile | None = None,
     latency: LatencyModel | None = None,
     saved: Saved | None = None,
@@ -108,6 +112,7 @@ def _encoded(workload: Workload, card: ModelCard, settings: SearchSettings) -> E
     assert card.tokenizer_folder is not None
     encoder = Encoder.from_folder(card.tokenizer_folder)
     whole = encode_workload(workload, encoder, max_tokens=settings.max_tokens, chat_template=settings.chat_template, slices=settings.slices)
+    assert settings.max_total_tokens is not None  # resolved
     return within_tokens(whole, settings.max_total_tokens)
 
 
@@ -118,7 +123,7 @@ def search_model(
     *,
     watch: Watch | None = None,
     earlier: Search | None = None,
-    keep: Callable[[Search], None] = lambda _search: None,
+    keep: Callable[[Search], None] = kept_nowhere,
     profile: Profile | None = None,
     latency: LatencyModel | None = None,
     saved: Saved | None = None,
@@ -154,15 +159,18 @@ class Job:
     steering: Steering | None
     profile: Profile | None = None
     earlier: Search | None = None
-    keep: Callable[[Search], None] = lambda _search: None
+    keep: Callable[[Search], None] = kept_nowhere
     name: str = ""
     paths: dict[str, tuple[UnitSet, ...]] = field(default_factory=dict)
     costs: dict[str, SearchCost] = field(default_factory=dict)
+    _scanned: SearchCost = field(default_factory=lambda: SearchCost(block_calls=0, head_passes=0))
+    """What this run added to the scan."""
 
     def run(self) -> Search:
         """Scan, strategies, pairs and random sets."""
         self.measurer.on_group = self._keep
-        self._charge("scan", run_scan(self.measurer, self.units))
+        self._scanned = run_scan(self.measurer, self.units)
+        self._charge("scan", self._scanned)
         if self.steering is not None:
             self._strategies(self.steering)
         return self._search()
@@ -220,17 +228,33 @@ class Job:
             self._charge("beam", cost_of(self._with_scan(self.measurer.tally.since(before)), *naive))
 
     def _with_scan(self, tally: Tally) -> Tally:
-        scan = self.costs["scan"]
+        scan = self.costs["scan"] if self.earlier is None or not ({"greedy", "beam"} & set(self.earlier.costs)) else self._scanned
         return Tally(tally.block_calls + scan.block_calls, tally.head_passes + scan.head_passes, tally.seconds + scan.seconds)
 
     def _charge(self, name: str, cost: SearchCost) -> None:
-        """Notes what a part cost; a part answered from what was stored keeps what it cost when it was run."""
+        """Notes what a part cost, over all runs that led to it: what was taken from the store was paid for in an earlier one.
+
+        A part answered from the store alone keeps what it cost when it was run. Where another run had to add to it, both
+        count, so that what was stored never looks like something saved.
+        """
         old = self.earlier.costs.get(name) if self.earlier else None
-        self.costs[name] = old if old is not None and cost.block_calls <= len(self.measurer.stack.blocks) else cost
+        if old is None:
+            self.costs[name] = cost
+        elif cost.block_calls <= len(self.measurer.stack.blocks):
+            self.costs[name] = old
+        else:
+            self.costs[name] = SearchCost(
+                block_calls=old.block_calls + cost.block_calls,
+                head_passes=old.head_passes + cost.head_passes,
+                naive_block_calls=max(old.naive_block_calls, cost.naive_block_calls),
+                naive_head_passes=max(old.naive_head_passes, cost.naive_head_passes),
+                seconds=old.seconds + cost.seconds,
+            )
 
     def _keep(self) -> None:
         if UNTOUCHED in self.measurer.found:
             self.keep(self._search())
+            self.measurer.kept = self.keep is not kept_nowhere
 
     def _search(self) -> Search:
         return assemble_search(self.measurer, self.encoded, costs=self.costs, paths=self.paths, name=self.name, earlier=self.earlier)

@@ -23,7 +23,8 @@ from analysis.search.baselines import unshared_greedy
 from analysis.search.beam import Hunter
 from analysis.search.losses import Measurer
 from analysis.search.paired import student_95
-from analysis.search.race import race
+from analysis.search.race import Entrant, race
+from analysis.search.result import most_tokens
 from analysis.search.run import run_search, search_model, within_tokens
 from analysis.search.scan import ablation_scan, candidates
 from analysis.search.steering import Steering, steering_for
@@ -169,8 +170,9 @@ def test_clearly_worse_sets_drop_out_before_they_have_seen_everything() -> None:
     measurer = Measurer(model, _own_words(model, 48), SearchSettings(batch_tokens=48))
     steering = _steering(model, "3 layers")
     sets: list[UnitSet] = [(("block", block),) for block in range(6)]
-    best = race(measurer, steering, sets, STAGE)
-    assert best[0][0][1] in (1, 2, 4)
+    raced = race(measurer, steering, [Entrant(removed) for removed in sets], STAGE)
+    assert raced.done[0][0][1] in (1, 2, 4)
+    assert raced.passes == pytest.approx(measurer.tally.head_passes - 1)
     assert measurer.tally.head_passes < 6.5
     assert any(removed not in measurer.found for removed in sets)
 
@@ -216,15 +218,61 @@ def test_the_loss_is_that_of_transformers() -> None:
     model = tiny_llama(3)
     made = examples(5)
     search = ablation_scan(loaded(model), encoded(made), SearchSettings(units=("block",)))
-    total = count = 0.0
+    total = count = weighted = 0.0
     for example in made:
         ids = torch.from_numpy(example.input_ids)[None]
         labels = torch.where(torch.from_numpy(example.kinds)[None] == 2, ids, -100)
         with torch.no_grad():
-            total += float(model(ids, labels=labels).loss) * int((labels >= 0).sum())
+            total += example.weight * float(model(ids, labels=labels).loss) * int((labels >= 0).sum())
         count += int((labels >= 0).sum())
+        weighted += example.weight * int((labels >= 0).sum())
+    assert len({example.weight for example in made}) > 1
     assert search.n_tokens == count
-    assert search.base_loss == pytest.approx(total / count, abs=1e-5)
+    assert search.base_loss == pytest.approx(total / weighted, abs=1e-5)
+
+
+def test_a_model_left_in_training_mode_is_measured_without_dropout() -> None:
+    torch.manual_seed(0)
+    model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=VOCAB, n_embd=32, n_layer=3, n_head=4, resid_pdrop=0.5))
+    work, settings = encoded(examples(6)), SearchSettings(units=("block",))
+    evaluated = ablation_scan(loaded(model.eval()), work, settings)
+    trained = loaded(model)
+    model.train()
+    assert [found.loss for found in ablation_scan(trained, work, settings).singles] == [found.loss for found in evaluated.singles]
+    assert all(module.training for module in model.modules())
+
+
+def test_an_untouched_model_that_overflows_is_refused_in_words() -> None:
+    model = tiny_llama(3)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:] = float("inf")
+    with pytest.raises(ModelError, match="no usable numbers in float32"):
+        ablation_scan(loaded(model), encoded(examples(3)), SearchSettings(units=("block",)))
+
+
+def test_tokens_follow_the_device_unless_somebody_says_how_many() -> None:
+    assert most_tokens(SearchSettings(), torch.device("cpu")) < most_tokens(SearchSettings(), torch.device("cuda"))
+    assert most_tokens(SearchSettings(max_total_tokens=100), torch.device("cuda")) == 100
+
+
+def test_stopping_says_that_something_is_kept_only_when_it_is() -> None:
+    for keep, sentence in (({}, r"request\.$"), ({"keep": lambda _: None}, "are kept: the same search goes on")):
+        calls = itertools.count()
+        watch = Watch(should_stop=lambda calls=calls: next(calls) > 40)  # type: ignore[misc]
+        with pytest.raises(Cancelled, match=sentence):
+            search_model(
+                loaded(tiny_llama(5)), encoded(examples(8)), SearchSettings(strategies=("greedy",), limit="3 layers"), watch=watch, **keep
+            )
+
+
+def test_costs_of_a_search_that_starts_from_a_stored_one_count_what_was_paid_before() -> None:
+    model, work = loaded(tiny_llama(5)), encoded(examples(8))
+    blocks = search_model(model, work, SearchSettings(units=("block",), strategies=("greedy",), limit="2 layers"))
+    asked = SearchSettings(units=("block", "attention", "mlp"), strategies=("greedy",), limit="2 layers")
+    straight, more = search_model(model, work, asked), search_model(model, work, asked, earlier=blocks)
+    for name in ("scan", "greedy"):
+        assert more.costs[name].head_passes >= straight.costs[name].head_passes
+        assert more.costs[name].naive_head_passes == straight.costs[name].naive_head_passes
 
 
 def test_tokens_are_taken_evenly_from_all_slices() -> None:
