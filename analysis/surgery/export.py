@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,15 +28,11 @@ from analysis.surgery import compare
 from analysis.surgery.compare import Answers, Questions
 from analysis.surgery.config_cut import cut_for_stack, own_config
 from analysis.surgery.export_blocks import Side, prove_block_by_block
-from analysis.surgery.export_folder import REPORT, checked_target, require_space, written_whole
+from analysis.surgery.export_folder import REPORT, checked_target, companions, require_apart, require_space, written_whole
 from analysis.surgery.export_plan import StackCut, all_left_out, cuts_of, notes_of
 from analysis.surgery.export_zeroed import output_projections
 from analysis.surgery.shards import Piece, Writing, block_prefix, pieces_of_files, pieces_of_model, renumbered, write_shards, write_synced
 
-_COPIED = (
-    "tokenizer*", "*.model", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "tekken.json", "chat_template*",
-    "generation_config.json", "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*", "USE_POLICY*",
-)  # fmt: skip
 _MARGIN = 1.25
 """Of a model in float32: room for what it computes beside its weights."""
 
@@ -79,6 +74,7 @@ def run_export(
     """
     job = _prepared(request, load, on_progress, should_stop, memory)
     target = checked_target(request.folder, overwrite=request.overwrite)
+    require_apart(target, job.source_places())
     config = job.cut_config()
     if job.whole:
         job.run_in_place()
@@ -179,6 +175,11 @@ class _Job:
         del loaded
         gc.collect()
 
+    def source_places(self) -> list[Path]:
+        """Where the source lies."""
+        checkpoint = None if self.files.checkpoint is None else self.files.checkpoint.folder
+        return [place for place in (self.files.gguf, checkpoint, self.files.adapter) if place is not None]
+
     def pieces(self) -> list[Piece]:
         """The tensors of the written model under their new names, in the source's order."""
         if self.tensors is None:
@@ -226,19 +227,14 @@ class _Job:
         raw = self.files.checkpoint.config if self.files.checkpoint else {}
         write_synced(folder / "config.json", _config_text(config, raw))
         for file in self._companions():
-            shutil.copyfile(file, folder / file.name)
+            write_synced(folder / file.name, file.read_bytes())
         if self.generation is not None:
             write_synced(folder / "generation_config.json", self.generation.encode())
 
     def _companions(self) -> list[Path]:
         """Tokenizer, chat template and the like; an adapter's own win over its model's, a converted tokenizer fills in."""
-        folders = [self.card.tokenizer_folder if self.files.gguf else None, self.files.checkpoint.folder if self.files.checkpoint else None]
-        found: dict[str, Path] = {}
-        for folder in (*folders, self.files.adapter):
-            for pattern in _COPIED if folder is not None else ():
-                assert folder is not None
-                found |= {file.name: file for file in folder.glob(pattern) if file.is_file() and file.suffix != ".safetensors"}
-        return [found[name] for name in sorted(found)]
+        checkpoint = self.files.checkpoint.folder if self.files.checkpoint else None
+        return companions([self.card.tokenizer_folder if self.files.gguf else None, checkpoint, self.files.adapter])
 
     def prove(self, folder: Path, pieces: Sequence[Piece]) -> _Proof:
         """Loads the written folder anew and compares; raises when anything differs."""
@@ -372,7 +368,7 @@ def _without(pieces: Sequence[Piece], cut: StackCut) -> list[Piece]:
 def _config_text(config: Any, raw: Mapping[str, Any]) -> bytes:
     """What the source's config.json says, and whatever else is not the class's default."""
     full, needed = json.loads(config.to_json_string(use_diff=False)), json.loads(config.to_json_string(use_diff=True))
-    kept = {name: value for name, value in full.items() if name in raw or name in needed}
+    kept = {name: value for name, value in full.items() if (name in raw or name in needed) and name != "auto_map"}  # its code stays behind
     return (json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,28 @@ from analysis.errors import InputError, ResourceError
 
 REPORT = "strata_export.json"
 _PREFIX = ".strata-export-"
+_COPIED = (
+    "tokenizer*", "*.model", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "tekken.json", "chat_template*",
+    "generation_config.json", "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*", "USE_POLICY*",
+)  # fmt: skip
+_NEVER_COPIED = (
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".h5",
+    ".msgpack",
+    ".pkl",
+    ".pickle",
+    ".npy",
+    ".npz",
+    ".py",
+    ".pyc",
+    ".so",
+    ".sh",
+)
+"""Weights and whatever can run code, whatever it is called."""
 _NOT_A_PLACE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -40,6 +62,36 @@ def checked_target(folder: str, *, overwrite: bool) -> Path:
             folder=str(target),
         )
     return target
+
+
+def require_apart(target: Path, sources: Iterable[Path]) -> None:
+    """Refuses to write over the model that is exported, or into its folder.
+
+    Args:
+        target: where the export goes.
+        sources: folders and files that the model is read from.
+
+    Raises:
+        InputError: the target is one of them, inside it, or around it.
+    """
+    for source in {path.resolve() for path in sources}:
+        if target == source or source in target.parents or target in source.parents:
+            raise InputError(
+                "The export would go to {folder}, which is, holds or lies in the folder of the model itself ({source}). "
+                "Give a folder beside it.",
+                folder=str(target),
+                source=str(source),
+            )
+
+
+def companions(folders: Iterable[Path | None]) -> list[Path]:
+    """Tokenizer, chat template, licence and the like, by name; of files of one name the last folder's wins."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for pattern in _COPIED if folder is not None else ():
+            assert folder is not None
+            found |= {file.name: file for file in folder.glob(pattern) if file.is_file() and file.suffix not in _NEVER_COPIED}
+    return [found[name] for name in sorted(found)]
 
 
 def require_space(target: Path, n_bytes: int) -> None:
@@ -119,7 +171,12 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     aside = temporary.with_name(f"{temporary.name}-old")
     if target.is_dir() and any(target.iterdir()):
         target.rename(aside)
-    temporary.rename(target)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if aside.is_dir():
+            aside.rename(target)
+        raise
     parent = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(parent)

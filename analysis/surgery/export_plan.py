@@ -69,6 +69,10 @@ def all_left_out(loaded: LoadedModel, cuts: Sequence[StackCut]) -> AbstractConte
 def notes_of(plan: Plan, cuts: Sequence[StackCut]) -> list[Message]:
     """What the export's reader has to know about the plan."""
     notes = []
+    if any(isinstance(operation, Skip) and operation.unit == "block" for operation in plan.operations):
+        notes.append(
+            Message(id="The plan skips layers at run time. In the exported folder they are gone for good; the answers are the same.")
+        )
     if any(isinstance(operation, Freeze) for operation in plan.operations):
         notes.append(Message(id="The plan also freezes layers. That concerns training and is not part of the exported model."))
     attentions = tuple(block for cut in cuts for unit, block in cut.halves if unit == "attention")

@@ -270,3 +270,53 @@ def test_an_export_that_is_still_being_written_is_no_leftover(target: Path) -> N
             (second / "a").write_text("b")
         assert first.is_dir()
     assert target.is_dir()
+
+
+@pytest.mark.parametrize("place", ["itself", "inside", "link"])
+def test_an_export_never_goes_over_the_model_itself(source: ModelSource, tmp_path: Path, place: str) -> None:
+    first = tmp_path / "first"
+    export(source, plan_for(source, removal([1])), first)
+    again = ModelSource(kind="folder", location=str(first))  # an export is a model like any other
+    (tmp_path / "link").symlink_to(first)
+    before = {file.name: file.read_bytes() for file in first.iterdir()}
+    target = {"itself": first, "inside": first / "out", "link": tmp_path / "link"}[place]
+    with pytest.raises(InputError, match="in the folder of the model itself"):
+        export(again, plan_for(again, removal([0])), target, overwrite=True)
+    assert {file.name: file.read_bytes() for file in first.iterdir()} == before
+
+
+def test_an_earlier_export_stays_when_the_new_one_cannot_take_its_place(
+    source: ModelSource, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(source, plan_for(source, removal([1])), target)
+    before = (target / "strata_export.json").read_bytes()
+    rename = Path.rename
+
+    def failing(self: Path, to: Path) -> Path:
+        if to == target and not self.name.endswith("-old"):
+            raise PermissionError(errno.EACCES, "no")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ResourceError, match="cannot be written"):
+        export(source, plan_for(source, removal([0])), target, overwrite=True)
+    assert (target / "strata_export.json").read_bytes() == before
+    assert [folder.name for folder in target.parent.iterdir() if folder.name.startswith(".strata")] == []
+
+
+def test_code_and_pickled_weights_are_never_copied_and_no_code_is_named(source: ModelSource, tmp_path: Path, target: Path) -> None:
+    folder = tmp_path / "with_code"
+    shutil.copytree(source.location, folder)
+    for name in ("tokenizer.py", "tokenizer_weights.bin", "vocab.pkl", "modeling_own.py", "pytorch_model.bin"):
+        (folder / name).write_bytes(b"x")
+    config = json.loads((folder / "config.json").read_text()) | {"auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    own = ModelSource(kind="folder", location=str(folder))
+    report = export(own, plan_for(own, removal([1])), target)
+    assert {Path(name).suffix for name in report.files} <= {".json", ".safetensors", ".txt"}
+    assert "auto_map" not in json.loads((target / "config.json").read_text())
+
+
+def test_a_plan_that_skips_says_that_the_folder_has_the_layers_no_more(source: ModelSource, target: Path) -> None:
+    notes = [note.in_english() for note in export(source, plan_for(source, removal([1], op="skip")), target).notes]
+    assert any("skips layers at run time. In the exported folder they are gone for good" in note for note in notes)
