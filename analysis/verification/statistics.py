@@ -93,7 +93,7 @@ def _student_t(freedom: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return z + sum(term / freedom ** (place + 1) for place, term in enumerate(terms))
+    return z + math.fsum(term / math.pow(freedom, place) for place, term in enumerate(terms, start=1))
 
 
 def sign_flip_test(differences: Floats, *, replicates: int, seed: int) -> float | None:
