@@ -6,7 +6,8 @@
 The text is cut into windows; the first part chooses, the last part reports, and they share no window. Greedy ablation
 without any sharing or dropping out is run as well (with the same engine, so that its sets can be compared; its cost is
 what it would be one whole run at a time). Then blocks against plans with attentions and MLPs at equal FLOPs saved.
-`--workload` does the same with the sample workload's calibration half, reported on its verification half.
+`--workload` does the same with the sample workload's calibration half, reported on its verification half, without the
+plans of attentions and MLPs unless `--mixed all` asks for them. All is printed as it comes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from analysis.workload import EncodedWorkload, Encoder, encode_workload, sample_
 def main() -> None:
     """Parses the arguments, searches, prints tables."""
     options = _options()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a run that is cut short shows what it has
     loaded = load(options.model, options.device, options.dtype)
     works: list[tuple[str, EncodedWorkload, EncodedWorkload]] = []
     if options.text or loaded.tokenizer_folder is None:
@@ -47,7 +49,7 @@ def main() -> None:
     for name, choosing, reporting in works:
         print(f"\n## {name}: {loaded.info.name}, {loaded.device}, {loaded.dtype}")
         print(f"choosing on {choosing.counts.n_tokens} tokens, reporting on {reporting.counts.n_tokens} tokens\n")
-        _one(options, loaded, choosing, reporting)
+        _one(options, loaded, choosing, reporting, mixed=options.mixed == "all" or options.mixed == name)
 
 
 def _options() -> argparse.Namespace:
@@ -63,7 +65,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=3)
     parser.add_argument("--batch", type=int, default=None)
     parser.add_argument("--no-greedy", action="store_true", help="leave the unshared greedy out")
-    parser.add_argument("--no-mixed", action="store_true", help="leave the plans with attentions and MLPs out")
+    parser.add_argument(
+        "--mixed", default="text", choices=("none", "text", "all"), help="where plans with attentions and MLPs are searched"
+    )
     return parser.parse_args()
 
 
@@ -90,7 +94,7 @@ def _sample(options: argparse.Namespace, loaded: LoadedModel) -> tuple[EncodedWo
     return made[0], made[1]
 
 
-def _one(options: argparse.Namespace, loaded: LoadedModel, choosing: EncodedWorkload, reporting: EncodedWorkload) -> None:
+def _one(options: argparse.Namespace, loaded: LoadedModel, choosing: EncodedWorkload, reporting: EncodedWorkload, *, mixed: bool) -> None:
     sizes = [int(size) for size in options.sizes.split(",")]
     profile = profile_model(loaded, choosing, ProfileSettings(replicates=1))
     settings = SearchSettings(
@@ -102,11 +106,13 @@ def _one(options: argparse.Namespace, loaded: LoadedModel, choosing: EncodedWork
     print(f"block search: {time.perf_counter() - started:.0f} s, {len(blocks.measured())} sets measured\n")
     report = Measurer(loaded, reporting, settings)
     paths = {name: dict(enumerate(path, start=1)) for name, path in blocks.paths.items()}
+    here = {removed: found.loss for removed, found in blocks.measured().items()}
     if not options.no_greedy:
-        paths["greedy, unshared"] = _full_greedy(loaded, choosing, settings, max(sizes))
-    _strategy_table(report, blocks, paths, sizes)
-    _cost_table(loaded, choosing, settings, paths, sizes)
-    if not options.no_mixed:
+        paths["greedy, unshared"], losses = _full_greedy(loaded, choosing, settings, max(sizes))
+        here = losses | here
+    _strategy_table(report, blocks.base_loss, here, paths, sizes)
+    _cost_table(loaded, choosing, settings, here, paths, sizes)
+    if mixed:
         _mixed(loaded, choosing, report, settings, profile, blocks, sizes)
 
 
@@ -115,8 +121,10 @@ def _steering(loaded: LoadedModel, settings: SearchSettings) -> Steering:
     return steering_for(loaded.info, stack.info.name, candidates(stack, settings.units, settings.protect), settings.limit)
 
 
-def _full_greedy(loaded: LoadedModel, choosing: EncodedWorkload, settings: SearchSettings, steps: int) -> dict[int, UnitSet]:
-    """Greedy ablation over all candidates at every step, on all tokens."""
+def _full_greedy(
+    loaded: LoadedModel, choosing: EncodedWorkload, settings: SearchSettings, steps: int
+) -> tuple[dict[int, UnitSet], dict[UnitSet, float]]:
+    """Greedy ablation over all candidates at every step, on all tokens: its sets by size, and every loss it saw."""
     measurer, steering = Measurer(loaded, choosing, settings), _steering(loaded, settings)
     path: dict[int, UnitSet] = {}
     base: UnitSet = ()
@@ -126,34 +134,38 @@ def _full_greedy(loaded: LoadedModel, choosing: EncodedWorkload, settings: Searc
         base = min(found, key=lambda removed: (found[removed].loss, removed))
         path[step] = base
     print(f"unshared greedy's sets: {time.perf_counter() - started:.0f} s\n")
-    return path
+    return path, {removed: found.loss for removed, found in measurer.found.items()}
 
 
 def _perplexities(report: Measurer, sets: Sequence[UnitSet]) -> dict[UnitSet, float]:
     return {removed: math.exp(found.loss) for removed, found in report.measure(sets, Message(id="")).items()}
 
 
-def _strategy_table(report: Measurer, blocks: Search, paths: dict[str, dict[int, UnitSet]], sizes: list[int]) -> None:
+def _strategy_table(
+    report: Measurer, base_loss: float, here: dict[UnitSet, float], paths: dict[str, dict[int, UnitSet]], sizes: list[int]
+) -> None:
     wanted = [path[size] for path in paths.values() for size in sizes if size in path]
-    there, here = _perplexities(report, [(), *wanted]), {removed: found.loss for removed, found in blocks.measured().items()}
-    print(f"untouched: {there[()]:.2f} (reporting), {math.exp(blocks.base_loss):.2f} (choosing)\n")
+    there = _perplexities(report, [(), *wanted])
+    print(f"untouched: {there[()]:.2f} (reporting), {math.exp(base_loss):.2f} (choosing)\n")
     print("| strategy | " + " | ".join(f"{size} removed" for size in sizes) + " | sets |")
     print("|---|" + "---|" * (len(sizes) + 1))
     for name, path in paths.items():
         cells = []
         for size in sizes:
             chosen = path.get(size)
-            loss = here.get(chosen) if chosen else None
-            cells.append(
-                "-" if chosen is None else f"{there[chosen]:.2f} ({math.exp(loss):.2f})" if loss is not None else f"{there[chosen]:.2f}"
-            )
+            cells.append("-" if chosen is None else f"{there[chosen]:.2f} ({math.exp(here[chosen]):.2f})")
         named = "; ".join(",".join(str(block) for _, block in path[size]) for size in sizes if size in path)
         print(f"| {name} | " + " | ".join(cells) + f" | {named} |")
     print("\nperplexity on the reporting part (in brackets: on the choosing part)\n")
 
 
 def _cost_table(
-    loaded: LoadedModel, choosing: EncodedWorkload, settings: SearchSettings, paths: dict[str, dict[int, UnitSet]], sizes: list[int]
+    loaded: LoadedModel,
+    choosing: EncodedWorkload,
+    settings: SearchSettings,
+    here: dict[UnitSet, float],
+    paths: dict[str, dict[int, UnitSet]],
+    sizes: list[int],
 ) -> None:
     """A search of its own up to each size: what it runs, beside greedy ablation one whole run at a time."""
     heads = (
@@ -178,12 +190,12 @@ def _cost_table(
             cells.append(f"{cost.head_passes:.1f} ({cost.head_passes / cost.naive_head_passes:.2f})")
         print(f"| {size} | " + " | ".join(cells) + f" | {greedy.seconds:.1f}, {beam.seconds:.1f} |")
         if "greedy, unshared" in paths and size <= len(found.paths["greedy"]):
-            here, full = found.measured(), paths["greedy, unshared"][size]
-            other = here[full].loss if full in here else math.nan
+            losses, full = found.measured(), paths["greedy, unshared"][size]
             mine = {name: found.paths[name][size - 1] for name in ("greedy", "beam")}
+            same = "the same set as" if full == mine["greedy"] else "another set than"
             notes.append(
-                f"{size} removed, loss on the choosing part: greedy {here[mine['greedy']].loss:.5f}, beam {here[mine['beam']].loss:.5f}, "
-                f"unshared greedy {other:.5f} ({'the same set as' if full == mine['greedy'] else 'another set than'} greedy's)"
+                f"{size} removed, loss on the choosing part: greedy {losses[mine['greedy']].loss:.5f}, "
+                f"beam {losses[mine['beam']].loss:.5f}, unshared greedy {here[full]:.5f} ({same} greedy's)"
             )
     print("\n" + "\n".join(notes) + "\n")
 
