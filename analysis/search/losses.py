@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from analysis.contracts import MeasuredSet, Message, Objective, Progress, SearchSettings, UnitSet
 from analysis.errors import Cancelled, ModelError, ResourceError, WorkloadError
 from analysis.models.head import Head
-from analysis.models.stack import LoadedModel
+from analysis.models.stack import LoadedModel, Stack
 from analysis.profiling.stream import Watch, out_of_memory
 from analysis.search.batches import Batch, counted, cut_batches
 from analysis.search.judge import Judge
@@ -27,6 +27,8 @@ from analysis.surgery.skip import left_out
 from analysis.workload import EncodedWorkload
 
 UNTOUCHED: UnitSet = ()
+_SANE_SECONDS = 0.5
+"""No speed is told before: the first calls warm up, and what is left would be guessed many times too long."""
 _OVERFLOWED = 1e6
 """Stands for the loss of an example whose numbers overflowed: no set with it is ever chosen."""
 
@@ -63,14 +65,14 @@ class _Work:
     total: int
     done: int = 0
     started: float = field(default_factory=time.monotonic)
-
     said: float = field(default_factory=time.monotonic)
+    """When progress was last told."""
 
     def progress(self, under_way: int = 0) -> Progress:
         """How far it is, with `under_way` tokens on top of what is done."""
         self.said = time.monotonic()
         elapsed, done = self.said - self.started, min(self.done + under_way, self.total)
-        rate = done / elapsed if elapsed > 0 and done else None
+        rate = done / elapsed if (elapsed >= _SANE_SECONDS and done) or (elapsed > 0 and done == self.total) else None
         eta = (self.total - done) / rate if rate else None
         return Progress(stage=self.stage, done=done, total=self.total, tokens_per_second=rate, eta_seconds=eta)
 
@@ -270,7 +272,7 @@ class Measurer:
         left = sum(_share_left(removed, index) for index in range(len(self.stack.blocks)))
         for batch in batches:
             self._pace.step()
-            with torch.no_grad(), left_out(self.stack, removed):
+            with torch.no_grad(), left_out(self.stack, removed), _asking(self.stack, self._pace.step):
                 final = self.walk.forward(batch, masked=True)
             judge = self._judge(batch)
             rows = final.flatten(0, 1).index_select(0, judge.rows)
@@ -359,6 +361,17 @@ def _without_dropout(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def _asking(stack: Stack, ask: Callable[[], None]) -> Iterator[None]:
+    """Inside, every block of a whole run asks whether to go on before it runs."""
+    handles = [block.register_forward_pre_hook(lambda *_: ask()) for block in stack.blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _overflowed(loaded: LoadedModel) -> ModelError:

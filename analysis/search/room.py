@@ -14,6 +14,8 @@ from analysis.search.travel import Room
 _MIB = 1 << 20
 CPU_STREAM_BYTES = 512 * _MIB
 CPU_BATCH, CPU_CALL, CPU_HEAD = (256, 1024), 1024, 256
+CPU_CALL_FLOPS = 1e11
+"""A call of a block stays near this, one or two seconds on two cores: whether to stop is asked between calls."""
 GPU_BATCH, GPU_CALL, GPU_HEAD = (256, 2048), 65_536, 8_192
 GPU_SHARE = 0.25
 """Share of a GPU's free memory for the states, and again for what a call of a block needs on top."""
@@ -29,8 +31,10 @@ def room_for(loaded: LoadedModel, stack: Stack, settings: SearchSettings, tokens
     smallest, largest = GPU_BATCH if loaded.device.type == "cuda" else CPU_BATCH
     batch = settings.batch_tokens or min(max(tokens // BATCHES, smallest), largest)
     if loaded.device.type != "cuda":
-        room = Room(settings.memory_bytes or CPU_STREAM_BYTES, CPU_CALL, CPU_GROUP, CPU_HEAD)
-        return room, batch
+        widest = max((block.n_parameters for block in stack.info.blocks), default=0)
+        call = max(smallest, min(CPU_CALL, int(CPU_CALL_FLOPS / max(1, 2 * widest))))
+        room = Room(settings.memory_bytes or CPU_STREAM_BYTES, call, CPU_GROUP, CPU_HEAD)
+        return room, settings.batch_tokens or min(batch, call)
     free = GPU_SHARE * torch.cuda.mem_get_info(loaded.device)[0]
     call = min(GPU_CALL, max(1024, int(free / _bytes_per_token(stack, loaded))))
     head = min(GPU_HEAD, max(256, int(free / (6 * max(1, loaded.info.vocab_size) + 1))))

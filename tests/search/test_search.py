@@ -25,6 +25,7 @@ from analysis.search.losses import Measurer
 from analysis.search.paired import student_95
 from analysis.search.race import Entrant, race
 from analysis.search.result import most_tokens
+from analysis.search.room import room_for
 from analysis.search.run import run_search, search_model, within_tokens
 from analysis.search.scan import ablation_scan, candidates
 from analysis.search.steering import Steering, steering_for
@@ -291,6 +292,27 @@ def test_progress_knows_speed_and_time_left() -> None:
     assert told[-1].done == told[-1].total > 0
     assert told[-1].tokens_per_second
     assert told[-1].eta_seconds == 0
+
+
+def test_calls_on_a_cpu_stay_short_enough_to_stop_between_them() -> None:
+    model, settings = loaded(tiny_llama()), SearchSettings()
+    info = model.stack().info
+    wide = replace(
+        model.stack(),
+        info=info.model_copy(update={"blocks": tuple(b.model_copy(update={"n_parameters": 200_000_000}) for b in info.blocks)}),
+    )
+    small, large = room_for(model, model.stack(), settings, 100_000), room_for(model, wide, settings, 100_000)
+    assert (small[0].call_tokens, small[1]) == (1024, 1024)
+    assert large[0].call_tokens == large[1] == 256
+
+
+@pytest.mark.parametrize("naive", [False, True])
+def test_stopping_is_asked_before_every_block(naive: bool) -> None:
+    calls = itertools.count()
+    watch = Watch(should_stop=lambda: next(calls) < 0)
+    measurer = Measurer(loaded(tiny_llama(5)), encoded(examples(3)), SearchSettings(batch_tokens=1000), watch=watch, naive=naive)
+    measurer.measure([()], STAGE)
+    assert next(calls) >= 5
 
 
 def test_student_quantiles_agree_with_tables() -> None:
