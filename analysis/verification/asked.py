@@ -141,6 +141,12 @@ def _check_slices(guardrails: tuple[Guardrail, ...], workload: Workload, setting
     """A limit on a slice that is not run is a slip, found out before anything is loaded."""
     known = [info.name for info in workload.info.slices if not settings.slices or info.name in settings.slices]
     for guardrail in guardrails:
+        if guardrail.slice == CRITICAL in known and any(example.critical != (example.slice == CRITICAL) for example in workload.examples):
+            raise PlanError(
+                'The limit "{text}" speaks of the prompts marked as critical, and a slice that holds other prompts has the same name. '
+                "Give that slice another name.",
+                text=guardrail.text,
+            )
         if guardrail.slice not in (None, CRITICAL, *known):
             raise PlanError(
                 'The limit "{text}" names a slice that is not verified. Slices: {known}, and {critical} for the critical prompts.',

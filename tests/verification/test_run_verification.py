@@ -81,6 +81,14 @@ def test_a_limit_that_cannot_be_judged_is_refused_before_loading(info: ModelInfo
     assert said in str(refused.value)
 
 
+def test_a_slice_named_like_the_critical_prompts_is_refused_where_a_limit_could_mean_either(info: ModelInfo, folder: Path) -> None:
+    (folder / "twice").mkdir(exist_ok=True)
+    named = [row | ({"slice": "critical"} if row["slice"] == "mail" else {}) for row in tv.rows()]
+    path = tv.write(folder / "twice", named)
+    with pytest.raises(PlanError, match="Give that slice another name"):
+        run_verification(tv.request(tv.plan_for(info, [1]), path, "kl@critical<=1"), load=never)
+
+
 def test_a_plan_for_another_model_is_refused(info: ModelInfo, path: str) -> None:
     plan = tv.plan_for(info, [1])
     other = plan.model_copy(update={"model": plan.model.model_copy(update={"name": "other", "commit": "feed"})})
