@@ -79,7 +79,7 @@ def stoppable(show: Callable[[Progress], None], should_stop: Callable[[], bool])
 
 
 def seconds_of(tokens: float, model_name: str, terminal: Terminal) -> str:
-    """About how long a pass over some tokens takes, by the newest kept run of the model; empty: not known."""
+    """About how long it takes to run some tokens, by the newest kept run of the model; empty: not known."""
     from analysis.i18n.numbers import duration
     from analysis.runs.store import open_store
 
@@ -89,4 +89,6 @@ def seconds_of(tokens: float, model_name: str, terminal: Terminal) -> str:
         return ""
     speed = runs.profile(known.id).timing.tokens_per_second
     told = duration(tokens / speed, terminal.language) if speed > 0 else ""
-    return terminal.t(" That took about {time} per pass on {device} before.", time=told, device=known.device_name) if told else ""
+    return (
+        terminal.t(" At the speed of the newest kept run, on {device}: about {time}.", time=told, device=known.device_name) if told else ""
+    )

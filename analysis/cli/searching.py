@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from analysis.cli.choosing import seconds_of, stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import LatencyModel, ModelInfo, Profile, Progress, Search, SearchRequest, VerificationSettings
+from analysis.contracts import BlockInfo, LatencyModel, ModelInfo, Profile, Progress, Search, SearchRequest, Unit, VerificationSettings
 from analysis.errors import Cancelled, ModelError
 
 if TYPE_CHECKING:
@@ -76,17 +76,29 @@ def announce(request: SearchRequest, terminal: Terminal) -> None:
     info, n_tokens = _about(request, request.settings.max_tokens)
     blocks = info.stack(request.settings.stack).blocks
     free = [block for block in blocks if block.index not in request.settings.protect]
-    n_units = sum(unit == "block" or getattr(block, unit) is not None for unit in request.settings.units for block in free)
+    units = request.settings.units
+    n_units = sum(_has(block, unit) for unit in units for block in free)
     tokens = min(n_tokens, most_tokens(request.settings, resolve_device(request.settings.device)))
     terminal.tell(
         "To be left out one at a time: {n} units of {model}, over {tokens} tokens; what is measured already is not run again.{time}",
         n=n_units,
         model=info.name,
         tokens=tokens,
-        time=seconds_of(tokens, info.name, terminal),
+        time=seconds_of(
+            tokens * _passes([block.index for block in free for unit in units if _has(block, unit)], len(blocks)), info.name, terminal
+        ),
     )
     if request.settings.strategies:
         terminal.tell("Then sets are tried: {strategies}.", strategies=request.settings.strategies)
+
+
+def _has(block: BlockInfo, unit: Unit) -> bool:
+    return unit == "block" or getattr(block, unit) is not None
+
+
+def _passes(blocks: Sequence[int], n_blocks: int) -> float:
+    """Passes of the whole model that a scan comes to: what is left out in a block runs again from that block on."""
+    return 1 + sum((n_blocks - index) / n_blocks for index in blocks)
 
 
 def summarise_scan(search: Search, terminal: Terminal) -> None:
@@ -97,7 +109,8 @@ def summarise_scan(search: Search, terminal: Terminal) -> None:
         terminal.hear(note)
     cheapest = sorted(search.singles, key=lambda found: found.change)[:5]
     terminal.tell(
-        "{model}: loss {loss} nats per token over {tokens} tokens; {n} units were left out one at a time.",
+        "{model}: loss {loss} nats per token, over the {tokens} tokens that count (responses, where there are any); "
+        "{n} units were left out one at a time.",
         model=search.model.name,
         loss=number(search.base_loss, terminal.language, 3),
         tokens=search.n_tokens,

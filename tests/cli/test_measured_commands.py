@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
 from analysis.cli import app
+from analysis.cli.searching import _passes
 from analysis.contracts import Plan, Search, SearchRequest, Verification, VerifyRequest
 from analysis.errors import Cancelled, ResourceError
 from analysis.planning import propose_plan
@@ -290,3 +292,17 @@ def test_a_prompt_of_bytes_that_are_no_text_is_refused_in_words(plan_file: Path)
     result = invoke("run-plan", "--plan", plan_file, "--prompt", "bearings \udcff")
     assert result.exit_code == 2
     assert "no text" in result.stderr
+
+
+def test_what_a_scan_will_take_is_said_beforehand_from_the_speed_of_a_kept_run(model: Path, prompts: Path, tmp_path: Path) -> None:
+    assert invoke("profile", "--model", model, "--workload", prompts, "--device", "cpu").exit_code == 0
+    result = invoke("scan", "--model", model, "--workload", prompts, "--unit", "block", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"one at a time: 4 units .* At the speed of the newest kept run, on .*: about \d", result.stderr)
+
+
+def test_a_unit_left_out_late_costs_less_than_one_left_out_early() -> None:
+    assert _passes([], 4) == 1
+    assert _passes([0], 4) == 2
+    assert _passes([3], 4) == 1.25
+    assert _passes([0, 1, 2, 3], 4) == 1 + 2.5
