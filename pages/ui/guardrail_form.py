@@ -43,6 +43,16 @@ def guardrail_fields(plan_id: str, slices: Sequence[str], n_critical: int) -> tu
         )
         found = [_read(line) for line in st.session_state[key].splitlines() if line.strip()]
         st.markdown("\n".join(f"- {say(item(one))}: {say(limit(one))}" for one in found if one))
+        for name in dict.fromkeys(one.slice for one in found if one and one.slice not in (None, CRITICAL, *slices)):
+            if slices:
+                st.warning(
+                    t(
+                        'The plan\'s own workload has no slice "{slice}". Its slices: {slices}.',
+                        slice=plain(str(name)),
+                        slices=tuple(plain(one) for one in slices),
+                    ),
+                    icon=":material/warning:",
+                )
         if not found:
             st.caption(t("Without a limit the plan is measured, but there is no verdict."))
     with right:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from analysis.runs.stored import DocumentKind
-from pages.ui.language import words
+from pages.ui.language import plain, words
 from pages.ui.messages import saying_errors
-from pages.ui.session import client, go, remember
+from pages.ui.session import client, forget, go, profile, remember
 
 
 def import_box() -> None:
@@ -22,14 +22,39 @@ def import_box() -> None:
 
 
 def _open(kind: DocumentKind, found: str) -> None:
-    """Shows what came in where it belongs."""
+    """Shows what came in where it belongs; what has nothing here to belong to is said to be kept until it has."""
+    t = words()
     if kind == "profile":
         remember("run", found)
         go("similarity")
     if kind == "plan":
         remember("plan", found)
     if kind == "verification":
-        remember("plan", client().verification(found).plan_id)
+        verified = client().verification(found)
+        if verified.plan_id not in {plan.id for plan in client().plans()}:
+            told = t("Kept. The plan that it verifies, {plan}, is not stored here: open its plan.json too.", plan=plain(verified.plan_name))
+            st.warning(told, icon=":material/info:")
+            return
+        remember("plan", verified.plan_id)
         st.session_state.chosen_verification = found
         go("verify")
+    if kind == "search":
+        run = _run_of_search(found)
+        if run is None:
+            st.warning(
+                t("Kept. No run here measured its model on its prompts: open its profile.json too, or profile that model."),
+                icon=":material/info:",
+            )
+            return
+        forget("plan")
+        remember("run", run)
     go("plans")
+
+
+def _run_of_search(search_id: str) -> str | None:
+    """The newest run that the search belongs to."""
+    brought = client().search(search_id)
+    for run in client().runs():
+        if run.model_name == brought.model.name and (known := client().search_for(profile(run.id))) and known.id == brought.id:
+            return run.id
+    return None

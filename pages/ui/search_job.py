@@ -90,7 +90,7 @@ def _choices(found: Profile, search: Search | None) -> SearchSettings:
         t("Calibration tokens to run at most"),
         min_value=256,
         max_value=1_048_576,
-        value=search.settings.max_total_tokens if search else TOKENS,
+        value=(search.settings.max_total_tokens if search else None) or TOKENS,
         step=4096,
         key="measure_tokens",
         persist_state="session",
@@ -107,15 +107,22 @@ def _choices(found: Profile, search: Search | None) -> SearchSettings:
         units=units,
         strategies=tuple(strategies),
         limit=f"{limit}%",
-        max_total_tokens=int(most or TOKENS),
+        max_total_tokens=_tokens_asked(int(most or TOKENS), search),
         protect=(0, found.n_blocks - 1),
     )
+
+
+def _tokens_asked(most: int, search: Search | None) -> int | None:
+    """The tokens typed; a stored search whose own number was left to the device goes on with it."""
+    untouched = search is not None and search.settings.max_total_tokens is None and most == TOKENS
+    return None if untouched else most
 
 
 def _what_it_takes(found: Profile, search: Search | None, settings: SearchSettings) -> str:
     """Tokens that will run, and how long the last such search took where there was one; nothing is guessed."""
     t, code = words(), language()
-    tokens = number(min(found.counts.n_tokens, settings.max_total_tokens), code, 0)
+    there = found.counts.n_tokens
+    tokens = number(min(there, settings.max_total_tokens or there), code, 0)
     seconds = sum(cost.seconds for cost in search.costs.values()) if search else 0
     if search and seconds:
         return t(

@@ -42,7 +42,9 @@ def search_of(run_id: str) -> Search | None:
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _search_of(run_id: str, stored: tuple[tuple[str, int, str], ...]) -> Search | None:
-    return client().search_for(profile(run_id))
+    found, search = profile(run_id), client().search_for(profile(run_id))
+    same = search is not None and len(search.model.stack(search.stack).blocks) == found.n_blocks
+    return search if same else None  # a file changed by hand must not take the page down
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

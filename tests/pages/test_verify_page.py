@@ -286,3 +286,43 @@ def test_overview_shows_state_and_verdict_of_each_plan(visit: Visit, plan: Plan,
 
 def test_overview_leads_an_unverified_plan_to_verification(visit: Visit, plan: Plan) -> None:
     assert primary(visit("overview", plan=plan.id)) == ["Verify this plan"]
+
+
+def test_taking_the_plan_away_opens_the_export_where_the_button_was(visit: Visit, plan: Plan, verified: StoreVerification) -> None:
+    verified()
+    app = visit("verify", plan=plan.id)
+    assert primary(app) == ["Take the plan away"]
+    app.button(key="next_step").click().run()
+    assert not app.exception
+    assert primary(app) == ["Export the model folder"]
+
+
+def test_an_earlier_verification_says_what_the_newest_one_found(visit: Visit, plan: Plan, verified: StoreVerification) -> None:
+    earlier = verified(verdict="within")
+    machine = earlier.machine.model_copy(update={"started_at": "2026-05-03T10:00:00+00:00"})
+    verified(verdict="outside", machine=machine)
+    newest = client_newest(visit("verify", plan=plan.id))
+    shown = visit("verify", plan=plan.id, verification=earlier.id if newest != earlier.id else f"verification-{plan.id}-outside")
+    assert any("This is an earlier verification. The newest one says" in warning.value for warning in shown.warning)
+    assert not any("earlier verification" in warning.value for warning in visit("verify", plan=plan.id).warning)
+
+
+def client_newest(app: AppTest) -> str:
+    """The verification that the page shows when nobody asked for one."""
+    return str(app.selectbox(key="verification_shown").value)
+
+
+def test_a_limit_on_a_slice_that_the_workload_lacks_is_said_at_once(visit: Visit, plan: Plan) -> None:
+    app = visit("verify", plan=plan.id)
+    app.text_area(key=f"guardrails_{plan.id}").set_value("perplexity@nowhere<=+5%").run()
+    assert any('has no slice "nowhere"' in warning.value for warning in app.warning)
+    app.text_area(key=f"guardrails_{plan.id}").set_value("perplexity@code<=+5%").run()
+    assert not any("has no slice" in warning.value for warning in app.warning)
+
+
+def test_the_result_is_said_without_the_grammar_of_limits(visit: Visit, plan: Plan, verified: StoreVerification) -> None:
+    verified(verdict="undecided")
+    for locale in ("en-US", "ja-JP"):
+        title = visit("verify", locale=locale, plan=plan.id).title[0].value
+        assert "<=" not in title
+        assert "4.3%" in title
