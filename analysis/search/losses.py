@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from analysis.contracts import MeasuredSet, Message, Objective, Progress, SearchSettings, UnitSet
-from analysis.errors import Cancelled, ModelError, ResourceError, WorkloadError
+from analysis.errors import Cancelled, ResourceError, WorkloadError
 from analysis.models.head import Head
-from analysis.models.stack import LoadedModel, Stack
+from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch, out_of_memory
 from analysis.search.batches import Batch, counted, cut_batches
+from analysis.search.care import asking, check_vocabulary, overflowed, without_dropout
 from analysis.search.judge import Judge
 from analysis.search.paired import Sums, interval, paired
 from analysis.search.room import Pace, room_for
@@ -111,7 +111,7 @@ class Measurer:
         self.examples = tuple(example for example in encoded.examples if counted(example, causal=causal))
         if not self.examples:
             raise WorkloadError("No token of this workload can be predicted from the ones before it. Give prompts of two words or more.")
-        _check_vocabulary(loaded, max(int(example.input_ids.max()) for example in self.examples))
+        check_vocabulary(loaded, max(int(example.input_ids.max()) for example in self.examples))
         counts = np.array([counted(example, causal=causal) for example in self.examples], dtype=np.float64)
         self.n_tokens = int(counts.sum())
         self.weights = np.array([example.weight for example in self.examples], dtype=np.float64)
@@ -167,7 +167,7 @@ class Measurer:
                 by_need.setdefault(need, []).append(removed)
         work = _Work(stage, sum(len(chosen) * batches[place].n_tokens for need, chosen in by_need.items() for place in need))
         try:
-            with _without_dropout(self.loaded.model):
+            with without_dropout(self.loaded.model):
                 for need, chosen in by_need.items():
                     self._run_group_by_group(chosen, [batches[place] for place in need], work)
         except Cancelled:
@@ -272,7 +272,7 @@ class Measurer:
         left = sum(_share_left(removed, index) for index in range(len(self.stack.blocks)))
         for batch in batches:
             self._pace.step()
-            with torch.no_grad(), left_out(self.stack, removed), _asking(self.stack, self._pace.step):
+            with torch.no_grad(), left_out(self.stack, removed), asking(self.stack, self._pace.step):
                 final = self.walk.forward(batch, masked=True)
             judge = self._judge(batch)
             rows = final.flatten(0, 1).index_select(0, judge.rows)
@@ -291,7 +291,7 @@ class Measurer:
             sums = self.sums.setdefault(removed, np.full(len(self.examples), np.nan))
             sums[members] = np.where(np.isfinite(row), row, _OVERFLOWED) * self.weights[members]
             if removed == UNTOUCHED and not np.isfinite(row).all():
-                raise _overflowed(self.loaded)
+                raise overflowed(self.loaded)
 
     def _after_group(self, sets: Sequence[UnitSet], batches: Sequence[Batch]) -> None:
         if len(batches) and UNTOUCHED in self.sums and not np.isnan(self.sums[UNTOUCHED]).any():
@@ -350,40 +350,6 @@ class Measurer:
             raise Cancelled("Stopped at your request.")
 
 
-@contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
-    """Inside, every module evaluates; those that were training train again afterwards."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def _asking(stack: Stack, ask: Callable[[], None]) -> Iterator[None]:
-    """Inside, every block of a whole run asks whether to go on before it runs."""
-    handles = [block.register_forward_pre_hook(lambda *_: ask()) for block in stack.blocks]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _overflowed(loaded: LoadedModel) -> ModelError:
-    """Where the untouched model's loss is no number, nothing can be compared with it."""
-    return ModelError(
-        "The untouched model {model} gives no usable numbers in {dtype} on this workload (infinite, or not a number). Choose float32 "
-        "or bfloat16.",
-        model=loaded.info.name,
-        dtype=str(loaded.dtype).removeprefix("torch."),
-    )
-
-
 def _groups(order: list[Decisions], size: int) -> list[list[Decisions]]:
     """Neighbours together; the untouched model, if it is there, goes first: without it no change is known."""
     if len(order) <= size or set(order[-1]) != {RUN}:
@@ -401,16 +367,3 @@ def _before(groups: Sequence[Sequence[Decisions]], number: int) -> Decisions | N
 def _share_left(removed: UnitSet, index: int) -> float:
     gone = {unit for unit, block in removed if block == index}
     return 0.0 if "block" in gone else 1.0 - 0.5 * len(gone)
-
-
-def _check_vocabulary(loaded: LoadedModel, largest: int) -> None:
-    """Found out here in words, because a GPU would end the whole process over it."""
-    known = int(loaded.model.get_input_embeddings().weight.shape[0])
-    if largest >= known:
-        raise ModelError(
-            "The tokenizer of {model} gives token number {token}, but the model knows only {known} tokens. Copy the tokenizer that "
-            "belongs to this model beside its weights.",
-            model=loaded.info.name,
-            token=largest,
-            known=known,
-        )
