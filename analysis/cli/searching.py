@@ -12,7 +12,7 @@ from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, stopping
 from analysis.contracts import BlockInfo, LatencyModel, ModelInfo, Profile, Progress, Search, SearchRequest, Unit, VerificationSettings
-from analysis.errors import Cancelled, ModelError
+from analysis.errors import Cancelled, ModelError, ResourceError
 
 if TYPE_CHECKING:
     from analysis.runs.store import Store
@@ -34,12 +34,15 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
     from analysis.runs.store import open_store
     from analysis.search.run import run_search
 
-    store, so_far = open_store() if keep else None, list[Search]()
+    store, so_far, unkept = open_store() if keep else None, list[Search](), list[ResourceError]()
 
     def keep_partly(found: Search) -> None:
         so_far[:] = [found]
-        if store is not None:
-            store.searches.keep(found)
+        if store is not None and not unkept:
+            try:
+                store.searches.keep(found)
+            except ResourceError as exc:  # the run goes on to its file; that the store is full is said at its end
+                unkept.append(exc)
 
     with stopping() as should_stop:
         try:
@@ -57,7 +60,7 @@ def searched(request: SearchRequest, terminal: Terminal, *, keep: bool, out: Pat
                     latency=latency,
                 )
         except Cancelled:
-            _say_what_is_kept(so_far, store, out, terminal)
+            _say_what_is_kept(so_far, store if not unkept else None, out, terminal)
             raise
         if out is not None:
             write_document(found, out)

@@ -98,8 +98,7 @@ def verify(
     choice = chosen_workload(parse_source(model) if model else tested.model.source, workload, map_, slicing, mask)
     lean = tested.model_copy(update={"verification": None})
     request = VerifyRequest(**choice.model_dump(), plan=lean, settings=settings, guardrails=tuple(guardrail or ()))
-    page = _Page(certificate, (made_by, checked_by, approved_by), texts)
-    found = _verified(request, terminal, store, out, page)
+    found = _verified(request, terminal, store, out, _Page(certificate, (made_by, checked_by, approved_by), texts))
     summarise(found, out, terminal)
     _gate(found, allow_undecided)
 

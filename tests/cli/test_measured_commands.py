@@ -306,3 +306,16 @@ def test_a_unit_left_out_late_costs_less_than_one_left_out_early() -> None:
     assert _passes([0], 4) == 2
     assert _passes([3], 4) == 1.25
     assert _passes([0, 1, 2, 3], 4) == 1 + 2.5
+
+
+def test_a_store_that_is_full_while_a_scan_runs_costs_nothing_that_was_measured(
+    model: Path, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ResourceError("The disk that holds {folder} is full.", folder="x")
+
+    monkeypatch.setattr("analysis.runs.search_library.SearchLibrary.keep", full)
+    out = tmp_path / "scan.json"
+    result = invoke("scan", "--model", model, "--workload", prompts, "--unit", "block", "--device", "cpu", "--out", out)
+    assert result.exit_code == 4, result.stderr
+    assert len(_opened(out).singles) == 4
