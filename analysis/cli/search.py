@@ -89,7 +89,7 @@ def search(
     choice = chosen_workload(parse_source(model), workload, map_, slicing, mask)
     request = SearchRequest(**choice.model_dump(), settings=settings, name=name)
     announce(request, terminal)
-    found = searched(request, terminal, keep=store, out=search_out)
+    found = searched(request.model_copy(update={"name": None}), terminal, keep=store, out=search_out)  # the name is the plan's
     summarise_scan(found.search, terminal)
     _planned(found, request, op, context, out, store, terminal)
 

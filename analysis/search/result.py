@@ -26,7 +26,7 @@ from analysis.models.device import device_name
 from analysis.search.losses import UNTOUCHED, Measurer
 from analysis.workload import EncodedWorkload
 
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 """Changes when a loss would come out differently from the same settings."""
 GPU_TOKENS, CPU_TOKENS = 16_384, 4_096
 """Where nobody says how many calibration tokens to run."""
