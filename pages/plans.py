@@ -24,6 +24,7 @@ from pages.ui.plan_view import method_of, projection_table, quality_note, reason
 from pages.ui.plan_ways import made_plan
 from pages.ui.search_job import measure_more, watch_search
 from pages.ui.session import ensure_session, profile, search_of, stored_plan
+from pages.ui.stored import plan_marks
 
 TERMS = (
     "plan",
@@ -78,6 +79,8 @@ if problem and not search:
 with answer:
     unknown = t("What removing layers of {model} costs has not been measured yet.", model=plain(found.model.name))
     headline(say(problem) if problem else say(headlines.plans(plan)) if plan else unknown)
+    if about.plan and about.plan.verdict:
+        st.markdown(plan_marks(about.plan))
     label, page = next_of_plan(about.plan) if about.plan else (None, None)
     standing(about, next_label=label, next_page=page, sample=headlines.is_sample(found))
 if about.plan:

@@ -20,7 +20,7 @@ _MEANING = {
     "assumed": N_("Put in by a person; you can change it."),
     "elsewhere": N_("Measured on another machine: its times and memory are not this one's."),
 }
-_PIECE, _JOINER, _JAPANESE = 7, "\u2060", "\u3000"
+_PIECE, _JOINER, _JAPANESE = 8, "\u2060", "\u3000"
 _WORDS = {"elsewhere": N_("measured on another machine")}
 
 

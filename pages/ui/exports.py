@@ -91,12 +91,14 @@ def _folder(plan: Plan, info: ModelInfo | None, primary: bool) -> None:
     folder = st.text_input(
         t("Folder on the server"), value=str(client().export_folder(plan)), key=f"export_folder_{plan.id}", max_chars=PATH_LIMIT
     )
+    zeroed = _zeroed(plan)
+    replace = st.checkbox(t("Replace an earlier export in this folder"), key="export_replace")
     pressed = st.button(
         t("Export the model folder"),
         type="primary" if primary else "secondary",
         icon=":material/drive_folder_upload:",
         key="export_folder",
-        disabled=running("export_job"),
+        disabled=zeroed is None or running("export_job"),
     )
     if pressed:
         with saying_errors():
@@ -104,9 +106,28 @@ def _folder(plan: Plan, info: ModelInfo | None, primary: bool) -> None:
                 plan=plan,
                 model=info.source if info and info.commit == plan.model.commit else plan.model.source,
                 folder=(folder or "").strip(),
+                zeroed=bool(zeroed),
+                overwrite=replace,
             )
             remember("export_job", client().submit_export(request).id)
             st.rerun()
+
+
+def _zeroed(plan: Plan) -> bool | None:
+    """Whether halves of layers are kept and silenced, because a folder cannot leave them out; None: not agreed to yet."""
+    whole = set(plan.removed["block"])
+    if not any(set(plan.removed[unit]) - whole for unit in ("attention", "mlp")):
+        return False
+    t = words()
+    st.info(
+        t(
+            "A model folder cannot leave out an attention or an MLP alone: the model's class always builds both. "
+            "Skip them at run time (the Python script), make a plan of whole layers, or keep them and set what they write to zero: "
+            "the answers are the plan's, the size and the speed are the original's."
+        ),
+        icon=":material/block:",
+    )
+    return st.checkbox(t("Keep these parts and set what they write to zero"), key=f"export_zeroed_{plan.id}") or None
 
 
 def _report(report: ExportReport) -> None:

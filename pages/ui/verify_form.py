@@ -9,12 +9,13 @@ import streamlit as st
 
 from analysis.contracts import ModelInfo, Plan, VerificationSettings, VerifyRequest, WorkloadInfo
 from analysis.i18n import N_
+from analysis.i18n.numbers import duration
 from pages.ui.glossary import term
 from pages.ui.guardrail_form import guardrail_fields
 from pages.ui.job_box import running
-from pages.ui.language import plain, words
+from pages.ui.language import language, plain, words
 from pages.ui.messages import saying_errors
-from pages.ui.session import client, remember
+from pages.ui.session import client, remember, verification
 from pages.ui.workload_choice import workload_fields
 from pages.ui.workload_form import device_field, prompts_field, read_mapping
 
@@ -52,12 +53,29 @@ def verify_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None
             key="verify_again",
             help=t("The same plan, prompts, limits and settings are answered from the store at once. Tick to run them anew."),
         )
+    if took := _last_took(plan):
+        st.caption(took)
     if pressed and choice is not None and limits is not None:
         with saying_errors():
             source = info.source if info and info.commit == plan.model.commit else plan.model.source
             request = VerifyRequest(plan=plan, model=source, settings=settings, guardrails=limits, **choice)
             remember("verify_job", client().submit_verify(request, force=again).id)
             st.rerun()
+
+
+def _last_took(plan: Plan) -> str:
+    """How long this model's last verification took in this store: what is known of the time, nothing is guessed."""
+    t = words()
+    past = next((one for one, _ in client().calibration() if one.model_name == plan.model.name), None)
+    if past is None:
+        return ""
+    seconds = verification(past.id).machine.seconds
+    return t(
+        "The last verification of this model took {time} for {n} prompts on {device}.",
+        time=duration(seconds, language()),
+        n=past.n_examples,
+        device=plain(past.device_name),
+    )
 
 
 def _data(plan: Plan, workload: WorkloadInfo | None) -> Mapping[str, Any] | None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis.contracts import ExportReport, Job, Message, Plan, Progress, Quantity, Search
+from analysis.contracts import ExportReport, Job, Message, Plan, Progress, Quantity, Search, Unit
 from analysis.errors import InputError
 from analysis.planning import propose_plan
-from analysis.planning.from_search import propose_from_search
+from analysis.planning.from_search import plan_from_set, propose_from_search
 from analysis.planning.pareto import front_only, pareto_front
 from analysis.runs.client import Client
 from pages.ui.search_form import set_from_url, set_in_url
@@ -174,8 +174,8 @@ def test_a_set_in_an_address_is_read_back() -> None:
     assert set_from_url(set_in_url(removed)) == removed
 
 
-def stored(client: Client, search: Search, name: str = "light") -> Plan:
-    plan = propose_from_search(search, strategy="greedy", amount="20%", units=("block", "attention", "mlp"))
+def stored(client: Client, search: Search, name: str = "light", units: tuple[Unit, ...] = ("block", "attention", "mlp")) -> Plan:
+    plan = propose_from_search(search, strategy="one_shot" if units == ("block",) else "greedy", amount="20%", units=units)
     client.save_plan(plan, name)
     return plan
 
@@ -216,7 +216,7 @@ def test_a_sub_block_plan_says_what_a_tool_cannot_express(visit: Visit, client: 
 def test_an_export_runs_as_a_job_and_shows_its_proof(
     visit: Visit, client: Client, searched: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = stored(client, searched)
+    plan = stored(client, searched, units=("block",))
     report = ExportReport(
         plan_id=plan.id,
         model_name="m",
@@ -253,7 +253,7 @@ def test_an_export_that_is_refused_says_why(visit: Visit, client: Client, search
         raise InputError("The folder {folder} is not empty. Name another one.", folder=request.folder)
 
     monkeypatch.setattr(Client, "submit_export", refuse)
-    app = visit("plans", plan=stored(client, searched).id)
+    app = visit("plans", plan=stored(client, searched, units=("block",)).id)
     app.button(key="export_folder").click().run()
     assert "is not empty" in said(app)
 
@@ -277,3 +277,19 @@ def test_a_plan_from_changes_gets_a_projected_quality_once_there_is_a_search(vis
     client.save_plan(plan, "old")
     app = visit("plans", plan=plan.id)
     assert "Perplexity" in app.table[0].value.iloc[:, 0].to_list()
+
+
+def test_a_folder_of_a_plan_with_halves_is_refused_before_it_starts_and_alternatives_are_offered(
+    visit: Visit, client: Client, searched: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_from_set(searched, (("attention", 5), ("attention", 9)), op="prune")
+    client.save_plan(plan, "two attentions")
+    asked: list[Any] = []
+    job = Job(id="j1", kind="export", state="failed", device="cpu", name="x", created_at="2026")
+    monkeypatch.setattr(Client, "submit_export", lambda self, request: asked.append(request) or job)
+    app = visit("plans", plan=plan.id)
+    assert app.button(key="export_folder").disabled
+    assert any("cannot leave out an attention" in info.value for info in app.info)
+    app.checkbox(key=f"export_zeroed_{plan.id}").check().run()
+    app.button(key="export_folder").click().run()
+    assert [request.zeroed for request in asked] == [True]
