@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from analysis.verification.passes import Laps, Requests, fitted
 from analysis.verification.timing import Rounds, Stopwatch, distribution, in_turns, undisturbed, warm_up
 
 REPEATS = 7
+FEWEST_REPEATS = 3
+SECONDS_A_SIZE = 60.0
+"""Where the device is slow, a size is repeated less, so that it takes about this long."""
 DECODE_STEPS = 8
 """New tokens that one timing of decoding is spread over."""
 
@@ -142,9 +146,16 @@ def _time(requests: Requests, stack: Stack, size: _Size, sets: Sequence[UnitSet]
     runs = [run(removed) for removed in sets]
     with undisturbed():
         warm_up(lambda: runs[0]().prefill_ms)
+        started = time.perf_counter()
         for one in runs[1:]:
+            rounds.listen()
             one()
-        return in_turns(runs, repeats, between=rounds.step)
+        return in_turns(runs, _affordable(repeats, time.perf_counter() - started), between=rounds.step)
+
+
+def _affordable(repeats: int, seconds: float) -> int:
+    """As many repeats as were asked for, fewer where one of all sets takes that many seconds."""
+    return min(repeats, max(FEWEST_REPEATS, int(SECONDS_A_SIZE / max(seconds, 1e-6))))
 
 
 def _phases(laps: list[list[Laps]]) -> tuple[Phase, ...]:

@@ -164,14 +164,22 @@ class Rounds:
         self._watch, self._stage, self._total = watch, stage, total
         self._done, self._started = 0, time.monotonic()
 
-    def step(self) -> None:
-        """One more run begins.
+    def listen(self) -> None:
+        """Asks whether to stop.
 
         Raises:
             Cancelled: whoever waits said so.
         """
         if self._watch.should_stop():
             raise Cancelled("Stopped at your request.")
+
+    def step(self) -> None:
+        """One more run begins.
+
+        Raises:
+            Cancelled: whoever waits said so.
+        """
+        self.listen()
         spent = time.monotonic() - self._started
         left = spent / self._done * max(self._total - self._done, 0) if self._done else None
         self._watch.on_progress(Progress(stage=self._stage, done=min(self._done, self._total), total=max(self._total, 1), eta_seconds=left))
