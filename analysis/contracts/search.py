@@ -44,7 +44,7 @@ class SearchSettings(Contract):
     max_tokens: PositiveInt = Field(default=512, description="longest example in tokens; longer ones are cut at the end")
     max_total_tokens: PositiveInt | None = Field(
         default=None,
-        description="calibration tokens that are run at most; examples are taken in content-hash order, evenly over slices; None: by device",
+        description="calibration tokens that are run at most; taken in content-hash order, evenly over slices; None: by device",
     )
     batch_tokens: PositiveInt | None = Field(default=None, description="padded tokens of one stream in a batch; None: by device")
     memory_bytes: PositiveInt | None = Field(default=None, description="bytes that travelling streams may take; None: by device")
