@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from analysis.cli.terminal import examples, paragraphs, terminal_of
-from analysis.contracts import Contract, Plan, Profile, Search, Verification
+from analysis.contracts import Contract, Plan, Profile, Search, Semantics, Trial, Verification
 from analysis.errors import DocumentError
 from analysis.home import write_atomically
 from analysis.i18n import N_
@@ -18,7 +18,14 @@ SHORT_HELP = N_("Write the JSON Schemas of the documents that Strata writes.")
 HELP = paragraphs(
     SHORT_HELP, N_("Examples:"), examples("python -m analysis schema --out docs/schemas", "python -m analysis schema --check")
 )
-DOCUMENTS: dict[str, type[Contract]] = {"profile": Profile, "plan": Plan, "search": Search, "verification": Verification}
+DOCUMENTS: dict[str, type[Contract]] = {
+    "profile": Profile,
+    "semantics": Semantics,
+    "search": Search,
+    "plan": Plan,
+    "verification": Verification,
+    "trial": Trial,
+}
 
 
 def schema(

@@ -10,7 +10,7 @@ from analysis.contracts.base import Contract
 from analysis.contracts.message import Message
 from analysis.contracts.verification import Verdict
 
-JobKind = Literal["profile", "describe", "sample_model", "search", "verify", "export", "latency"]
+JobKind = Literal["profile", "describe", "sample_model", "search", "verify", "export", "latency", "semantics", "trial", "steps"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 PlanState = Literal["draft", "verified", "in_pilot", "approved", "rolled_out", "withdrawn"]
 
@@ -78,6 +78,8 @@ class PlanSummary(Contract):
     profile_id: str | None
     operations: str = Field(description="in short: prune block 3, 14, 26")
     created_at: str
+    eof_layer: int | None = Field(default=None, description="of a plan that freezes")
+    kept_gain: float | None = Field(default=None, description="of its newest trial: share of full fine-tuning's loss reduction")
     verdict: Verdict | None = Field(default=None, description="of its newest verification; None: not verified, or without limits")
     is_sample: bool = False
 

@@ -8,18 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, field_validator, model_validator
 
 from analysis.contracts.base import Contract, content_hash
+from analysis.contracts.freezing import EofChoice, EofLayer, TrainingProjection, TrainingShape
 from analysis.contracts.message import Message
 from analysis.contracts.model import ModelSource, Unit
 from analysis.contracts.profile import Interval, WorkloadChoice
+from analysis.contracts.trial import Trial, TrialSettings
 from analysis.contracts.verification import Verification, VerificationSettings
-
-EofLayer = Annotated[
-    int,
-    Field(
-        ge=-1,
-        description="the last frozen block, counted from 0: blocks 0..eof_layer are frozen, the rest train; -1 freezes none, at most L - 2",
-    ),
-]
 
 
 class _Removal(Contract):
@@ -133,6 +127,7 @@ class Projection(Contract):
     )
     latency: tuple[ProjectedLatency, ...] = ()
     quality: ProjectedQuality | None = None
+    training: TrainingProjection | None = Field(default=None, description="plans that freeze: what a training step should cost")
 
 
 class UnitReason(Contract):
@@ -157,6 +152,8 @@ class Provenance(Contract):
     amount: str = Field(description="as asked for: 20%, 20%params, 20%flops, 1GiB, 6 layers")
     protected: tuple[NonNegativeInt, ...] = ()
     reasons: tuple[UnitReason, ...] = ()
+    eof_choice: EofChoice | None = Field(default=None, description="plans that freeze: the rule's answer and how sure it is")
+    semantics_id: str | None = None
     notes: tuple[Message, ...] = ()
     versions: Mapping[str, str] = Field(default_factory=dict)
     created_at: str = ""
@@ -174,7 +171,7 @@ class Plan(Contract):
     projection: Projection | None = None
     provenance: Provenance
     verification: Verification | None = None
-    trial: Mapping[str, object] | None = None
+    trial: Trial | None = None
     business_case: Mapping[str, object] | None = None
 
     @model_validator(mode="before")
@@ -188,6 +185,11 @@ class Plan(Contract):
     def id(self) -> str:
         """The plan's identity: hash of the model's commit and the operations (12 hex characters)."""
         return content_hash(self.model.commit, self.model.stack, [operation.model_dump(mode="json") for operation in self.operations])[:12]
+
+    @property
+    def eof_layer(self) -> int | None:
+        """The last frozen block; None: the plan freezes nothing."""
+        return next((operation.eof_layer for operation in self.operations if isinstance(operation, Freeze)), None)
 
     @property
     def removed(self) -> Mapping[Unit, tuple[int, ...]]:
@@ -207,7 +209,25 @@ class VerifyRequest(WorkloadChoice):
     guardrails: tuple[str, ...] = ()
 
 
-ExportFormat = Literal["hf", "mergekit", "llama.cpp", "python", "words"]
+class TrialRequest(WorkloadChoice):
+    """A trial or sweep job. `model` is where to find the plan's model now; its commit must be the plan's."""
+
+    plan: Plan
+    settings: TrialSettings = TrialSettings()
+
+
+class StepsRequest(Contract):
+    """A job that measures training steps of a model on a device, so that freeze plans can be projected in time."""
+
+    model: ModelSource
+    stack: str | None = None
+    device: str = "auto"
+    shape: TrainingShape = TrainingShape()
+
+
+ExportFormat = Literal[
+    "hf", "mergekit", "llama.cpp", "python", "words", "transformers", "trl", "peft", "axolotl", "llama_factory", "lmflow", "layers"
+]
 
 
 class ExportRequest(Contract):
