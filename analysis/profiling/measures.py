@@ -30,7 +30,9 @@ its own. Fewer, larger steps keep a GPU ahead of the Python that feeds it."""
 class UnitSums:
     """What one unit adds. E examples of the unit, kinds: template, prompt, response, sink, last counted token.
 
-    sums: [E, 5, F] float64 sums of the token measures; counts: [E, 5] tokens behind them.
+    sums: [E, 5, F] float64 sums of the token measures; counts: [E, 5] tokens behind them; kind: [T] of each slot, -1
+    where the numbers overflowed. `states(slots)` copies residual states [n, P, d] out of the buffer as the model made
+    them; ask before the first call of `minibatches`, which may centre the buffer.
     """
 
     unit: Unit
@@ -39,6 +41,7 @@ class UnitSums:
     n_invalid: Tensor
     minibatches: Callable[[MinibatchView, Sequence[Tensor | None]], list[tuple[Tensor, Tensor]]]
     kind: Tensor
+    states: Callable[[Tensor], Tensor]
 
 
 def measure_unit(unit: Unit, buffer: PairBuffer, features: Features) -> UnitSums:
@@ -55,13 +58,20 @@ def measure_unit(unit: Unit, buffer: PairBuffer, features: Features) -> UnitSums
     is_last = (last == 1) & valid & ~sink
     sums, counts = _sum_tokens(unit, buffer, features, example, kind, is_last)
     in_default = (kind == PROMPT) | (kind == RESPONSE)
-    if buffer.states.dtype not in HALF:
-        _centre(buffer, in_default, valid)
+    untouched = True
 
     def minibatches(view: MinibatchView, masks: Sequence[Tensor | None]) -> list[tuple[Tensor, Tensor]]:
+        nonlocal untouched
+        if untouched and buffer.states.dtype not in HALF:
+            _centre(buffer, in_default, valid)
+        untouched = False
         return _minibatch_hsic(view, buffer, in_default, masks)
 
-    return UnitSums(unit, sums, counts, (~valid).sum(), minibatches, kind)
+    def states(slots: Tensor) -> Tensor:
+        assert untouched, "states are asked for before minibatches"
+        return buffer.states.index_select(0, slots)
+
+    return UnitSums(unit, sums, counts, (~valid).sum(), minibatches, kind, states)
 
 
 def _massive(norms: Tensor, unit: Unit, example: Tensor, position: Tensor) -> Bool[Tensor, " tokens"]:

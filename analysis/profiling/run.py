@@ -28,17 +28,18 @@ from analysis.contracts import (
 )
 from analysis.errors import ModelError, WorkloadError
 from analysis.models import estimate
+from analysis.models.card import ModelCard
 from analysis.models.device import device_name, resolve_device, resolve_dtype
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel, Stack
 from analysis.profiling import distributed
-from analysis.profiling.accumulators import Accumulator, CkaSums, ExampleTable, ScoreSums
+from analysis.profiling.accumulators import Accumulator, CkaSums, ExampleTable, ScoreSums, Sums
 from analysis.profiling.features import Features
 from analysis.profiling.scores import ScoreBook, defined_units, example_scores, stability
 from analysis.profiling.stream import Pass, Saving, Watch
 from analysis.profiling.units import Unit, cut_units
 from analysis.similarity.registry import method_versions
-from analysis.workload import EncodedWorkload, Encoder, encode_workload, requested_workload
+from analysis.workload import EncodedWorkload, Encoder, Workload, encode_workload, requested_workload
 
 Loader = Callable[..., LoadedModel]
 
@@ -112,37 +113,67 @@ def run_profile(
         ResourceError: memory or disk ran out.
         Cancelled: `should_stop` said so.
     """
-    _say(on_progress, Message(id="Reading the workload"))
-    workload = requested_workload(request)
-    where = distributed.place()
-    device = resolve_device(where.device(request.settings.device))
-    _say(on_progress, Message(id="Looking at the model"))
-    card = describe_model(request.model, on_progress=lambda stage: _say(on_progress, stage))
-    _check_can_run(card.info, request.settings)
-    dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
-    settings = resolve_settings(request.settings, card.info, device, dtype)
-    key = content_key(card.info, workload.info.content_hash, settings)
-    found = known(key) if where.world == 1 else None  # several ranks measure together or not at all
+    asked = Asked.of(request, on_progress)
+    found = known(asked.key) if asked.where.world == 1 else None  # several ranks measure together or not at all
     if found is not None:
         return found
-    assert card.tokenizer_folder is not None
-    encoded = encode_workload(
-        workload,
-        Encoder.from_folder(card.tokenizer_folder),
-        max_tokens=settings.max_tokens,
-        chat_template=settings.chat_template,
-        slices=settings.slices,
-    )
-    _say(on_progress, Message(id="Loading the model"))
-    started = time.monotonic()
-    loaded = load(request.model, device=str(device), dtype=settings.dtype)
-    loading = time.monotonic() - started
-    saving = Saving(checkpoint_folder / f"{key}{where.name}.npz", key) if checkpoint_folder else None
-    job = ProfileJob(
-        loaded, encoded, settings, Watch(on_progress, should_stop), saving, name=request.name, load_seconds=loading, where=where
-    )
-    with distributed.joined(where, device):
+    job = asked.job(asked.encode(), asked.key, load=load, watch=Watch(on_progress, should_stop), checkpoint_folder=checkpoint_folder)
+    with distributed.joined(asked.where, asked.device):
         return job.run()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request looked at but not begun: its workload and model are there, its settings are resolved, no weight is loaded."""
+
+    request: ProfileRequest
+    workload: Workload
+    card: ModelCard
+    settings: ProfileSettings
+    where: distributed.Place
+    device: torch.device
+
+    @classmethod
+    def of(cls, request: ProfileRequest, on_progress: Callable[[Progress], None]) -> Asked:
+        """Reads the workload, looks at the model, checks that the one can run through the other."""
+        _say(on_progress, Message(id="Reading the workload"))
+        workload = requested_workload(request)
+        where = distributed.place()
+        device = resolve_device(where.device(request.settings.device))
+        _say(on_progress, Message(id="Looking at the model"))
+        card = describe_model(request.model, on_progress=lambda stage: _say(on_progress, stage))
+        _check_can_run(card.info, request.settings)
+        dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
+        return cls(request, workload, card, resolve_settings(request.settings, card.info, device, dtype), where, device)
+
+    @property
+    def key(self) -> str:
+        """The profile's content key."""
+        return content_key(self.card.info, self.workload.info.content_hash, self.settings)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model's tokenizer."""
+        assert self.card.tokenizer_folder is not None
+        return Encoder.from_folder(self.card.tokenizer_folder)
+
+    def encode(self) -> EncodedWorkload:
+        """The calibration half as tokens."""
+        settings = self.settings
+        return encode_workload(
+            self.workload, self.encoder, max_tokens=settings.max_tokens, chat_template=settings.chat_template, slices=settings.slices
+        )
+
+    def job(
+        self, encoded: EncodedWorkload, key: str, *, load: Loader = load_model, watch: Watch, checkpoint_folder: Path | None = None
+    ) -> ProfileJob:
+        """The model loaded and everything ready to run; `key` names the checkpoint."""
+        _say(watch.on_progress, Message(id="Loading the model"))
+        started = time.monotonic()
+        loaded = load(self.request.model, device=str(self.device), dtype=self.settings.dtype)
+        loading = time.monotonic() - started
+        saving = Saving(checkpoint_folder / f"{key}{self.where.name}.npz", key) if checkpoint_folder else None
+        return ProfileJob(loaded, encoded, self.settings, watch, saving, name=self.request.name, load_seconds=loading, where=self.where)
 
 
 def profile_model(
@@ -154,7 +185,9 @@ def profile_model(
     saving: Saving | None = None,
     accumulators: Sequence[Accumulator] = (),
 ) -> Profile:
-    """One streaming pass of a loaded model over an encoded workload. `accumulators` see every unit too.
+    """One streaming pass of a loaded model over an encoded workload.
+
+    `accumulators` see every unit too, before the profile's own; those that are `Sums` are saved, resumed and reduced with them.
 
     Raises:
         ModelError: the model cannot be run on prompts.
@@ -197,6 +230,14 @@ class ProfileJob:
         assert self.settings.unit_tokens is not None
         return cut_units(self.encoded.examples, self.settings.unit_tokens, self.settings.cka_minibatch)
 
+    def all_sums(self) -> tuple[Sums, ...]:
+        """What is saved, resumed and added up over ranks: brought sums first, because the profile's own may centre the states."""
+        return (*self.brought(), *self.sums.all())
+
+    def brought(self) -> tuple[Sums, ...]:
+        """The accumulators of other rooms that are sums."""
+        return tuple(one for one in self.accumulators if isinstance(one, Sums))
+
     def stream(self, units: Sequence[Unit]) -> Pass:
         """A pass over some of the units, adding to this job's sums."""
         assert self.settings.batch_tokens is not None
@@ -208,8 +249,8 @@ class ProfileJob:
             width=self.loaded.info.hidden_size,
             dtype=self.loaded.dtype,
             batch_tokens=self.settings.batch_tokens,
-            sums=self.sums.all(),
-            others=self.accumulators,
+            sums=self.all_sums(),
+            others=[one for one in self.accumulators if not isinstance(one, Sums)],
             watch=self.watch,
             saving=self.saving,
         )
@@ -220,7 +261,8 @@ class ProfileJob:
         started = datetime.now(UTC)
         stream = self.stream(self.units()[self.where.rank :: self.where.world])
         stream.run()
-        distributed.add_up(self.where, self.sums.all())
+        stream.seconds = max(0.0, stream.seconds - sum(one.own_seconds for one in self.brought()))
+        distributed.add_up(self.where, self.all_sums())
         stream.seconds = distributed.total(self.where, stream.seconds, self.features.device, largest=True)
         stream.tokens = round(distributed.total(self.where, stream.tokens, self.features.device))
         return self.profile(stream, started)

@@ -103,7 +103,7 @@ class Pass:
     def _run_unit(self, unit: Unit, reader: Reader) -> None:
         while not self._filled(unit, reader):
             pass  # the unit starts over: with smaller batches, or with copies of a state that was overwritten
-        everyone: tuple[Accumulator, ...] = (*self.sums, *self.others)
+        everyone: tuple[Accumulator, ...] = (*self.others, *self.sums)
         try:
             measured = measure_unit(unit, reader.buffer, self.features)
             for accumulator in everyone:
