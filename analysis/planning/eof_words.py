@@ -1,0 +1,150 @@
+"""Why a rule chooses its layer, or why it cannot: one plain sentence each, layers counted from 0."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.contracts import EofStrategy, Message
+
+
+def why_curve(strategy: EofStrategy, eof: int, curve: list[float], score: float) -> Message:
+    """Why a rule that reads a deviation curve ends at `eof`; `curve` [P], `score` what the rule found there."""
+    n_blocks, value = len(curve) - 1, curve[eof + 1]
+    if strategy == "smallest_deviation":
+        return _why_smallest(eof, n_blocks, value, curve[0])
+    if strategy == "scaled_gain":
+        return Message(
+            id="After layer {eof} most is left to gain: deviation {value}, weighted by how much the layers above it can still do.",
+            values={"eof": eof, "value": round(value, 4)},
+        )
+    if strategy == "exponent":
+        return Message(
+            id="At layer {eof} the deviation falls most steeply for its depth (exponent {value}).",
+            values={"eof": eof, "value": round(score, 3)},
+        )
+    return _why_gain(strategy, eof, score, curve[0] - curve[-1])
+
+
+def why_vote(eof: int, n: int, total: int) -> Message:
+    """Most prompts choose this layer for themselves."""
+    if eof < 0:
+        return Message(id="{n} of {total} prompts would freeze no layer, more than choose any one layer.", values={"n": n, "total": total})
+    return Message(
+        id="{n} of {total} prompts choose layer {eof} for themselves, more than choose any other.",
+        values={"n": n, "total": total, "eof": eof},
+    )
+
+
+def why_prefix(strategy: EofStrategy, eof: int, times: float) -> Message:
+    """Why a prefix ends before block eof + 1, whose value is `times` the median."""
+    values = {"first": eof + 1, "times": round(times, 2)}
+    if strategy == "gradient" and eof < 0:
+        return Message(id="Layer 0 already has {times} times the median gradient per weight, so no layer is frozen.", values=values)
+    if strategy == "gradient":
+        return Message(
+            id="Layer {first} is the first whose gradient per weight reaches the median ({times} times it); the layers before it learn "
+            "less and are frozen.",
+            values=values,
+        )
+    if eof < 0:
+        return Message(
+            id="The gradient of layer 0 already changes {times} times as much as the median layer's, so no layer is frozen.", values=values
+        )
+    return Message(
+        id="Layer {first} is the first whose gradient still changes as much as the median layer's ({times} times it); the layers before it "
+        "have settled and are frozen.",
+        values=values,
+    )
+
+
+def why_last(eof: int, n: int, n_blocks: int) -> Message:
+    """The budget alone."""
+    if eof < 0:
+        return Message(id="The budget lets all {n_blocks} layers train, so no layer is frozen.", values={"n_blocks": n_blocks})
+    return Message(
+        id="Only the budget decides: {n} of {n_blocks} layers train, and layers 0 to {eof} are frozen.",
+        values={"n": n, "n_blocks": n_blocks, "eof": eof},
+    )
+
+
+def why_budget(eof: int, unlimited: int, n: int, n_blocks: int) -> Message:
+    """The rule alone would let more layers train than the budget does."""
+    values = {"n": n, "n_blocks": n_blocks, "eof": eof, "unlimited": unlimited}
+    if unlimited < 0:
+        return Message(
+            id="The budget lets {n} of {n_blocks} layers train, so layers 0 to {eof} are frozen; the rule alone would freeze none.",
+            values=values,
+        )
+    return Message(
+        id="The budget lets {n} of {n_blocks} layers train, so layers 0 to {eof} are frozen; the rule alone would end at layer {unlimited}.",
+        values=values,
+    )
+
+
+def why_budget_instead(eof: int, n: int, n_blocks: int) -> Message:
+    """R0 found only the end of where it may look."""
+    return Message(
+        id="The deviation is smallest at the last layer that may be frozen, which does not say where to stop, so the budget decides: "
+        "{n} of {n_blocks} layers train, and layers 0 to {eof} are frozen.",
+        values={"n": n, "n_blocks": n_blocks, "eof": eof},
+    )
+
+
+NO_TRACES = Message(
+    id="This rule reads the traces, and none were measured: run a profile with the traces switched on, or choose another rule."
+)
+NO_LENS = Message(
+    id="This rule reads what the model's own head would say at every layer, and that was not measured: measure the traces again with the "
+    "logit lens on."
+)
+NO_GRADIENTS = Message(
+    id="This rule needs the gradient of every layer, and no backward pass was run: measure the traces again with gradients switched on."
+)
+NO_HISTORY = Message(
+    id="This rule watches how gradients change while everything trains: run a trial that compares with full fine-tuning, then ask again."
+)
+NO_BUDGET = Message(id="This rule looks at nothing but the budget, and none was given: say how many layers may train, such as 6 layers.")
+NO_SCORE = Message(
+    id="No layer of this model has a score by this rule: the traces are undefined there, or too few layers could be the last frozen one. "
+    "Choose another rule, or set the layer by hand."
+)
+NO_VOTES = Message(
+    id="Prompts can only vote on the curve that was kept for each of them: choose by the mean, or vote on "
+    "the default curve or the logit lens."
+)
+
+
+def _why_smallest(eof: int, n_blocks: int, value: float, start: float) -> Message:
+    values = {"eof": eof, "value": round(value, 4)}
+    if eof < 0:
+        return Message(
+            id="No layer brings the state nearer to the right word than the input is (deviation {value}), so no layer is frozen.",
+            values=values,
+        )
+    if eof == n_blocks - 2:
+        return Message(
+            id="The deviation is smallest at layer {eof} ({value}), the last that may be frozen, so only one layer would train: give a "
+            "budget, or choose another rule.",
+            values=values,
+        )
+    return Message(id="After layer {eof} the state is nearest to the right word (deviation {value}, at the input {start}).", values=values)
+
+
+def _why_gain(strategy: EofStrategy, eof: int, gain: float, total: float) -> Message:
+    values = {"eof": eof, "gain": round(gain, 4), "total": round(total, 4)}
+    if math.isnan(total):
+        return Message(
+            id="Layer {eof} brings the state nearer to the right word than any other (gain {gain}).",
+            values={"eof": eof, "gain": round(gain, 4)},
+        )
+    if gain <= 0.0:
+        return Message(
+            id="No layer that may be frozen brings the state nearer to the right word; layer {eof} takes it away least ({gain}), so do not "
+            "rely on this rule here.",
+            values=values,
+        )
+    if strategy == "lens":
+        return Message(
+            id="Layer {eof} lowers the loss of the model's own head more than any other layer ({gain} of {total} nats).", values=values
+        )
+    return Message(id="Layer {eof} brings the state nearer to the right word than any other (gain {gain} of {total}).", values=values)
