@@ -1,4 +1,4 @@
-"""Reading and writing profiles, plans, searches and verifications from the terminal."""
+"""Reading and writing profiles, traces, plans, searches, verifications and trials from the terminal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Contract, Plan, Profile, Search
+from analysis.contracts import Contract, Plan, Profile, Search, Semantics, Trial
 from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
 
 if TYPE_CHECKING:
+    from analysis.runs.client import Client
     from analysis.runs.store import Store
 
-Wanted = TypeVar("Wanted", Profile, Plan, Search)
+Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial)
 
 
 def read_profile(given: str) -> Profile:
@@ -61,6 +62,53 @@ def read_search(given: str) -> Search:
     if not isinstance(document, Search):
         raise DocumentError(
             "{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
+            path=given,
+            kind=_kind(document),
+        )
+    return document
+
+
+def read_semantics(given: str) -> Semantics:
+    """The traces in a file, or kept ones.
+
+    Raises:
+        DocumentError: not a readable file and not kept traces, or not traces of this version.
+    """
+    document = _document(given)
+    if document is None:
+        missing = DocumentError(
+            "{given} is neither a file nor the id of kept traces. Make some: "
+            "python -m analysis profile --semantics --semantics-out semantics.json",
+            given=given,
+        )
+        client = _client()
+        return _kept(given, lambda _: client.semantics(_whole_id(given, [one.id for one in client.semantics_list()])), missing)
+    if not isinstance(document, Semantics):
+        raise DocumentError(
+            "{path} is a {kind}, and traces are needed. Make some: python -m analysis profile --semantics --semantics-out semantics.json",
+            path=given,
+            kind=_kind(document),
+        )
+    return document
+
+
+def read_trial(given: str) -> Trial:
+    """The trial in a file, or a kept one.
+
+    Raises:
+        DocumentError: not a readable file and not a kept trial, or not a trial of this version.
+    """
+    document = _document(given)
+    if document is None:
+        missing = DocumentError(
+            "{given} is neither a file nor the id of a kept trial. Make one: python -m analysis trial --plan plan.json --out trial.json",
+            given=given,
+        )
+        client = _client()
+        return _kept(given, lambda _: client.trial(_whole_id(given, [one.id for one in client.trials()])), missing)
+    if not isinstance(document, Trial):
+        raise DocumentError(
+            "{path} is a {kind}, and a trial is needed. Make one: python -m analysis trial --plan plan.json --out trial.json",
             path=given,
             kind=_kind(document),
         )
@@ -134,6 +182,12 @@ def _kept(given: str, find: Callable[[Store], Wanted], missing: DocumentError) -
         raise
     except InputError as exc:
         raise missing from exc
+
+
+def _client() -> Client:
+    from analysis.runs.client import open_client
+
+    return open_client()
 
 
 def _whole_id(given: str, known: list[str]) -> str:

@@ -1,17 +1,18 @@
-"""`plan`: from what was measured to what should be removed."""
+"""`plan`: from what was measured to what should be removed, or frozen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 
-from analysis.cli import options
+from analysis.cli import options, options_training
 from analysis.cli.choosing import layers, units_named
 from analysis.cli.documents import read_profile, read_search, write_document
+from analysis.cli.plan_freeze import Freezing, ShapeGiven, frozen_plan, summarise_freeze
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import LatencyModel, Plan, Quantity, Search, Unit
 from analysis.errors import InputError
@@ -21,15 +22,16 @@ from analysis.planning import DEFAULT_CONTEXT_TOKENS, plan_in_words, propose_pla
 from analysis.planning.from_search import propose_from_search
 
 _PHASES = {"prefill": N_("time to read a prompt"), "decode": N_("time to write a token")}
-SHORT_HELP = N_("Choose what to remove, and say what it should save.")
+SHORT_HELP = N_("Choose what to remove or freeze, and say what it should save.")
 HELP = paragraphs(
-    N_("Choose what to remove from a model, by what was measured, and say what it should save."),
+    N_("Choose what to remove from a model, or which layers to freeze while it is trained, by what was measured; say what it should save."),
     N_("Examples:"),
     examples(
         "python -m analysis plan --profile profile.json --budget 20% --out plan.json",
         "python -m analysis plan --profile profile.json --op skip --unit attention --budget 6layers --protect 0,1",
         "python -m analysis plan --profile profile.json --criterion angular_distance --budget 1GiB",
         "python -m analysis plan --search search.json --strategy beam --budget 20%flops --out plan.json",
+        "python -m analysis plan --op freeze --semantics semantics.json --max-trainable-layers 10 --out plan.json",
     ),
     N_(
         "20% is that share of the unit, rounded down; 20%params and 20%flops count parameters and FLOPs; 1GiB counts weight memory. "
@@ -40,58 +42,75 @@ HELP = paragraphs(
 
 def plan(
     ctx: typer.Context,
-    budget: Annotated[
-        str, typer.Option(metavar="AMOUNT", help=N_("How much to remove: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers."))
-    ],
-    profile: Annotated[
-        str | None, typer.Option(metavar="FILE", help=N_("File written by python -m analysis profile --out, or the id of a kept run."))
-    ] = None,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help=N_(
-                "File written by python -m analysis scan or search, or the id of a kept search: the plan then comes from measured losses."
-            ),
-        ),
-    ] = None,
-    op: options.Op = "prune",
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--unit",
-            metavar="UNIT",
-            help=N_("Remove whole layers (block), or only their attention or their mlp. With --search it may be repeated."),
-        ),
-    ] = None,
-    criterion: Annotated[
-        str, typer.Option(metavar="NAME", help=N_("block_influence: least change first. angular_distance: the most similar run of layers."))
-    ] = "block_influence",
-    strategy: Annotated[
-        str, typer.Option(metavar="NAME", help=N_("With --search: whose answer is taken, e.g. beam, greedy, one_shot, last_n."))
-    ] = "beam",
+    budget: options_training.PlanBudget = None,
+    profile: options_training.PlanProfile = None,
+    search: options_training.PlanSearch = None,
+    op: options_training.PlanOp = "prune",
+    unit: options_training.PlanUnits = None,
+    criterion: options_training.Criterion = None,
+    strategy: options_training.PlanStrategy = None,
     protect: options.Protect = "",
     context: options.Context = None,
+    semantics: options_training.SemanticsFile = None,
+    trial: options_training.TrialFile = None,
+    model: options_training.FreezeModel = None,
+    eof_layer: options_training.EofLayerByHand = None,
+    max_trainable_layers: options_training.MaxTrainable = None,
+    aggregate: options_training.HowAggregated = "mean",
+    epochs: options_training.PlannedEpochs = 3,
+    batch_size: options_training.PlannedBatch = None,
+    sequence_tokens: options_training.SequenceTokens = None,
+    method: options_training.Method = None,
+    lora_rank: options_training.LoraRankOr = None,
+    base_bits: options_training.BaseBits = None,
+    price: options_training.Price = None,
+    currency: options_training.Currency = "",
     out: options.OutPlan = None,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help=N_("Name of the plan."))] = "",
-    store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the plan for the pages."))] = True,
+    name: options_training.PlanName = "",
+    store: options_training.KeepPlan = True,
 ) -> None:
     """Proposes the plan, writes the file, and says what it should save."""
     terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
-    asked = _Asked(budget, op, layers(protect), context or DEFAULT_CONTEXT_TOKENS, name)
-    if profile is not None and search is None:
-        proposed = _from_profile(profile, units_named(unit, ("block",)), criterion, asked)
-    elif search is not None and profile is None:
-        proposed = _from_search(search, units_named(unit, ()), strategy, asked, latency=store)
+    if op == "freeze":
+        _refuse_with(op, {"--search": search, "--unit": unit, "--criterion": criterion, "--protect": protect, "--context": context})
+        freezing = Freezing(
+            profile, semantics, trial, model, strategy, aggregate, eof_layer, max_trainable_layers, budget, name, epochs, price, currency,
+            ShapeGiven(batch_size, sequence_tokens, method, lora_rank, base_bits),
+        )  # fmt: skip
+        proposed = frozen_plan(freezing)
     else:
-        raise InputError("A plan is made from one thing: give either --profile or --search.")
+        _refuse_with(op, {"--semantics": semantics, "--trial": trial, "--model": model, "--eof-layer": eof_layer,
+                          "--max-trainable-layers": max_trainable_layers, "--method": method, "--price": price})  # fmt: skip
+        if budget is None:
+            raise InputError("--budget is missing. Say how much to remove, for example --budget 20%.")
+        asked = _Asked(budget, op, layers(protect), context or DEFAULT_CONTEXT_TOKENS, name)
+        proposed = _proposed(profile, search, unit, criterion or "block_influence", strategy or "beam", asked, store)
     if out is not None:
         write_document(proposed, out)
     if store:
         keep_plan(proposed)
-    summarise_plan(proposed, out, terminal)
+    if op == "freeze":
+        summarise_freeze(proposed, out, terminal)
+    else:
+        summarise_plan(proposed, out, terminal)
+
+
+def _refuse_with(op: str, given: Mapping[str, object]) -> None:
+    wrong = tuple(name for name, value in given.items() if value not in (None, ""))
+    if wrong:
+        raise InputError("{options} cannot be used with --op {op}. Leave it out, or choose another --op.", options=wrong, op=op)
+
+
+def _proposed(
+    profile: str | None, search: str | None, unit: list[str] | None, criterion: str, strategy: str, asked: _Asked, store: bool
+) -> Plan:
+    if profile is not None and search is None:
+        return _from_profile(profile, units_named(unit, ("block",)), criterion, asked)
+    if search is not None and profile is None:
+        return _from_search(search, units_named(unit, ()), strategy, asked, latency=store)
+    raise InputError("A plan is made from one thing: give either --profile or --search.")
 
 
 @dataclass(frozen=True)

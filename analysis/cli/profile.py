@@ -8,12 +8,13 @@ from pathlib import Path
 
 import typer
 
-from analysis.cli import options
+from analysis.cli import options, options_training
 from analysis.cli.choosing import chosen_workload, stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, stopping, terminal_of
-from analysis.contracts import Profile, ProfileRequest, ProfileSettings
+from analysis.cli.tracing import semantic_settings, summarise_semantics, traced
+from analysis.contracts import Profile, ProfileRequest, ProfileSettings, SemanticRequest
 from analysis.home import home
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -26,6 +27,7 @@ HELP = paragraphs(
         "python -m analysis profile --model sample --out profile.json",
         "python -m analysis profile --model ./my-model --workload prompts.jsonl --out profile.json",
         "python -m analysis profile --model owner/name --workload mail.csv --map prompt=text --device cuda:0 --out profile.json",
+        "python -m analysis profile --model sample --semantics --semantics-out semantics.json",
     ),
     N_("The first Ctrl-C stops at the next batch and keeps what was measured; the same command goes on from there."),
 )
@@ -48,14 +50,21 @@ def profile(
     chat_template: options.ChatTemplate = True,
     name: options.Name = None,
     excerpts: options.Excerpts = True,
+    semantics: options_training.WithSemantics = False,
+    semantics_out: options_training.OutSemantics = None,
+    vocabulary: options_training.Vocabulary = "all",
+    words: options_training.Words = None,
     store: options.Keep = True,
 ) -> None:
-    """Measures, writes the file, and says in a few lines what was found."""
+    """Measures, writes the files, and says in a few lines what was found."""
     from analysis.models.source import parse_source
 
     terminal = terminal_of(ctx)
-    if out is not None and str(out) != "-":
-        check_output(out)
+    for path in (out, semantics_out):
+        if path is not None and str(path) != "-":
+            check_output(path)
+    asked = semantic_settings(vocabulary, words)
+    semantics = semantics or semantics_out is not None or words is not None or vocabulary != "all"
     settings = ProfileSettings(
         stack=stack,
         device=device,
@@ -67,11 +76,17 @@ def profile(
         excerpts=excerpts,
     )
     choice = chosen_workload(parse_source(model), workload, map_, slicing, mask)
-    request = ProfileRequest(**choice.model_dump(), settings=settings, name=name)
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun: one of the processes speaks and writes
-    found = measured(request, terminal if first_rank else replace(terminal, quiet=True), store and first_rank, out if first_rank else None)
-    if first_rank:
+    if not first_rank:
+        terminal, store, out, semantics_out = replace(terminal, quiet=True), False, None, None
+    if semantics:
+        wanted = SemanticRequest(**choice.model_dump(), settings=settings, name=name, semantics=asked)
+        found, traces = traced(wanted, terminal, keep=store, out=out, semantics_out=semantics_out)
         _summarise(found, out, terminal)
+        summarise_semantics(traces, semantics_out, terminal)
+        return
+    found = measured(ProfileRequest(**choice.model_dump(), settings=settings, name=name), terminal, store, out)
+    _summarise(found, out, terminal)
 
 
 def measured(request: ProfileRequest, terminal: Terminal, keep: bool, out: Path | None) -> Profile:

@@ -1,0 +1,124 @@
+"""What `profile --semantics` does more than `profile`: the traces of the right words, from the same pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from analysis.cli.choosing import stoppable
+from analysis.cli.documents import write_document
+from analysis.cli.progress import shown_progress
+from analysis.cli.terminal import Terminal, stopping
+from analysis.contracts import Profile, SemanticRequest, Semantics, SemanticSettings
+from analysis.errors import InputError
+from analysis.home import home
+from analysis.i18n import render
+from analysis.i18n.numbers import number, percent
+
+if TYPE_CHECKING:
+    from analysis.runs.store import Store
+
+
+def semantic_settings(vocabulary: Literal["all", "responses"], words: Path | None) -> SemanticSettings:
+    """Which words the states are compared with.
+
+    Raises:
+        InputError: both were given, or the file cannot be read or is empty.
+    """
+    if words is None:
+        return SemanticSettings(vocabulary=vocabulary)
+    if vocabulary != "all":
+        raise InputError("--words and --vocabulary responses are two answers to one question. Give one of them.")
+    return SemanticSettings(vocabulary="words", words=_words_in(words))
+
+
+def _words_in(path: Path) -> tuple[str, ...]:
+    from analysis.workload.decoding import decode
+
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise InputError(
+            "--words {path} cannot be read ({problem}). Give a text file with one word a line.", path=str(path), problem=str(exc.strerror)
+        ) from exc
+    text, _ = decode(data, path.name)
+    found = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    if not found:
+        raise InputError("--words {path} holds no word. Write one a line.", path=str(path))
+    return found
+
+
+def traced(
+    request: SemanticRequest, terminal: Terminal, *, keep: bool, out: Path | None, semantics_out: Path | None
+) -> tuple[Profile, Semantics]:
+    """The profile and the traces, written to their files first: a store that is full or locked costs nothing that was measured."""
+    from analysis.profiling import checkpoint
+    from analysis.runs.store import open_store
+    from analysis.semantics.run import run_semantics
+
+    store, folder = open_store() if keep else None, home() / "checkpoints"
+    with stopping() as should_stop:
+        with shown_progress(terminal) as show:
+            profile, semantics = run_semantics(
+                request, on_progress=stoppable(show, should_stop), should_stop=should_stop, checkpoint_folder=folder
+            )
+        if out is not None:
+            write_document(profile, out)
+        if semantics_out is not None:
+            write_document(semantics, semantics_out)
+        if store is not None:
+            _keep(store, request, profile, semantics)
+        for key in (profile.id, semantics.id):
+            checkpoint.forget(folder, key)
+    return profile, semantics
+
+
+def _keep(store: Store, request: SemanticRequest, profile: Profile, semantics: Semantics) -> None:
+    store.keep_semantics(request, profile, semantics)
+
+
+def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Terminal) -> None:
+    """What the traces say: what a deviation is worth, and the layer that the default rule proposes."""
+    from analysis.planning.eof import DEFAULT_STRATEGY, choose_eof
+
+    for note in semantics.notes:
+        terminal.hear(note)
+    scores, left_out = semantics.overall, semantics.n_without_response + semantics.n_response_cut
+    terminal.tell(
+        "Traces of {tokens} response tokens in {prompts} prompts; {left_out} prompts were left out, because they have no response or it "
+        "was cut away.",
+        tokens=scores.n_tokens,
+        prompts=scores.n_examples,
+        left_out=left_out,
+    )
+    _tell_fidelity(semantics, terminal)
+    if semantics.extra_share is not None:
+        terminal.tell(
+            "The traces took {seconds} s beside the profile ({share} of its time).",
+            seconds=number(semantics.extra_seconds, terminal.language, 1),
+            share=percent(semantics.extra_share, terminal.language),
+        )
+    choice = choose_eof(semantics, DEFAULT_STRATEGY)
+    terminal.tell("Proposed by the default rule ({rule}): {reason}", rule=DEFAULT_STRATEGY, reason=render(choice.reason, terminal.language))
+    if out is not None and str(out) != "-":
+        command = f"python -m analysis plan --op freeze --semantics {out} --out plan.json"
+        terminal.tell("Wrote {path}. Next: {command}", path=str(out), command=command)
+
+
+def _tell_fidelity(semantics: Semantics, terminal: Terminal) -> None:
+    """How often each basis is right: a deviation by a basis that seldom is says little."""
+    if not semantics.fidelity:
+        terminal.tell(
+            "No tokens were run through the output head, so the bases are not judged; {curve} is used.", curve=semantics.default_curve
+        )
+        return
+    shares = [f"{found.curve} {percent(found.right, terminal.language, 1)}" for found in semantics.fidelity]
+    terminal.tell(
+        "Last state, nearest word: so often it is the right one, by each basis ({n} tokens; lens is the model's own head): {shares}.",
+        n=max(found.n_tokens for found in semantics.fidelity),
+        shares=shares,
+    )
+    terminal.tell(
+        "A deviation is worth as much as its basis is right, so {curve} is used.",
+        curve=semantics.default_curve,
+    )
