@@ -46,10 +46,14 @@ class Head:
         Returns:
             [n, V], in the model's number format.
         """
+        return self.scores(states)
+
+    def scores(self, states: Tensor) -> Tensor:
+        """The same [n, V], through which gradients flow back to the states."""
         with _returning(self._root, states[None]):
             output = self._model(input_ids=torch.zeros(1, states.shape[0], dtype=torch.long, device=states.device), use_cache=False)
-        scores: Tensor = output.logits
-        return scores[0]
+        found: Tensor = output.logits
+        return found[0]
 
 
 class _Final(BaseModelOutputWithPast):  # type: ignore[misc]
