@@ -52,6 +52,7 @@ class TrialSettings(Contract):
         default=False, description="free one step more at a time, from the output side, until the gain lies inside its interval"
     )
     release_step: PositiveInt | None = Field(default=None, description="layers freed at a time; None: a tenth of the stack, at least one")
+    max_trainable: PositiveInt | None = Field(default=None, description="releasing frees at most this many layers; None: all of them")
     max_minutes: PositiveFloat | None = Field(default=None, description="budget of training time over all arms; None: none")
     cache: CacheKind = "auto"
     cache_bytes: PositiveInt | None = Field(default=None, description="most that the prefix's output may take; None: half of what is free")
