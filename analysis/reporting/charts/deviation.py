@@ -133,7 +133,9 @@ def gain(
     found = _scores(semantics, slice_name).curves.get(curve or semantics.default_curve)
     gains: Series = found.gain if found else (None,) * n
     intervals = found.gain_intervals if found else (None,) * n
-    low, high = reach([0.0, *ends(gains, intervals)[0]], ends(gains, intervals)[1], room=0.12)
+    low, high = reach([0.0, *ends(gains, intervals)[0]], ends(gains, intervals)[1], room=0.1)
+    if choice is not None:
+        high += 0.18 * (high - low)  # a word goes over the chosen bar
     figure = go.Figure()
     if eof_layer is not None and eof_layer >= 0:
         figure.add_trace(_frozen_area(-0.5, eof_layer + 0.5, low, high, look))
@@ -145,7 +147,7 @@ def gain(
     dressed(figure, look, height=height, title=t("What each layer brings nearer to the right word"), subtitle=subtitle)
     figure.update_xaxes(_layer_axis(n, look), title={"text": t("layer, counted from 0"), "standoff": 6}, range=[-0.7, n - 0.3])
     figure.update_yaxes(
-        title={"text": _unit(curve or semantics.default_curve, look)},
+        title={"text": look.t("gain")},
         range=[low, high],
         showgrid=True,
         gridcolor=look.palette.grid,
@@ -156,7 +158,7 @@ def gain(
     if eof_layer is not None:
         _mark_boundary(figure, look, eof_layer, n, at=eof_layer + 0.5, named=False)
     if choice is not None and choice.eof_layer is not None and choice.eof_layer >= 0:
-        _mark_choice(figure, look, choice, gains, intervals, (low, high))
+        _mark_choice(figure, look, choice, gains, intervals)
     return figure
 
 
@@ -417,7 +419,6 @@ def _mark_choice(
     choice: EofChoice,
     gains: Series,
     intervals: Sequence[tuple[float, float] | None],
-    limits: tuple[float, float],
 ) -> None:
     """A word with an arrow over the chosen bar, turned inwards near an edge."""
     block = choice.eof_layer
@@ -425,14 +426,13 @@ def _mark_choice(
     interval = intervals[block]
     top = max(0.0, interval[1] if interval else gains[block] or 0.0)
     place = block / max(len(gains) - 1, 1)
-    room_above = top < limits[0] + 0.8 * (limits[1] - limits[0])
     figure.add_annotation(
         x=block,
         y=top,
-        ax=0 if room_above else -46 if place > 0.5 else 46,
-        ay=-24 if room_above else 8,
+        ax=0,
+        ay=-22,
         text=look.t("chosen: {layer}", layer=block),
-        xanchor="center" if room_above and 0.12 < place < 0.88 else "right" if place > 0.5 else "left",
+        xanchor="center" if 0.12 < place < 0.88 else "right" if place > 0.5 else "left",
         arrowhead=2,
         arrowwidth=1.2,
         arrowcolor=look.palette.text,

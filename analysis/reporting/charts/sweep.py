@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
@@ -15,6 +16,9 @@ from analysis.reporting.charts.series import reach
 
 SYMBOLS: Mapping[ArmKind, str] = {"freeze": "circle", "full": "square", "lora": "diamond-open", "lora_freeze": "triangle-up-open"}
 """Way of training -> marker: told apart by shape, not by colour."""
+
+_PLOT_WIDTH = 540.0
+_LINE = 17
 
 
 def sweep_front(trial: Trial, look: Look, *, height: int = 480) -> go.Figure:
@@ -37,8 +41,11 @@ def sweep_front(trial: Trial, look: Look, *, height: int = 480) -> go.Figure:
         title=t("Training time against loss: which boundary, and which rule"),
         subtitle=t("vertical lines: 95% interval; left and low is better"),
     )
-    _axes(figure, [arm for _, arm in arms], look)
-    _labels(figure, trial, [arm for _, arm in arms], look)
+    drawn, chosen = [arm for _, arm in arms], chosen_by(trial)
+    over = _placed([(arm, render(words.arm(arm), look.language)) for arm in drawn], _span(drawn))
+    under = _placed([(arm, _rules(chosen[arm.name], look)) for arm in drawn if chosen.get(arm.name)], _span(drawn))
+    _axes(figure, drawn, look, over, under, height)
+    _labels(figure, look, over, under)
     figure.update_layout(
         showlegend=True, legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0}, margin={"b": 104}
     )
@@ -145,49 +152,94 @@ def _hover(arm: TrialArm, look: Look, trial: Trial) -> str:
     return "<br>".join(lines)
 
 
-def _axes(figure: go.Figure, arms: Sequence[TrialArm], look: Look) -> None:
+def _axes(figure: go.Figure, arms: Sequence[TrialArm], look: Look, over: Sequence[_Label], under: Sequence[_Label], height: int) -> None:
+    """Ranges that leave room for the names over the whiskers and the rules under them."""
     held = [_ends(arm) for arm in arms]
-    low, high = reach([low for low, _, _ in held], [high for _, _, high in held], room=0.2)
-    slowest = max([arm.points[-1].seconds for arm in arms], default=1.0) or 1.0
-    quickest = min([arm.points[-1].seconds for arm in arms], default=0.0)
-    edge = 0.12 * max(slowest - quickest, 0.2 * slowest)
+    low, high = reach([low for low, _, _ in held], [high for _, _, high in held])
+    above, below = (max([label.away + label.height for label in labels], default=0) for labels in (over, under))
+    unit = (high - low) / max(height - 160 - above - below, 60)
+    left, right = _span(arms)
     figure.update_xaxes(
         title={"text": look.t("seconds of training, measured"), "standoff": 6},
-        range=[max(0.0, quickest - edge), slowest + edge],
+        range=[left, right],
         showline=True,
         ticks="outside",
         nticks=8,
     )
     figure.update_yaxes(
-        title={"text": look.t("loss after (nats)")}, range=[low, high], showgrid=True, gridcolor=look.palette.grid, nticks=6
+        title={"text": look.t("loss after (nats)")},
+        range=[low - unit * below, high + unit * above],
+        showgrid=True,
+        gridcolor=look.palette.grid,
+        nticks=6,
     )
 
 
-def _labels(figure: go.Figure, trial: Trial, arms: Sequence[TrialArm], look: Look) -> None:
-    """Names over the whiskers, in turn at two heights so that neighbours do not touch; the rules under them."""
-    chosen, font = chosen_by(trial), {"family": FONT, "size": 12, "color": look.palette.text}
-    for turn, arm in enumerate(sorted(arms, key=lambda arm: arm.points[-1].seconds)):
-        low, _, high = _ends(arm)
-        x = arm.points[-1].seconds
-        figure.add_annotation(
-            x=x, y=high, yshift=10 + 17 * (turn % 2), showarrow=False, text=render(words.arm(arm), look.language), font=font
+def _span(arms: Sequence[TrialArm]) -> tuple[float, float]:
+    seconds = [arm.points[-1].seconds for arm in arms] or [0.0, 1.0]
+    quickest, slowest = min(seconds), max(seconds)
+    edge = 0.12 * max(slowest - quickest, 0.2 * slowest, 1e-6)
+    return (max(0.0, quickest - edge), slowest + edge)
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A text at an arm: where, how far away from its whisker and how high, in pixels."""
+
+    arm: TrialArm
+    text: str
+    away: int
+    height: int
+
+
+def _placed(texts: Sequence[tuple[TrialArm, str]], span_: tuple[float, float]) -> list[_Label]:
+    """Each text in the nearest row in which it touches no other, as if the plot were of a usual width."""
+    rows: list[list[tuple[float, float]]] = []
+    tallest: list[int] = []
+    found: list[tuple[TrialArm, str, int, int]] = []
+    for arm, text in sorted(texts, key=lambda pair: pair[0].points[-1].seconds):
+        lines = text.split("<br>")
+        half = max(sum(6.6 if ord(sign) < 0x2E80 else 12.5 for sign in line) for line in lines) / 2 + 7
+        middle = _PLOT_WIDTH * (arm.points[-1].seconds - span_[0]) / (span_[1] - span_[0])
+        row = next(
+            (place for place, taken in enumerate(rows) if all(middle - half > end or middle + half < start for start, end in taken)),
+            len(rows),
         )
-        rules = chosen.get(arm.name, ())
-        if rules:
-            said = "<br>".join(look.t(words.RULES[rule].title) for rule in rules)
+        if row == len(rows):
+            rows.append([])
+            tallest.append(0)
+        rows[row].append((middle - half, middle + half))
+        tallest[row] = max(tallest[row], _LINE * len(lines) + 8)
+        found.append((arm, text, row, _LINE * len(lines) + 8))
+    return [_Label(arm, text, 6 + sum(tallest[:row]) + 4 * row, high) for arm, text, row, high in found]
+
+
+def _labels(figure: go.Figure, look: Look, over: Sequence[_Label], under: Sequence[_Label]) -> None:
+    """Names over the whiskers, the rules framed under them, each tied to its arm by a thin line."""
+    font = {"family": FONT, "size": 12, "color": look.palette.text}
+    for labels, framed in ((over, False), (under, True)):
+        for label in labels:
+            low, _, high = _ends(label.arm)
             figure.add_annotation(
-                x=x,
-                y=low,
-                yanchor="top",
-                yshift=-4,
-                showarrow=False,
-                text=said,
+                x=label.arm.points[-1].seconds,
+                y=low if framed else high,
+                ax=0,
+                ay=label.away if framed else -label.away,
+                yanchor="top" if framed else "bottom",
+                arrowhead=0,
+                arrowwidth=0.8,
+                arrowcolor=look.palette.quiet,
+                text=label.text,
                 font=font,
-                bordercolor=look.palette.quiet,
+                bordercolor=look.palette.quiet if framed else "rgba(0,0,0,0)",
                 borderwidth=1,
                 borderpad=2,
                 bgcolor=look.palette.page,
             )
+
+
+def _rules(chosen: Sequence[EofStrategy], look: Look) -> str:
+    return "<br>".join(look.t(words.RULES[rule].title) for rule in chosen)
 
 
 def _ends(arm: TrialArm) -> tuple[float, float, float]:

@@ -57,9 +57,10 @@ def token_trace(
     dressed(figure, look, height=150 + _ROW * max(n_tokens, 3), title=title, subtitle=subtitle)
     _axes(figure, look, n, names)
     if eof_layer is not None and eof_layer >= 0:
+        figure.add_vline(x=eof_layer + 1.5, line={"color": look.palette.page, "width": 6})  # so that it shows on light and dark cells
         figure.add_vline(
             x=eof_layer + 1.5,
-            line={"color": look.palette.text, "width": 2.5, "dash": "dash"},
+            line={"color": look.palette.text, "width": 2.5},
             annotation={
                 "text": t("frozen up to here"),
                 "yanchor": "bottom",
@@ -79,7 +80,7 @@ def token_trace(
 def token_trace_alt(trace: TokenTrace, look: Look) -> str:
     """What the chart shows, in one sentence."""
     return look.t(
-        "Heatmap: {n} response tokens as rows, {positions} positions in the model as columns, light where the state is near the right word.",
+        "Heatmap: {n} response tokens as rows, {positions} positions in the model as columns; light: near the right word.",
         n=len(trace.deviation),
         positions=len(trace.deviation[0]) if trace.deviation else 0,
     )
