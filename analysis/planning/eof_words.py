@@ -76,7 +76,8 @@ def why_budget(eof: int, unlimited: int, n: int, n_blocks: int) -> Message:
             values=values,
         )
     return Message(
-        id="The budget lets {n} of {n_blocks} layers train, so layers 0 to {eof} are frozen; the rule alone would end at layer {unlimited}.",
+        id="The budget lets {n} of {n_blocks} layers train, so layers 0 to {eof} are frozen; the rule alone would end "
+        "at layer {unlimited}.",
         values=values,
     )
 
@@ -132,16 +133,16 @@ def _why_smallest(eof: int, n_blocks: int, value: float, start: float) -> Messag
 
 def _why_gain(strategy: EofStrategy, eof: int, gain: float, total: float) -> Message:
     values = {"eof": eof, "gain": round(gain, 4), "total": round(total, 4)}
-    if math.isnan(total):
-        return Message(
-            id="Layer {eof} brings the state nearer to the right word than any other (gain {gain}).",
-            values={"eof": eof, "gain": round(gain, 4)},
-        )
     if gain <= 0.0:
         return Message(
             id="No layer that may be frozen brings the state nearer to the right word; layer {eof} takes it away least ({gain}), so do not "
             "rely on this rule here.",
             values=values,
+        )
+    if math.isnan(total):
+        return Message(
+            id="Layer {eof} brings the state nearer to the right word than any other (gain {gain}).",
+            values={"eof": eof, "gain": round(gain, 4)},
         )
     if strategy == "lens":
         return Message(
