@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from analysis.contracts import (
     DType,
@@ -19,6 +19,11 @@ from analysis.contracts import (
     Plan,
     ProfileRequest,
     SearchRequest,
+    SemanticRequest,
+    StepModel,
+    StepsRequest,
+    TrainingShape,
+    TrialRequest,
     VerificationSettings,
     VerifyRequest,
     WorkloadChoice,
@@ -34,7 +39,7 @@ from analysis.planning import check_plan, parse_amount
 from analysis.planning.guardrails import parse_guardrail
 from analysis.runs.devices import DeviceInfo
 from analysis.runs.executor import Executor, make_executor
-from analysis.runs.keys import judged_on, request_key, shaping_key, verify_key
+from analysis.runs.keys import Known, judged_on, request_key, semantics_key, shaping_key, trial_key, verify_key
 from analysis.runs.queue import NewJob
 from analysis.runs.store import Store, artifacts_url, database_url, open_store, this_host
 from analysis.runs.stored import StoredThings
@@ -46,14 +51,6 @@ T = TypeVar("T")
 _REMEMBERED = 4
 LATENCY_POINTS = VerificationSettings()
 """Where latency is measured for projections: at the sizes a verification measures, so that the two can be compared."""
-
-
-class _Known(TypedDict):
-    """What is known of a request without a worker."""
-
-    commit: str
-    workload_hash: str
-    device: str
 
 
 class Client(StoredThings):
@@ -80,6 +77,21 @@ class Client(StoredThings):
         payload = {"request": request.model_dump(mode="json"), "force": force}
         name = request.name or source_label(request.model)
         return self._submit("profile", name, payload, request.settings.device, twin=(key,), result_id=answer)
+
+    def submit_semantics(self, request: SemanticRequest, *, force: bool = False) -> Job:
+        """Asks for traces, and the profile that comes out of the same pass. The same inputs as before are answered from the
+        store at once, unless `force` measures again.
+
+        Raises:
+            ModelError: there is no such device.
+            WorkloadError: the workload cannot be read.
+        """
+        known = self._known(request, request.settings.device)
+        key = semantics_key(request, **known) if known is not None else None
+        answer = None if force or key is None else self._store.semantics.answer(key)
+        payload = {"request": request.model_dump(mode="json"), "force": force}
+        name = request.name or source_label(request.model)
+        return self._submit("semantics", name, payload, request.settings.device, twin=(key,), result_id=answer)
 
     def submit_search(self, request: SearchRequest, *, force: bool = False) -> Job:
         """Asks for an ablation scan, and for sets found by the strategies named in its settings.
@@ -112,13 +124,40 @@ class Client(StoredThings):
         for text in request.guardrails:
             parse_guardrail(text)
         self._check_fit(request.plan, request.model)
-        lean = request.model_copy(update={"plan": request.plan.model_copy(update={"verification": None})})
+        lean = request.model_copy(update={"plan": _lean(request.plan)})
         known = self._known(judged_on(lean), request.settings.device)
         key = verify_key(lean, **known, host=self._machine() or "") if known is not None else None
         answer = None if force or key is None else self._store.verifications.answer(key)
         payload = {"request": lean.model_dump(mode="json"), "force": force}
         name = request.plan.name or request.plan.id
         return self._submit("verify", name, payload, request.settings.device, twin=(key,), result_id=answer)
+
+    def submit_trial(self, request: TrialRequest, *, force: bool = False) -> Job:
+        """Asks for a plan to be tried: a real fine-tune beside full fine-tuning and LoRA, or a sweep over boundaries.
+        The same trial on this machine is answered from the store, unless `force` trains again.
+
+        Raises:
+            PlanError: the plan is for another model.
+            ModelError: there is no such device.
+            WorkloadError: the workload cannot be read.
+        """
+        self._check_fit(request.plan, request.model)
+        lean = request.model_copy(update={"plan": _lean(request.plan)})
+        known = self._known(judged_on(lean), request.settings.device)
+        key = trial_key(lean, **known, host=self._machine() or "") if known is not None else None
+        answer = None if force or key is None else self._store.trials.answer(key)
+        payload = {"request": lean.model_dump(mode="json"), "force": force}
+        name = request.plan.name or request.plan.id
+        return self._submit("trial", name, payload, request.settings.device, twin=(key,), result_id=answer)
+
+    def submit_steps(self, request: StepsRequest) -> Job:
+        """Asks how long a training step takes on a device of this machine, so that freeze plans can be projected in time.
+
+        Raises:
+            ModelError: there is no such device.
+        """
+        payload = {"request": request.model_dump(mode="json")}
+        return self._submit("steps", source_label(request.model), payload, request.device)
 
     def submit_export(self, request: ExportRequest) -> Job:
         """Asks for a plan's model as a Hugging Face folder; without a folder named it goes to `export_folder`.
@@ -129,8 +168,7 @@ class Client(StoredThings):
         """
         self._check_fit(request.plan, request.model)
         folder = request.folder.strip() or str(self.export_folder(request.plan))
-        lean = request.plan.model_copy(update={"verification": None})
-        asked = request.model_copy(update={"plan": lean, "folder": str(Path(folder).expanduser().absolute())})
+        asked = request.model_copy(update={"plan": _lean(request.plan), "folder": str(Path(folder).expanduser().absolute())})
         payload = {"request": asked.model_dump(mode="json")}
         return self._submit("export", request.plan.name or request.plan.id, payload, request.device)
 
@@ -201,11 +239,18 @@ class Client(StoredThings):
         if (here := self._here(device)) is not None:
             self._store.workers.ask_to_unload(self._executor.host, here)
 
-    # Latency and exports
+    # Times of this machine, and exports
 
     def latency_model(self, model_commit: str, device_name: str | None = None, *, stack: str | None = None) -> LatencyModel | None:
         """How long a model takes, measured on this machine: on the device of that name, or on any; None: not measured here."""
         return self._store.latencies.model(model_commit, device_name, host=self._machine(), stack=stack)
+
+    def step_model(
+        self, model_commit: str, device_name: str | None = None, *, stack: str | None = None, shape: TrainingShape | None = None
+    ) -> StepModel | None:
+        """How long a training step takes, measured on this machine: the newest on that device, stack and kind of step, None
+        of which means any; None: not measured here."""
+        return self._store.steps.model(model_commit, device_name, host=self._machine(), stack=stack, shape=shape)
 
     def export_folder(self, plan: Plan) -> Path:
         """Where a plan's exports go unless another folder is named."""
@@ -267,7 +312,7 @@ class Client(StoredThings):
             return device
         return self._executor.place(device) if device in ("auto", "cuda") else None
 
-    def _known(self, request: WorkloadChoice, device: str) -> _Known | None:
+    def _known(self, request: WorkloadChoice, device: str) -> Known | None:
         """What a request's key is made of; None while the model's card is not there: then only the worker can tell."""
         card = read_card(request.model)
         if card is None:
@@ -292,6 +337,11 @@ class Client(StoredThings):
         files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
         key = content_hash(request.workload_paths, files, dict(request.mapping), request.slicing, request.mask_personal_data)
         return _remember(self._workloads, key, lambda: requested_workload(request)), key
+
+
+def _lean(plan: Plan) -> Plan:
+    """The plan without what it was run by before, which no job needs to be told."""
+    return plan.model_copy(update={"verification": None, "trial": None})
 
 
 def _encoder(card: ModelCard) -> Encoder:

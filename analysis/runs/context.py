@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from analysis.contracts import Message, ProfileRequest, Progress, SearchRequest, VerifyRequest
+from analysis.contracts import Message, ProfileRequest, Progress, SearchRequest, SemanticRequest, StepsRequest, TrialRequest, VerifyRequest
 from analysis.runs.queue import ClaimedJob
 from analysis.runs.slot import ModelSlot
 from analysis.runs.store import Store
 
-Request = TypeVar("Request", ProfileRequest, SearchRequest, VerifyRequest)
+Request = TypeVar("Request", ProfileRequest, SearchRequest, SemanticRequest, StepsRequest, TrialRequest, VerifyRequest)
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ JobFunction = Callable[[JobContext], Outcome]
 
 def seen_by_worker(request: Request) -> Request:
     """A worker sees only its own GPU, as the first one, whatever its number on the machine."""
-    if not request.settings.device.startswith("cuda"):
-        return request
-    return request.model_copy(update={"settings": request.settings.model_copy(update={"device": "cuda"})})
+    if isinstance(request, StepsRequest):
+        return request.model_copy(update={"device": own_device(request.device)})
+    device = own_device(request.settings.device)
+    return request.model_copy(update={"settings": request.settings.model_copy(update={"device": device})})
+
+
+def own_device(device: str) -> str:
+    """The name under which a worker knows its device."""
+    return "cuda" if device.startswith("cuda") else device

@@ -1,4 +1,4 @@
-"""A profile, plan, search or verification made elsewhere: read with suspicion, refused in one sentence."""
+"""A document made elsewhere (profile, traces, plan, search, verification, trial): read with suspicion, refused in one sentence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from analysis.contracts import Plan, Profile, Search, Verification
+from analysis.contracts import Plan, Profile, Search, Semantics, Trial, Verification
 from analysis.errors import DocumentError
 from analysis.runs.odds import odds
 
 DOCUMENT_LIMIT_BYTES = 64 * 2**20
-Document = Profile | Plan | Search | Verification
-_CONTRACTS: dict[str, type[Document]] = {"profile": Profile, "plan": Plan, "search": Search, "verification": Verification}
+Document = Profile | Plan | Search | Verification | Semantics | Trial
+_CONTRACTS: dict[str, type[Document]] = {
+    "profile": Profile,
+    "plan": Plan,
+    "search": Search,
+    "verification": Verification,
+    "semantics": Semantics,
+    "trial": Trial,
+}
 
 
 def parse_document(data: bytes, filename: str) -> Document:
@@ -72,7 +79,7 @@ def unpacked(data: bytes, filename: str) -> bytes:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         raise DocumentError(
             "{file} is larger than {limit} MiB, which no document of Strata is. "
-            "Choose a profile, plan, search or verification written by Strata.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
             file=filename,
             limit=DOCUMENT_LIMIT_BYTES // 2**20,
         )
@@ -84,13 +91,14 @@ def _fields(data: bytes, filename: str) -> dict[str, Any]:
         data.decode()
     except UnicodeDecodeError as exc:
         raise DocumentError(
-            "{file} is not UTF-8 text. Choose a profile, plan, search or verification written by Strata.", file=filename
+            "{file} is not UTF-8 text. Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
+            file=filename,
         ) from exc
     try:
         fields = from_json(data, allow_inf_nan=False)
     except ValueError as exc:
         raise DocumentError(
-            "{file} is not JSON ({problem}). Choose a profile, plan, search or verification written by Strata.",
+            "{file} is not JSON ({problem}). Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
             file=filename,
             problem=str(exc)[:200],
         ) from exc
@@ -101,7 +109,9 @@ def _kind(fields: dict[str, Any], filename: str) -> str:
     kind = fields.get("kind")
     if not isinstance(kind, str) or kind not in _CONTRACTS:
         raise DocumentError(
-            "{file} is JSON, but neither a profile nor a plan, a search or a verification. Choose one written by Strata.", file=filename
+            "{file} is JSON, but neither a profile nor a plan, nor any other document of Strata. "
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
+            file=filename,
         )
     return kind
 

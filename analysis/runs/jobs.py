@@ -13,6 +13,7 @@ from analysis.home import home
 from analysis.models.source import source_label
 from analysis.runs.context import JobContext, JobFunction, Outcome, seen_by_worker
 from analysis.runs.jobs_measured import export_job, latency_job, search_job, verify_job
+from analysis.runs.jobs_trained import semantics_job, steps_job, trial_job
 
 __all__ = ["JOBS", "JobContext", "JobFunction", "Outcome", "discard_old_checkpoints"]
 
@@ -66,6 +67,9 @@ JOBS: Mapping[str, JobFunction] = {
     "verify": verify_job,
     "export": export_job,
     "latency": latency_job,
+    "semantics": semantics_job,
+    "trial": trial_job,
+    "steps": steps_job,
 }
 
 

@@ -6,19 +6,30 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, TypeVar
 
-from analysis.contracts import ProfileRequest, SearchRequest, VerifyRequest, WorkloadChoice, content_hash
+from analysis.contracts import ProfileRequest, SearchRequest, SemanticRequest, TrialRequest, VerifyRequest, WorkloadChoice, content_hash
 from analysis.models.source import source_label
 from analysis.runs.answered import STEERING
 
-Method = Literal["profile", "search", "verify"]
+Method = Literal["profile", "search", "verify", "semantics", "trial"]
+Judged = TypeVar("Judged", VerifyRequest, TrialRequest)
 _MEASURING = ("similarity", "profiling", "workload")
 _ROOMS: Mapping[Method, tuple[str, ...]] = {
     "profile": _MEASURING,
     "search": (*_MEASURING, "surgery", "search"),
     "verify": ("workload", "surgery", "verification", "planning"),
+    "semantics": (*_MEASURING, "semantics"),
+    "trial": ("workload", "surgery", "verification", "planning", "training"),
 }
+
+
+class Known(TypedDict):
+    """What is known of a request without a model in memory."""
+
+    commit: str
+    workload_hash: str
+    device: str
 
 
 def request_key(request: ProfileRequest, *, commit: str, workload_hash: str, device: str) -> str:
@@ -29,6 +40,12 @@ def request_key(request: ProfileRequest, *, commit: str, workload_hash: str, dev
     """
     settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "device"})
     return content_hash("request", *_about(request, commit, workload_hash, device), settings, methods_fingerprint("profile"))
+
+
+def semantics_key(request: SemanticRequest, *, commit: str, workload_hash: str, device: str) -> str:
+    """The same for traces that must have the same numbers."""
+    profiled = request_key(request, commit=commit, workload_hash=workload_hash, device=device)
+    return content_hash("semantics", profiled, request.semantics.model_dump(mode="json"), methods_fingerprint("semantics"))
 
 
 def shaping_key(request: SearchRequest, *, commit: str, workload_hash: str, device: str) -> str:
@@ -46,7 +63,15 @@ def verify_key(request: VerifyRequest, *, commit: str, workload_hash: str, devic
     return content_hash("verify", *_about(request, commit, workload_hash, device), tested, settings, methods_fingerprint("verify"))
 
 
-def judged_on(request: VerifyRequest) -> VerifyRequest:
+def trial_key(request: TrialRequest, *, commit: str, workload_hash: str, device: str, host: str) -> str:
+    """The same for trials that would train the same arms. Times, memory and energy bind every one to its machine."""
+    request = judged_on(request)
+    settings = request.settings.model_dump(mode="json", exclude={"device"})
+    tried = (request.plan.id, request.plan.projection, host)
+    return content_hash("trial", *_about(request, commit, workload_hash, device), tried, settings, methods_fingerprint("trial"))
+
+
+def judged_on(request: Judged) -> Judged:
     """The request with the files it will read: without any of its own those the plan was made from."""
     known = request.plan.workload
     if request.workload_paths or known is None or known.is_sample or not known.paths:

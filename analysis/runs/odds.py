@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.contracts import Freeze, Plan, Profile, Scores, Search, Verification
+from analysis.contracts import Freeze, Plan, Profile, Scores, Search, Semantics, Trial, Verification
 from analysis.runs.odds_measured import search_odds, verification_odds
+from analysis.runs.odds_trained import choice_odds, semantics_odds, trial_odds
 
 
-def odds(document: Profile | Plan | Search | Verification) -> str | None:
+def odds(document: Profile | Plan | Search | Verification | Semantics | Trial) -> str | None:
     """The place of the first contradiction; None: the document agrees with itself."""
     if isinstance(document, Profile):
         return _profile_odds(document)
+    return next(_places(document), None)
+
+
+def _places(document: Plan | Search | Verification | Semantics | Trial) -> Iterator[str]:
     if isinstance(document, Plan):
         return _plan_odds(document)
-    return next(search_odds(document) if isinstance(document, Search) else verification_odds(document), None)
+    if isinstance(document, Search):
+        return search_odds(document)
+    if isinstance(document, Semantics):
+        return semantics_odds(document)
+    return trial_odds(document) if isinstance(document, Trial) else verification_odds(document)
 
 
 def _profile_odds(profile: Profile) -> str | None:
@@ -48,14 +57,19 @@ def _misshapen(scores: Scores, n_blocks: int) -> Iterator[str]:
                 yield f"intervals.{name}"
 
 
-def _plan_odds(plan: Plan) -> str | None:
+def _plan_odds(plan: Plan) -> Iterator[str]:
     for index, operation in enumerate(plan.operations):
         last = operation.eof_layer if isinstance(operation, Freeze) else operation.blocks[-1]
         if last >= plan.model.n_blocks - isinstance(operation, Freeze):
-            return f"operations.{index}"
-    found = plan.verification
-    if found is None:
-        return None
-    if (found.plan_id, found.model_commit) != (plan.id, plan.model.commit):
-        return "verification.plan_id"
-    return next((f"verification.{place}" for place in verification_odds(found)), None)
+            yield f"operations.{index}"
+    if plan.provenance.eof_choice is not None:
+        yield from (f"provenance.eof_choice.{place}" for place in choice_odds(plan.provenance.eof_choice, plan.model.n_blocks))
+    mine = (plan.id, plan.model.commit)
+    if plan.verification is not None:
+        if (plan.verification.plan_id, plan.verification.model_commit) != mine:
+            yield "verification.plan_id"
+        yield from (f"verification.{place}" for place in verification_odds(plan.verification))
+    if plan.trial is not None:
+        if (plan.trial.plan_id, plan.trial.model_commit) != mine:
+            yield "trial.plan_id"
+        yield from (f"trial.{place}" for place in trial_odds(plan.trial))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from analysis.contracts import Message, PlanState, Verification
+from analysis.contracts import Freeze, Message, Plan, PlanState, Verification
 from analysis.errors import InputError, PlanError
 from analysis.i18n import N_
 
 PLAN_STATES: tuple[PlanState, ...] = get_args(PlanState)
 NOTE_LIMIT = 2000
 _NEXT: Mapping[PlanState, tuple[PlanState, ...]] = {
-    "draft": ("withdrawn",),  # a draft is verified by a verification, by nobody's word
+    "draft": ("withdrawn",),  # a draft is verified by being run, by nobody's word
     "verified": ("in_pilot", "withdrawn"),
     "in_pilot": ("approved", "withdrawn"),
     "approved": ("rolled_out", "withdrawn"),
@@ -34,6 +34,12 @@ def next_states(state: PlanState) -> tuple[PlanState, ...]:
     return _NEXT[state]
 
 
+def is_proven(plan: Plan) -> bool:
+    """Whether the plan was run: by a verification, or by a trial if it freezes and removes nothing that a trial would not judge."""
+    only_freezes = all(isinstance(operation, Freeze) for operation in plan.operations)
+    return plan.verification is not None or (only_freezes and plan.trial is not None)
+
+
 def check_move(now: PlanState, then: PlanState, verification: Verification | None, note: str) -> None:
     """Refuses a step that is not allowed.
 
@@ -44,7 +50,10 @@ def check_move(now: PlanState, then: PlanState, verification: Verification | Non
     if then not in PLAN_STATES:
         raise InputError("A plan cannot be in the state {state}. Choose one of: {states}.", state=str(then)[:40], states=PLAN_STATES)
     if then == "verified":
-        raise PlanError("A plan is verified by running it, not by saying so. Run a verification; the state then follows by itself.")
+        raise PlanError(
+            "A plan is verified by running it, not by saying so. Run a verification, or a trial training if the plan only freezes layers; "
+            "the state then follows by itself."
+        )
     if then not in _NEXT[now]:
         raise _refused(now, then)
     if then == "in_pilot" and verification is not None and verification.verdict == "outside" and not note.strip():

@@ -1,4 +1,4 @@
-"""Two small kinds of record: how long a model takes on a device of one machine, and what an export wrote."""
+"""Small kinds of record: how long a model or a training step takes on a device of one machine, and what an export wrote."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Table, delete, select
 
-from analysis.contracts import ExportReport, LatencyModel, content_hash
+from analysis.contracts import ExportReport, LatencyModel, StepModel, TrainingShape, content_hash
 from analysis.errors import InputError
 from analysis.runs.database import Database
-from analysis.runs.tables import exports, latencies
+from analysis.runs.tables import exports, latencies, steps
 
 
 class LatencyBook:
@@ -51,10 +51,8 @@ class LatencyBook:
         stack: str | None = None,
     ) -> LatencyModel | None:
         """The newest latency model that fits; None for a device, format or stack means any, for a host: any of a cluster's."""
-        query = select(latencies.c.document).where(latencies.c.model_commit == model_commit).order_by(latencies.c.stored_at.desc())
-        for column, wanted in (("device_name", device_name), ("host", host), ("dtype", dtype), ("stack", stack)):
-            query = query if wanted is None else query.where(latencies.c[column] == wanted)
-        found: Any = self._database.read(lambda connection: connection.execute(query.limit(1)).scalar())
+        wanted = {"model_commit": model_commit, "device_name": device_name, "host": host, "dtype": dtype, "stack": stack}
+        found = _newest(self._database, latencies, wanted)
         return None if found is None else LatencyModel.model_validate(found)
 
 
@@ -66,6 +64,60 @@ def _with_other_sizes(model: LatencyModel, before: LatencyModel) -> LatencyModel
     shapes = tuple(old for old in before.shapes if (old.phase, old.batch_size, old.context_tokens) not in sizes)
     points = tuple(old for old in before.points if (old.phase, old.batch_size, old.context_tokens) not in sizes)
     return model.model_copy(update={"shapes": (*model.shapes, *shapes), "points": (*model.points, *points)})
+
+
+class StepBook:
+    """Step models by model, stack, device, kind of step and machine: the newest of each. Another machine's answer nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, model: StepModel, host: str) -> str:
+        """Stores a step model in place of an older one of the same, and returns its key."""
+        about = {
+            "host": host,
+            "model_commit": model.model_commit,
+            "stack": model.stack,
+            "device_name": model.device_name,
+            "shape": shape_key(model.shape),
+        }
+        key = content_hash("steps", about)[:32]
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(steps).where(steps.c.key == key))
+            values = {"key": key, **about, "document": model.model_dump(mode="json"), "stored_at": time.time()}
+            connection.execute(steps.insert().values(**values))
+
+        self._database.write(work)
+        return key
+
+    def model(
+        self,
+        model_commit: str,
+        device_name: str | None = None,
+        *,
+        host: str | None,
+        stack: str | None = None,
+        shape: TrainingShape | None = None,
+    ) -> StepModel | None:
+        """The newest step model that fits; None for a device, stack or shape means any, for a host: any of a cluster's."""
+        wanted = {"model_commit": model_commit, "device_name": device_name, "host": host, "stack": stack}
+        found = _newest(self._database, steps, {**wanted, "shape": None if shape is None else shape_key(shape)})
+        return None if found is None else StepModel.model_validate(found)
+
+
+def shape_key(shape: TrainingShape) -> str:
+    """The same for steps that take the same time: how many tokens of a sequence are judged changes next to nothing."""
+    aside = {"response_tokens", *(() if shape.method == "lora" else ("lora_rank",))}
+    return content_hash(shape.model_dump(mode="json", exclude=aside))[:32]
+
+
+def _newest(database: Database, table: Table, wanted: dict[str, str | None]) -> Any:
+    """The document of the newest row in which every wanted column that is not None has that value; None: there is none."""
+    query = select(table.c.document).order_by(table.c.stored_at.desc()).limit(1)
+    for column, value in wanted.items():
+        query = query if value is None else query.where(table.c[column] == value)
+    return database.read(lambda connection: connection.execute(query).scalar())
 
 
 class ExportBook:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Column, Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
-from analysis.contracts import ModelInfo, Profile, RunSummary, content_hash
+from analysis.contracts import ModelInfo, Profile, RunSummary
 from analysis.errors import DocumentError, InputError
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
+from analysis.runs.document_library import NAME_LIMIT, Origin, answered, clipped, free_id, iso, note_answer, stem_of
 from analysis.runs.documents import parse_document
 from analysis.runs.tables import meta, requests, runs
 
 SAMPLE_RUN = Path(__file__).parents[2] / "sample_data" / "sample_run.json.gz"
 SAMPLE_RUN_ID = "sample"
-NAME_LIMIT = 200
 _LOOKED_THROUGH = 20
-Origin = Literal["measured", "imported"]
 
 
 class RunLibrary:
@@ -139,17 +136,12 @@ class RunLibrary:
 
     def answer(self, request_key: str) -> str | None:
         """The id of the run that answered this request before."""
-        query = select(runs.c.id).join(requests, requests.c.run_id == runs.c.id).where(requests.c.key == request_key)
-        return self._database.read(lambda connection: connection.execute(query).scalar())
+        row = answered(self._database, runs, request_key)
+        return None if row is None else str(row["id"])
 
     def remember(self, request_key: str, run_id: str) -> None:
         """Notes which run answers a request from now on."""
-
-        def work(connection: Connection) -> None:
-            connection.execute(delete(requests).where(requests.c.key == request_key))
-            connection.execute(requests.insert().values(key=request_key, run_id=run_id))
-
-        self._database.write(work)
+        note_answer(self._database, request_key, run_id)
 
     def _find(self, where: Any) -> RowMapping | None:
         query = select(runs).where(where).order_by(runs.c.stored_at.desc()).limit(1)
@@ -201,20 +193,6 @@ class RunLibrary:
         self._database.write(work)
 
 
-def clipped(name: str, *, fallback: str | None = None) -> str:
-    """A name as it is stored: one line, no control characters, not endless.
-
-    Raises:
-        InputError: nothing visible is left, and there is no fallback.
-    """
-    plain = " ".join("".join(character if character.isprintable() else " " for character in name).split())[:NAME_LIMIT]
-    if not plain and fallback is not None:
-        return clipped(fallback or "-")
-    if not plain:
-        raise InputError("A name needs at least one visible character. Give another name.")
-    return plain
-
-
 @lru_cache(maxsize=1)
 def _sample_at(path: Path, _modified: int) -> Profile:
     return _parsed(path.read_bytes(), path.name)
@@ -226,18 +204,6 @@ def _parsed(data: bytes, name: str) -> Profile:
     if not isinstance(document, Profile):
         raise DocumentError("{file} holds no profile. Put it back from a backup, or delete its entry and measure again.", file=name)
     return document
-
-
-def stem_of(content_key: str) -> str:
-    """The start of the content key, which a stranger's document may have filled with anything."""
-    return content_key[:12] if re.fullmatch(r"[0-9a-f]{12,128}", content_key) else content_hash(content_key)[:12]
-
-
-def free_id(connection: Connection, column: Column[str], stem: str) -> str:
-    """The stem as an id, numbered when it is taken."""
-    taken = set(connection.execute(select(column).where(column.like(f"{stem}%"))).scalars().all())
-    numbered = (f"{stem}-{number}" for number in count(2))
-    return next(run_id for run_id in chain((stem,), numbered) if run_id not in taken)
 
 
 def _facts(profile: Profile, size: int) -> dict[str, Any]:
@@ -253,8 +219,7 @@ def _facts(profile: Profile, size: int) -> dict[str, Any]:
 
 
 def _summary(row: RowMapping) -> RunSummary:
-    stored = datetime.fromtimestamp(row["stored_at"], UTC).isoformat(timespec="seconds")
-    return RunSummary(id=row["id"], name=row["name"], created_at=stored, **row["summary"])
+    return RunSummary(id=row["id"], name=row["name"], created_at=iso(row["stored_at"]), **row["summary"])
 
 
 def _no_run(run_id: str) -> InputError:

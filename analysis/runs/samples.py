@@ -1,26 +1,28 @@
-"""What comes with Strata beside the sample run: a search, plans and their verifications. Never copied, never changed, only hidden."""
+"""What comes with Strata beside the sample run: a search, traces, plans, their verifications and trials. Never changed, only hidden."""
 
 from __future__ import annotations
 
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select
 
-from analysis.contracts import Plan, Search, Verification
+from analysis.contracts import Plan, Search, Semantics, Trial, Verification
 from analysis.runs.database import Database
 from analysis.runs.documents import Document, parse_document
 from analysis.runs.tables import meta
 
 _HIDDEN = "hidden_samples"
+S = TypeVar("S", Plan, Search, Semantics, Trial, Verification)
 
 
 class Samples:
     """The bundled documents in a folder; any of them may be missing.
 
     Args:
-        folder: holds sample_search.json.gz, sample_plans/ and sample_verifications/.
+        folder: holds sample_search.json.gz, sample_semantics.json.gz, sample_plans/, sample_verifications/ and sample_trials/.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -29,20 +31,23 @@ class Samples:
 
     def search(self) -> Search | None:
         """The sample search; None: there is none, or it is hidden."""
-        found = [item for item in self._opened(self._folder, "sample_search.json*") if isinstance(item, Search)]
-        return next((search for search in found if search.id not in self._hidden()), None)
+        return next(iter(self._shown(Search, "sample_search.json*")), None)
+
+    def semantics(self) -> Semantics | None:
+        """The sample run's traces; None: there are none, or they are hidden."""
+        return next(iter(self._shown(Semantics, "sample_semantics.json*")), None)
 
     def verifications(self) -> list[Verification]:
         """Verifications of the sample plans."""
-        found = self._opened(self._folder / "sample_verifications", "*.json*")
-        hidden = self._hidden()
-        return [item for item in found if isinstance(item, Verification) and item.id not in hidden]
+        return self._shown(Verification, "sample_verifications/*.json*")
+
+    def trials(self) -> list[Trial]:
+        """Trials of the sample plans that freeze."""
+        return self._shown(Trial, "sample_trials/*.json*")
 
     def plans(self) -> list[Plan]:
-        """The sample plans, each with its verification."""
-        found = self._opened(self._folder / "sample_plans", "*.json*")
-        hidden = self._hidden()
-        return [self._verified(item) for item in found if isinstance(item, Plan) and item.id not in hidden]
+        """The sample plans, each with its verification and its trial."""
+        return [self._proven(plan) for plan in self._shown(Plan, "sample_plans/*.json*")]
 
     def hide(self, document_id: str) -> bool:
         """Leaves a sample out of every list from now on; always True, so that a caller can note that there was one."""
@@ -55,19 +60,24 @@ class Samples:
         self._database.write(work)
         return True
 
-    def _verified(self, plan: Plan) -> Plan:
-        own = next((found for found in self.verifications() if found.plan_id == plan.id), None)
-        return plan if own is None else plan.model_copy(update={"verification": own.without_texts()})
+    def _proven(self, plan: Plan) -> Plan:
+        verification = next((found.without_texts() for found in self.verifications() if found.plan_id == plan.id), plan.verification)
+        trial = next((found for found in self.trials() if found.plan_id == plan.id), plan.trial)
+        return plan.model_copy(update={"verification": verification, "trial": trial})
 
     def _hidden(self) -> set[str]:
         query = select(meta.c.value).where(meta.c.key == _HIDDEN)
         return set(json.loads(self._database.read(lambda connection: connection.execute(query).scalar()) or "[]"))
 
-    @staticmethod
-    def _opened(folder: Path, pattern: str) -> list[Document]:
-        return [_document(path, path.stat().st_mtime_ns) for path in sorted(folder.glob(pattern))]
+    def _shown(self, kind: type[S], pattern: str) -> list[S]:
+        """What is bundled of a kind and not hidden."""
+        paths = sorted(self._folder.glob(pattern))
+        if not paths:
+            return []
+        found, hidden = [_document(path, path.stat().st_mtime_ns) for path in paths], self._hidden()
+        return [item for item in found if isinstance(item, kind) and item.id not in hidden]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _document(path: Path, _modified: int) -> Document:
     return parse_document(path.read_bytes(), path.name)

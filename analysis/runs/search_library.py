@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
 from analysis.contracts import MeasuredSet, Profile, Search, SearchSettings, SearchSummary
 from analysis.errors import DocumentError, InputError
 from analysis.runs.answered import answered_by, steering
-from analysis.runs.artifacts import Artifacts
-from analysis.runs.database import Database
-from analysis.runs.documents import parse_document
-from analysis.runs.run_library import NAME_LIMIT, Origin, clipped, free_id, stem_of
-from analysis.runs.samples import Samples
-from analysis.runs.tables import requests, searches
+from analysis.runs.document_library import NAME_LIMIT, DocumentLibrary, Origin, answered, clipped, free_id, iso, note_answer, stem_of
+from analysis.runs.tables import searches
 
 
-class SearchLibrary:
+class SearchLibrary(DocumentLibrary[Search]):
     """Searches by id. What was measured here grows under one id; an imported search is kept beside it and answers nothing."""
 
-    def __init__(self, database: Database, artifacts: Artifacts, samples: Samples) -> None:
-        self._database = database
-        self._artifacts = artifacts
-        self._samples = samples
+    table = searches
+    kind = Search
+    folder = "searches"
 
     def keep(self, search: Search, *, asked: SearchSettings | None = None) -> str:
         """Stores what was measured together with what is there already, and returns its id.
@@ -46,12 +39,14 @@ class SearchLibrary:
             grown = search if before is None else joined(before, search)
             written.append(artifact := self._write(grown))
             standing = {} if known is None or before is None else _still_answered(known["answered"], before, grown)
-            answered = {**standing, **(steering(asked) if asked is not None else {})}
-            changing = {"artifact": artifact, "summary": _facts(grown), "answered": answered, "stored_at": time.time()}
+            noted = {**standing, **(steering(asked) if asked is not None else {})}
+            changing = {"artifact": artifact, "summary": _facts(grown), "answered": noted, "stored_at": time.time()}
             if known is not None:
                 connection.execute(update(searches).where(searches.c.id == known["id"]).values(**changing))
                 return known["id"], known["artifact"]
-            return self._insert(connection, grown, "measured", changing), None
+            search_id = free_id(connection, searches.c.id, stem_of(grown.id))
+            connection.execute(searches.insert().values(id=search_id, **_about(grown, "measured"), **changing))
+            return search_id, None
 
         try:
             search_id, old = self._database.write(work)
@@ -66,18 +61,12 @@ class SearchLibrary:
         rows = self._rows(searches.c.content_key == search.id)
         if known := next((row["id"] for row in rows if self._readable(row) == search), None):
             return str(known)
-        artifact = self._write(search)
-        changing = {"artifact": artifact, "summary": _facts(search), "answered": {}, "stored_at": time.time()}
-        try:
-            return self._database.write(lambda connection: self._insert(connection, search, "imported", changing))
-        except BaseException:
-            self._forget([artifact])
-            raise
+        values = {"summary": _facts(search), "answered": {}, **_about(search, "imported")}
+        return self._insert(search, stem_of(search.id), values)
 
     def searches(self) -> list[SearchSummary]:
         """All searches, the one that grew last first; the bundled sample comes last."""
-        sample = self._samples.search()
-        return [*map(_summary, self._rows()), *([] if sample is None else [_sample_summary(sample)])]
+        return [*map(_summary, self._rows()), *map(_sample_summary, self._bundled())]
 
     def search(self, search_id: str) -> Search:
         """The search of an id or a content key.
@@ -91,7 +80,7 @@ class SearchLibrary:
             return found
         if (sample := self._samples.search()) and search_id == sample.id:
             return sample
-        raise _no_search(search_id)
+        raise self._not_here(search_id)
 
     def measured(self, content_key: str) -> Search | None:
         """What was measured here under a content key, to go on from; None: nothing, or its file is gone."""
@@ -101,13 +90,10 @@ class SearchLibrary:
 
     def for_model(self, commit: str, stack: str, workload_hash: str) -> Search | None:
         """The search of a model on a workload: measured here before imported, the newest first, the sample last."""
-        same = (searches.c.model_commit == commit) & (searches.c.stack == stack) & (searches.c.workload_hash == workload_hash)
-        for row in sorted(self._rows(same), key=lambda row: row["origin"] != "measured"):
-            with suppress(DocumentError):
-                return self._open(row)
-        sample = self._samples.search()
-        fits = sample is not None and (sample.model.commit, sample.stack, sample.workload.content_hash) == (commit, stack, workload_hash)
-        return sample if fits else None
+        stored = map(self._readable, self._of_model(commit, stack, workload_hash))
+        wanted = (commit, stack, workload_hash)
+        fits = (found for found in self._bundled() if (found.model.commit, found.stack, found.workload.content_hash) == wanted)
+        return next(filter(None, stored), None) or next(fits, None)
 
     def for_profile(self, profile: Profile) -> Search | None:
         """The search over the same model and workload as a profile's."""
@@ -115,42 +101,16 @@ class SearchLibrary:
 
     def answer(self, shaping_key: str, asked: SearchSettings) -> str | None:
         """The id of the stored search that holds all that is asked for; None: something is left to measure."""
-        joins = select(searches).join(requests, requests.c.run_id == searches.c.id).where(requests.c.key == shaping_key)
-        row = self._database.read(lambda connection: connection.execute(joins).mappings().first())
+        row = answered(self._database, searches, shaping_key)
         return str(row["id"]) if row is not None and answered_by(row["answered"], asked) else None
 
     def remember(self, shaping_key: str, search_id: str) -> None:
         """Notes which search holds the losses of a way of measuring."""
-
-        def work(connection: Connection) -> None:
-            connection.execute(delete(requests).where(requests.c.key == shaping_key))
-            connection.execute(requests.insert().values(key=shaping_key, run_id=search_id))
-
-        self._database.write(work)
+        note_answer(self._database, shaping_key, search_id)
 
     def delete(self, search_id: str) -> None:
         """Takes a search out of the store; the sample is only hidden."""
-
-        def work(connection: Connection) -> str | None:
-            artifact = connection.execute(select(searches.c.artifact).where(searches.c.id == search_id)).scalar()
-            connection.execute(delete(requests).where(requests.c.run_id == search_id))
-            connection.execute(delete(searches).where(searches.c.id == search_id))
-            return artifact
-
-        artifact = self._database.write(work)
-        if artifact is not None:
-            self._artifacts.delete(artifact)
-        elif (sample := self._samples.search()) and sample.id == search_id:
-            self._samples.hide(search_id)
-        else:
-            raise _no_search(search_id)
-
-    def _insert(self, connection: Connection, search: Search, origin: Origin, changing: dict[str, Any]) -> str:
-        search_id = free_id(connection, searches.c.id, stem_of(search.id))
-        about = {"model_commit": search.model.commit, "stack": search.stack, "workload_hash": search.workload.content_hash}
-        name = clipped(search.name, fallback=search.model.name)
-        connection.execute(searches.insert().values(id=search_id, content_key=search.id, origin=origin, name=name, **about, **changing))
-        return search_id
+        self._remove(search_id)
 
     def _find(self, where: ColumnElement[bool]) -> Search | None:
         """Reads twice at most: a search that grows between finding its file and reading it has a new file."""
@@ -165,32 +125,18 @@ class SearchLibrary:
                     raise
         return None
 
-    def _rows(self, where: ColumnElement[bool] | None = None) -> list[RowMapping]:
-        query = select(searches).order_by(searches.c.stored_at.desc())
-        chosen = query if where is None else query.where(where)
-        return list(self._database.read(lambda connection: connection.execute(chosen).mappings().all()))
+    def _bundled(self) -> Sequence[Search]:
+        sample = self._samples.search()
+        return () if sample is None else (sample,)
 
-    def _open(self, row: RowMapping) -> Search:
-        document = parse_document(self._artifacts.read(row["artifact"]), row["artifact"])
-        if not isinstance(document, Search):
-            raise DocumentError(
-                "{file} holds no search. Put it back from a backup, or delete its entry and search again.", file=row["artifact"]
-            )
-        return document
+    def _not_here(self, document_id: str) -> InputError:
+        return InputError(
+            "There is no search {search} in this store. Choose one from the list of searches; it may have been deleted.",
+            search=document_id[:80],
+        )
 
-    def _readable(self, row: RowMapping) -> Search | None:
-        with suppress(DocumentError):
-            return self._open(row)
-        return None
-
-    def _write(self, search: Search) -> str:
-        artifact = f"searches/{stem_of(search.id)}-{uuid.uuid4().hex[:8]}.json.gz"
-        self._artifacts.write(artifact, search.model_dump_json())
-        return artifact
-
-    def _forget(self, artifacts: Iterable[str]) -> None:
-        for artifact in artifacts:
-            self._artifacts.delete(artifact)
+    def _not_mine(self, file: str) -> DocumentError:
+        return DocumentError("{file} holds no search. Put it back from a backup, or delete its entry and search again.", file=file)
 
 
 def _still_answered(noted: dict[str, Any], before: Search, after: Search) -> dict[str, Any]:
@@ -224,6 +170,11 @@ def _union(known: Iterable[MeasuredSet], found: Iterable[MeasuredSet]) -> tuple[
     return tuple(kept.values())
 
 
+def _about(search: Search, origin: Origin) -> dict[str, Any]:
+    about = {"model_commit": search.model.commit, "stack": search.stack, "workload_hash": search.workload.content_hash}
+    return {"content_key": search.id, "origin": origin, "name": clipped(search.name, fallback=search.model.name), **about}
+
+
 def _facts(search: Search) -> dict[str, Any]:
     return {
         "model_name": search.model.name[:NAME_LIMIT],
@@ -238,16 +189,9 @@ def _facts(search: Search) -> dict[str, Any]:
 
 
 def _summary(row: RowMapping) -> SearchSummary:
-    stored = datetime.fromtimestamp(row["stored_at"], UTC).isoformat(timespec="seconds")
-    return SearchSummary(id=row["id"], name=row["name"], created_at=stored, **row["summary"])
+    return SearchSummary(id=row["id"], name=row["name"], created_at=iso(row["stored_at"]), **row["summary"])
 
 
 def _sample_summary(search: Search) -> SearchSummary:
     name = clipped(search.name, fallback=search.model.name)
     return SearchSummary(id=search.id, name=name, created_at=search.created_at, is_sample=True, **_facts(search))
-
-
-def _no_search(search_id: str) -> InputError:
-    return InputError(
-        "There is no search {search} in this store. Choose one from the list of searches; it may have been deleted.", search=search_id[:80]
-    )

@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
 
-from analysis.contracts import Freeze, Operation, Plan, PlanEvent, PlanState, PlanSummary, Verification
+from analysis.contracts import Freeze, Operation, Plan, PlanEvent, PlanState, PlanSummary, Trial, Verification
 from analysis.errors import DocumentError, InputError
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
+from analysis.runs.document_library import NAME_LIMIT, clipped, iso
 from analysis.runs.documents import parse_document
-from analysis.runs.plan_life import NOTE_LIMIT, PLAN_STATES, check_move
-from analysis.runs.run_library import NAME_LIMIT, clipped
+from analysis.runs.plan_life import NOTE_LIMIT, PLAN_STATES, check_move, is_proven
 from analysis.runs.samples import Samples
 from analysis.runs.tables import plan_events, plans
+from analysis.runs.trial_library import kept_gain
 
 __all__ = ["PLAN_STATES", "PlanShelf", "in_short"]
+Evidence = Literal["verification", "trial"]
 
 
 class PlanShelf:
     """Plans by id. The id is the hash of model and operations: the same operations are the same plan.
 
-    Bundled sample plans are listed beside the stored ones; one that is renamed, verified or moved is copied first.
+    Bundled sample plans are listed beside the stored ones; one that is renamed, run or moved is copied first.
     """
 
     def __init__(self, database: Database, artifacts: Artifacts, samples: Samples) -> None:
@@ -35,43 +36,54 @@ class PlanShelf:
         self._samples = samples
 
     def save(self, plan: Plan, name: str | None = None) -> str:
-        """Stores a plan, or the new form of one that is there (which keeps its state and its verification), and returns its id."""
+        """Stores a plan, or the new form of one that is there (which keeps its state and what it was run by), and returns its id."""
         named = plan if name is None else plan.model_copy(update={"name": name})
 
         def work(connection: Connection) -> None:
             known = self._row(connection, plan.id)
-            kept = named
-            if known is not None and named.verification is None:
-                kept = named.model_copy(update={"verification": self._verification(known)})
+            kept = named if known is None else _with_evidence_of(named, self._readable(known))
             self._write(connection, kept, known)
-            if kept.verification is not None:
-                _verified(connection, plan.id)
+            _follow(connection, kept)
 
         self._database.write(work)
         return plan.id
 
     def attach(self, plan: Plan, verification: Verification) -> None:
         """Writes a verification (without texts) into its plan, which is stored if it is not yet; a draft is then verified."""
+        self._attach(plan, {"verification": verification.without_texts()})
 
+    def attach_trial(self, plan: Plan, trial: Trial) -> None:
+        """Writes a trial into its plan, which is stored if it is not yet; a draft that only freezes is then verified."""
+        self._attach(plan, {"trial": trial}, note=trial.id)
+
+    def detach(self, plan_id: str, verification_id: str, other: Verification | None) -> None:
+        """Takes a deleted verification out of its plan, for an older one if there is one; never run, it is a draft again."""
+        self._detach(plan_id, verification_id, "verification", other.without_texts() if other is not None else None)
+
+    def detach_trial(self, plan_id: str, trial_id: str, other: Trial | None) -> None:
+        """Takes a deleted trial out of its plan, for an older one if there is one; never run, it is a draft again."""
+        self._detach(plan_id, trial_id, "trial", other)
+
+    def _attach(self, plan: Plan, evidence: Mapping[str, Verification | Trial], note: str = "") -> None:
         def work(connection: Connection) -> None:
             known = self._row(connection, plan.id)
-            current = self._open_or(known, plan)
-            self._write(connection, current.model_copy(update={"verification": verification.without_texts()}), known, moved=False)
-            _verified(connection, plan.id)
+            current = (self._readable(known) if known is not None else self._bundled(plan.id)) or plan
+            proven = current.model_copy(update=dict(evidence))
+            self._write(connection, proven, known, moved=False)
+            _follow(connection, proven, note)
 
         self._database.write(work)
 
-    def detach(self, plan_id: str, verification_id: str, other: Verification | None) -> None:
-        """Takes a deleted verification out of its plan, for an older one if there is one; without any it is a draft again."""
-
+    def _detach(self, plan_id: str, document_id: str, field: Evidence, left: Verification | Trial | None) -> None:
         def work(connection: Connection) -> None:
             known = self._row(connection, plan_id)
-            attached = self._verification(known) if known is not None else None
-            if known is None or attached is None or attached.id != verification_id:
+            plan = self._readable(known) if known is not None else None
+            attached: Verification | Trial | None = getattr(plan, field, None)
+            if known is None or plan is None or attached is None or attached.id != document_id:
                 return
-            left = other.without_texts() if other is not None else None
-            self._write(connection, self._open(known).model_copy(update={"verification": left}), known, moved=False)
-            if left is None and known["state"] == "verified":
+            without = plan.model_copy(update={field: left})
+            self._write(connection, without, known, moved=False)
+            if not is_proven(without) and known["state"] == "verified":
                 _move(connection, plan_id, "draft", "", "")
 
         self._database.write(work)
@@ -106,8 +118,8 @@ class PlanShelf:
         if row is None:
             return _sample_history(self._sample(plan_id))
         if not events:  # stored before histories were kept
-            return [PlanEvent(state=row["state"], at=_iso(row["stored_at"]))]
-        return [PlanEvent(state=event["state"], who=event["who"], at=_iso(event["at"]), note=event["note"]) for event in events]
+            return [PlanEvent(state=row["state"], at=iso(row["stored_at"]))]
+        return [PlanEvent(state=event["state"], who=event["who"], at=iso(event["at"]), note=event["note"]) for event in events]
 
     def rename(self, plan_id: str, name: str) -> None:
         """Gives a plan another name."""
@@ -128,7 +140,8 @@ class PlanShelf:
             row = self._row(connection, plan_id)
             if row is None:
                 raise _no_plan(plan_id)
-            check_move(row["state"], state, self._verification(row) if state == "in_pilot" else None, note)
+            plan = self._readable(row) if state == "in_pilot" else None
+            check_move(row["state"], state, plan.verification if plan is not None else None, note)
             _move(connection, plan_id, state, clipped(who) if who.strip() else "", note.strip()[:NOTE_LIMIT])
 
         self._database.write(work)
@@ -163,25 +176,20 @@ class PlanShelf:
     def _open(self, row: RowMapping) -> Plan:
         return _parsed(self._artifacts.read(_file(row["id"])), _file(row["id"]))
 
-    def _open_or(self, row: RowMapping | None, plan: Plan) -> Plan:
-        """The stored plan; the one at hand where there is none, or its file is gone."""
-        if row is not None:
-            with suppress(DocumentError):
-                return self._open(row)
-        return plan
-
-    def _verification(self, row: RowMapping) -> Verification | None:
-        """What the stored plan was verified by; a file that is gone or damaged has nothing to say."""
-        try:
-            return self._open(row).verification
-        except DocumentError:
-            return None
+    def _readable(self, row: RowMapping) -> Plan | None:
+        """The stored plan; a file that is gone or damaged has nothing to say."""
+        with suppress(DocumentError):
+            return self._open(row)
+        return None
 
     def _is_sample(self, plan_id: str) -> bool:
-        return any(plan.id == plan_id for plan in self._samples.plans())
+        return self._bundled(plan_id) is not None
+
+    def _bundled(self, plan_id: str) -> Plan | None:
+        return next((plan for plan in self._samples.plans() if plan.id == plan_id), None)
 
     def _sample(self, plan_id: str) -> Plan:
-        found = next((plan for plan in self._samples.plans() if plan.id == plan_id), None)
+        found = self._bundled(plan_id)
         if found is None:
             raise _no_plan(plan_id)
         return found
@@ -203,10 +211,17 @@ def _operation(operation: Operation) -> str:
     return f"{operation.op} {operation.unit} {', '.join(map(str, operation.blocks))}"
 
 
-def _verified(connection: Connection, plan_id: str) -> None:
+def _with_evidence_of(plan: Plan, known: Plan | None) -> Plan:
+    """The new form of a plan, with what the stored one was run by where it brings nothing itself."""
+    if known is None:
+        return plan
+    return plan.model_copy(update={"verification": plan.verification or known.verification, "trial": plan.trial or known.trial})
+
+
+def _follow(connection: Connection, plan: Plan, note: str = "") -> None:
     """A draft that has been run is verified, whatever came of it; a later state stays."""
-    if connection.execute(select(plans.c.state).where(plans.c.id == plan_id)).scalar() == "draft":
-        _move(connection, plan_id, "verified", "", "")
+    if is_proven(plan) and connection.execute(select(plans.c.state).where(plans.c.id == plan.id)).scalar() == "draft":
+        _move(connection, plan.id, "verified", "", note)
 
 
 def _move(connection: Connection, plan_id: str, state: PlanState, who: str, note: str) -> None:
@@ -232,27 +247,28 @@ def _named(plan: Plan) -> str:
 def _facts(plan: Plan) -> dict[str, Any]:
     verdict = plan.verification.verdict if plan.verification is not None else None
     about: Mapping[str, Any] = {"model_name": plan.model.name[:NAME_LIMIT], "profile_id": plan.provenance.profile_id}
-    return {**about, "operations": in_short(plan), "verdict": verdict}
+    trained = {"eof_layer": plan.eof_layer, "kept_gain": kept_gain(plan.trial)}
+    return {**about, **trained, "operations": in_short(plan), "verdict": verdict}
 
 
 def _summary(row: RowMapping) -> PlanSummary:
-    return PlanSummary(id=row["id"], name=row["name"], state=row["state"], created_at=_iso(row["stored_at"]), **row["summary"])
+    return PlanSummary(id=row["id"], name=row["name"], state=row["state"], created_at=iso(row["stored_at"]), **row["summary"])
 
 
 def _sample_summary(plan: Plan) -> PlanSummary:
-    state: PlanState = "draft" if plan.verification is None else "verified"
+    state: PlanState = "verified" if is_proven(plan) else "draft"
     created = plan.provenance.created_at
     return PlanSummary(id=plan.id, name=_named(plan), state=state, created_at=created, is_sample=True, **_facts(plan))
 
 
 def _sample_history(plan: Plan) -> list[PlanEvent]:
     drafted = PlanEvent(state="draft", at=plan.provenance.created_at)
-    found = plan.verification
-    return [drafted] if found is None else [drafted, PlanEvent(state="verified", at=found.machine.started_at)]
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    if not is_proven(plan):
+        return [drafted]
+    if plan.verification is not None:
+        return [drafted, PlanEvent(state="verified", at=plan.verification.machine.started_at)]
+    assert plan.trial is not None
+    return [drafted, PlanEvent(state="verified", at=plan.trial.machine.started_at, note=plan.trial.id)]
 
 
 def _file(plan_id: str) -> str:

@@ -6,17 +6,32 @@ import os
 import socket
 from pathlib import Path
 
-from analysis.contracts import Plan, Profile, ProfileRequest, Search, SearchRequest, Verification, VerifyRequest
+from analysis.contracts import (
+    Plan,
+    Profile,
+    ProfileRequest,
+    Search,
+    SearchRequest,
+    SemanticRequest,
+    Semantics,
+    Trial,
+    TrialRequest,
+    Verification,
+    VerifyRequest,
+)
 from analysis.home import home
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
-from analysis.runs.keys import request_key, shaping_key, verify_key
+from analysis.runs.document_library import Origin
+from analysis.runs.keys import request_key, semantics_key, shaping_key, trial_key, verify_key
 from analysis.runs.queue import Queue
-from analysis.runs.records import ExportBook, LatencyBook
-from analysis.runs.run_library import SAMPLE_RUN, Origin, RunLibrary
+from analysis.runs.records import ExportBook, LatencyBook, StepBook
+from analysis.runs.run_library import SAMPLE_RUN, RunLibrary
 from analysis.runs.samples import Samples
 from analysis.runs.search_library import SearchLibrary
+from analysis.runs.semantics_library import SemanticsLibrary
 from analysis.runs.shelf import PlanShelf
+from analysis.runs.trial_library import TrialLibrary
 from analysis.runs.verification_library import VerificationLibrary
 from analysis.runs.workers import Workers
 
@@ -31,7 +46,10 @@ class Store:
         plans: stored plans.
         searches: stored searches.
         verifications: stored verifications.
+        semantics: stored traces.
+        trials: stored trials and sweeps.
         latencies: stored latency models.
+        steps: stored models of a training step's time.
         exports: what was exported.
     """
 
@@ -44,7 +62,10 @@ class Store:
         self.plans = PlanShelf(database, artifacts, samples)
         self.searches = SearchLibrary(database, artifacts, samples)
         self.verifications = VerificationLibrary(database, artifacts, samples)
+        self.semantics = SemanticsLibrary(database, artifacts, samples)
+        self.trials = TrialLibrary(database, artifacts, samples)
         self.latencies = LatencyBook(database)
+        self.steps = StepBook(database)
         self.exports = ExportBook(database)
 
     def keep(self, request: ProfileRequest, profile: Profile, *, again: bool = False) -> str:
@@ -61,11 +82,39 @@ class Store:
         self.searches.remember(shaping_key(request, commit=commit, workload_hash=workload, device=device), search_id)
         return search_id
 
+    def keep_semantics(self, request: SemanticRequest, profile: Profile, found: Semantics, *, again: bool = False) -> str:
+        """Stores both halves of what a traces request came to: the profile as any other, and the traces, whose id is returned."""
+        self.keep(request, profile, again=again)
+        semantics_id = self.semantics.add(found, again=again)
+        commit, workload, device = found.model.commit, found.workload.content_hash, found.timing.device
+        self.semantics.remember(semantics_key(request, commit=commit, workload_hash=workload, device=device), semantics_id)
+        return semantics_id
+
     def keep_verification(self, request: VerifyRequest, verification: Verification) -> str:
         """Stores a verification and writes it into its plan; returns its id."""
         commit, workload, device = verification.model_commit, verification.workload.content_hash, verification.machine.device
         key = verify_key(request, commit=commit, workload_hash=workload, device=device, host=this_host())
         return self._attached(request.plan, verification, "measured", key)
+
+    def keep_trial(self, request: TrialRequest, trial: Trial) -> str:
+        """Stores a trial, writes it into its plan, and keeps the step times measured on the way; returns its id."""
+        commit, workload, device = trial.model_commit, trial.workload.content_hash, trial.machine.device
+        key = trial_key(request, commit=commit, workload_hash=workload, device=device, host=this_host())
+        if trial.steps is not None:
+            self.steps.keep(trial.steps, this_host())
+        return self._tried(request.plan, trial, "measured", key)
+
+    def add_trial(self, trial: Trial) -> str:
+        """Stores a trial made elsewhere, and writes it into its plan if that is here; its times stay that machine's. Returns its id."""
+        if any(plan.id == trial.plan_id for plan in self.plans.plans()):
+            return self._tried(self.plans.plan(trial.plan_id), trial, "imported", "")
+        return self.trials.add(trial, origin="imported")
+
+    def delete_trial(self, trial_id: str) -> None:
+        """Takes a trial out of the store and out of its plan."""
+        plan_id = self.trials.delete(trial_id)
+        if plan_id is not None:
+            self.plans.detach_trial(plan_id, trial_id, self.trials.newest_of(plan_id))
 
     def add_verification(self, verification: Verification) -> str:
         """Stores a verification made elsewhere, and writes it into its plan if that is here; returns its id."""
@@ -74,10 +123,12 @@ class Store:
         return self.verifications.add(verification, origin="imported")
 
     def add_plan(self, plan: Plan) -> str:
-        """Stores a plan made elsewhere together with the verification it carries; returns its id."""
+        """Stores a plan made elsewhere together with the verification and the trial it carries; returns its id."""
         plan_id = self.plans.save(plan)
         if plan.verification is not None:
             self.verifications.add(plan.verification, origin="imported")
+        if plan.trial is not None:
+            self.trials.add(plan.trial, origin="imported")
         return plan_id
 
     def delete_verification(self, verification_id: str) -> None:
@@ -89,6 +140,11 @@ class Store:
     def _attached(self, plan: Plan, verification: Verification, origin: Origin, key: str) -> str:
         found = self.verifications.add(verification, origin=origin, request_key=key)
         self.plans.attach(plan, verification.model_copy(update={"id": found}))
+        return found
+
+    def _tried(self, plan: Plan, trial: Trial, origin: Origin, key: str) -> str:
+        found = self.trials.add(trial, origin=origin, request_key=key)
+        self.plans.attach_trial(plan, trial.model_copy(update={"id": found}))
         return found
 
 

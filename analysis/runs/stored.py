@@ -1,4 +1,4 @@
-"""What is stored, as pages and terminal may ask for it: runs, searches, plans, verifications, exports. Free of torch."""
+"""What is stored, as pages and terminal may ask for it: runs, traces, searches, plans, verifications, trials, exports. Free of torch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from analysis.contracts import (
     RunSummary,
     Search,
     SearchSummary,
+    Semantics,
+    SemanticsSummary,
+    Trial,
+    TrialSummary,
     Verification,
     VerificationSummary,
 )
@@ -22,7 +26,7 @@ from analysis.runs.documents import parse_document
 from analysis.runs.store import Store
 from analysis.runs.uploads import safe_name
 
-DocumentKind = Literal["profile", "plan", "search", "verification"]
+DocumentKind = Literal["profile", "plan", "search", "verification", "semantics", "trial"]
 
 
 class StoredThings:
@@ -47,6 +51,28 @@ class StoredThings:
     def delete_run(self, run_id: str) -> None:
         """Takes a run out of the store (the sample is only hidden)."""
         self._store.runs.delete(run_id)
+
+    # Traces
+
+    def semantics_list(self) -> list[SemanticsSummary]:
+        """Stored traces, newest first; the bundled sample comes last."""
+        return self._store.semantics.semantics_list()
+
+    def semantics(self, semantics_id: str) -> Semantics:
+        """Stored traces, by id or content key. InputError: no such traces."""
+        return self._store.semantics.semantics(semantics_id)
+
+    def semantics_for(self, profile: Profile) -> Semantics | None:
+        """The traces of a profile's model on its workload; None: not measured yet."""
+        return self._store.semantics.for_profile(profile)
+
+    def semantics_of(self, model_commit: str, stack: str, workload_hash: str) -> Semantics | None:
+        """The traces of a model's stack on a workload; None: not measured yet."""
+        return self._store.semantics.for_model(model_commit, stack, workload_hash)
+
+    def delete_semantics(self, semantics_id: str) -> None:
+        """Takes traces out of the store (the sample is only hidden). Plans made from them stay."""
+        self._store.semantics.delete(semantics_id)
 
     # Searches
 
@@ -73,11 +99,11 @@ class StoredThings:
         return self._store.plans.plans()
 
     def plan(self, plan_id: str) -> Plan:
-        """A stored plan, with its newest verification but without texts. InputError: no such plan."""
+        """A stored plan, with its newest verification (without texts) and its newest trial. InputError: no such plan."""
         return self._store.plans.plan(plan_id)
 
     def save_plan(self, plan: Plan, name: str | None = None) -> str:
-        """Stores a plan and returns its id; one that is there keeps its state and its verification."""
+        """Stores a plan and returns its id; one that is there keeps its state, its verification and its trial."""
         return self._store.plans.save(plan, name)
 
     def rename_plan(self, plan_id: str, name: str) -> None:
@@ -85,7 +111,7 @@ class StoredThings:
         self._store.plans.rename(plan_id, name)
 
     def delete_plan(self, plan_id: str) -> None:
-        """Takes a plan out of the store (a sample is only hidden). Its verifications stay."""
+        """Takes a plan out of the store (a sample is only hidden). Its verifications and trials stay."""
         self._store.plans.delete(plan_id)
 
     def plan_history(self, plan_id: str) -> list[PlanEvent]:
@@ -96,11 +122,11 @@ class StoredThings:
         """Moves a plan to another state (`analysis.runs.plan_life.next_states` says which) and keeps who said so and why.
 
         Raises:
-            PlanError: not from here; only a verification makes "verified"; or a pilot outside its limits needs a note.
+            PlanError: not from here; only a run makes "verified"; or a pilot outside its limits needs a note.
         """
         self._store.plans.set_state(plan_id, state, who, note)
 
-    # Verifications and exports
+    # Verifications
 
     def verifications(self, plan_id: str | None = None) -> list[VerificationSummary]:
         """Stored verifications, of one plan or all, newest first; the bundled samples come last."""
@@ -118,6 +144,26 @@ class StoredThings:
         """How far projections were off in every verification run here, newest first; devices are told apart by their name."""
         return self._store.verifications.calibration()
 
+    # Trials
+
+    def trials(self, plan_id: str | None = None) -> list[TrialSummary]:
+        """Stored trials and sweeps, of one plan or all, newest first; the bundled samples come last."""
+        return self._store.trials.trials(plan_id)
+
+    def trial(self, trial_id: str) -> Trial:
+        """A stored trial. InputError: no such trial."""
+        return self._store.trials.trial(trial_id)
+
+    def trial_for(self, model_commit: str, stack: str, workload_hash: str) -> Trial | None:
+        """What was learnt by training a model on a workload: the newest sweep, else the newest trial; None: neither."""
+        return self._store.trials.for_model(model_commit, stack, workload_hash)
+
+    def delete_trial(self, trial_id: str) -> None:
+        """Takes a trial out of the store and out of its plan; a verified plan that nothing else proves is a draft again."""
+        self._store.delete_trial(trial_id)
+
+    # Exports
+
     def export_report(self, export_id: str) -> ExportReport:
         """What an export wrote, by the `result_id` of its job. InputError: no such export."""
         return self._store.exports.report(export_id)
@@ -129,7 +175,7 @@ class StoredThings:
     # Documents made elsewhere
 
     def import_document(self, data: bytes, filename: str) -> tuple[DocumentKind, str]:
-        """Opens a profile, plan, search or verification made elsewhere and returns what it is and its id here.
+        """Opens a document made elsewhere (profile, traces, plan, search, verification, trial) and returns what it is and its id here.
 
         Raises:
             DocumentError: it is none of these, it is damaged, or it contradicts itself.
@@ -141,4 +187,8 @@ class StoredThings:
             return "search", self._store.searches.add_imported(document)
         if isinstance(document, Verification):
             return "verification", self._store.add_verification(document)
+        if isinstance(document, Semantics):
+            return "semantics", self._store.semantics.add(document, origin="imported")
+        if isinstance(document, Trial):
+            return "trial", self._store.add_trial(document)
         return "plan", self._store.add_plan(document)

@@ -125,6 +125,37 @@ verifications = Table(
     Column("stored_at", Float, nullable=False),
 )
 
+semantics = Table(
+    "semantics",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_key", Text, nullable=False),
+    Column("model_commit", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("workload_hash", Text, nullable=False),
+    Column("artifact", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("model_commit", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("workload_hash", Text, nullable=False),
+    Column("artifact", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("request_key", String(64), nullable=False, index=True),  # empty: answers no request
+    Column("summary", JSON, nullable=False),
+    Column("projection_errors", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
 latencies = Table(
     "latencies",
     metadata,
@@ -134,6 +165,19 @@ latencies = Table(
     Column("stack", Text, nullable=False),
     Column("device_name", Text, nullable=False),
     Column("dtype", String(32), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),  # as with latencies
+    Column("model_commit", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Column("shape", String(64), nullable=False),  # hash of what a training step was, the response's length aside
     Column("document", JSON, nullable=False),
     Column("stored_at", Float, nullable=False),
 )

@@ -14,7 +14,7 @@ from analysis import errors
 from analysis.errors import StrataError
 
 ROOM = Path(analysis.runs.__file__).parent
-CATALOGUE = ROOM.parent / "i18n" / "ja" / "runs.po"
+CATALOGUES = tuple(ROOM.parent / "i18n" / "ja" / name for name in ("runs.po", "runs_training.po"))
 KINDS = {"Message", *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StrataError))}
 
 
@@ -27,12 +27,16 @@ def _sentences() -> Iterator[str]:
                     yield first.value
 
 
+def _catalogue(path: Path) -> Iterator[tuple[str, str]]:
+    with path.open("rb") as file:
+        yield from [(str(message.id), str(message.string)) for message in read_po(file, locale="ja") if message.id]
+
+
 def _places(sentence: str) -> set[str | None]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence)} - {None}
 
 
 def test_every_sentence_of_the_room_has_its_japanese_and_nothing_else_stands_there() -> None:
-    with CATALOGUE.open("rb") as file:
-        said = {message.id: message.string for message in read_po(file, locale="ja") if message.id}
+    said = dict(entry for path in CATALOGUES for entry in _catalogue(path))
     assert set(_sentences()) == set(said)
     assert [sentence for sentence, japanese in said.items() if not japanese or _places(str(sentence)) != _places(str(japanese))] == []
