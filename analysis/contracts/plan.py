@@ -61,6 +61,9 @@ class ModelRef(Contract):
     architecture: str
     n_blocks: NonNegativeInt
     stack: str
+    stack_path: str = Field(
+        default="", description="where the layers are among the model's parameter names, e.g. model.layers; empty: not told"
+    )
 
 
 class WorkloadRef(Contract):

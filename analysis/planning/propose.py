@@ -85,14 +85,15 @@ def propose_plan(
 
 def model_ref(measured: Profile | Search) -> ModelRef:
     """The profiled or searched model and stack, as a plan names them."""
-    model = measured.model
+    model, stack = measured.model, measured.model.stack(measured.stack)
     return ModelRef(
         name=model.name,
         source=model.source,
         commit=model.commit,
         architecture=model.architecture,
-        n_blocks=model.stack(measured.stack).n_blocks,
+        n_blocks=stack.n_blocks,
         stack=measured.stack,
+        stack_path=stack.path,
     )
 
 
