@@ -34,7 +34,7 @@ class ArmSpec:
         seed: of the order of examples, dropout and new adapters.
         cache: where the frozen prefix's output is kept from the first epoch on; arms without a frozen prefix have none.
         cache_bytes: most that it may take; None: half of what is free.
-        micro_batch: examples in one pass; None: `settings.micro_batch`, else the whole batch. The arm halves it by itself when memory runs out.
+        micro_batch: examples in one pass; None: `settings.micro_batch`, else the whole batch. Halved by the arm when memory runs out.
         max_seconds: training time after which the arm stops, evaluations not counted; None: none.
     """
 
