@@ -1,0 +1,62 @@
+"""How far a whole trial is: one bar over tuning, training and judging of all arms, with the time left from the pace so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from analysis.contracts import Message, Progress
+from analysis.errors import Cancelled
+from analysis.profiling.stream import Watch
+
+SCALE = 100
+"""Progress is told in hundredths of a full training step."""
+
+
+@dataclass
+class Course:
+    """What is done and what is still to do, in units of one step of full fine-tuning.
+
+    `total` may be corrected while it runs, as when arms are left out or the pace of cached steps becomes known.
+    """
+
+    watch: Watch
+    total: float
+    done: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    started: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return self.clock() - self.started
+
+    def check(self) -> None:
+        """Raises Cancelled when whoever waits said so."""
+        if self.watch.should_stop():
+            raise Cancelled("Stopped at your request.")
+
+    @contextmanager
+    def part(self, stage: Message, weight: float) -> Iterator[Watch]:
+        """A piece of work that counts `weight`: inside, whatever it tells of itself moves the whole bar under this stage."""
+        self._tell(stage, 0.0, weight, None)
+
+        def heard(progress: Progress) -> None:
+            self._tell(stage, progress.fraction, weight, progress.tokens_per_second)
+
+        yield Watch(heard, self.watch.should_stop)
+        self.done += weight
+        self._tell(stage, 0.0, 0.0, None)
+
+    def _tell(self, stage: Message, fraction: float, weight: float, pace: float | None) -> None:
+        done = self.done + min(max(fraction, 0.0), 1.0) * weight
+        total = max(self.total, done)
+        left = self.seconds / done * (total - done) if done > 0 else None
+        self.watch.on_progress(
+            Progress(stage=stage, done=round(done * SCALE), total=max(round(total * SCALE), 1), tokens_per_second=pace, eta_seconds=left)
+        )
