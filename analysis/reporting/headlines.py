@@ -20,6 +20,10 @@ from analysis.contracts import (
     influence,
 )
 from analysis.i18n import N_
+from analysis.reporting.figures import percent_figure
+from analysis.reporting.headlines_training import freeze as freeze
+from analysis.reporting.headlines_training import freeze_no_trial as freeze_no_trial
+from analysis.reporting.headlines_training import trials as trials
 from analysis.reporting.verification_words import in_limits_unit, item, limit, none_changed, remark, speed
 
 SMALL_CHANGE = 0.05
@@ -52,9 +56,9 @@ def finding(profile: Profile, threshold: float = SMALL_CHANGE) -> Message:
     """The run's finding without a full stop, to stand inside a sentence."""
     n_small, total = len(small_layers(profile, threshold=threshold)), profile.n_blocks
     if n_small == 0:
-        return Message(id="none of its {N} layers turns the tokens by less than {x}%", values={"N": total, "x": _percent(threshold)})
+        return Message(id="none of its {N} layers turns the tokens by less than {x}%", values={"N": total, "x": percent_figure(threshold)})
     return Message(
-        id="{n} of its {N} layers turn the tokens by less than {x}%", values={"n": n_small, "N": total, "x": _percent(threshold)}
+        id="{n} of its {N} layers turn the tokens by less than {x}%", values={"n": n_small, "N": total, "x": percent_figure(threshold)}
     )
 
 
@@ -89,7 +93,7 @@ def similarity(profile: Profile, *, slice_name: str | None = None, unit: Unit = 
     scores = profile.slices[slice_name] if slice_name else profile.overall
     known = [score for score in influence(scores, unit) if score is not None]
     small = small_layers(profile, slice_name=slice_name, unit=unit, threshold=threshold)
-    values = {"n": len(small), "N": len(known), "x": _percent(threshold)}
+    values = {"n": len(small), "N": len(known), "x": percent_figure(threshold)}
     if not known:
         return Message(id="No influence is defined here: too few tokens, or no part of this kind. Choose another slice or part.")
     if not small:
@@ -141,7 +145,7 @@ def plans(plan: Plan) -> Message:
     if plan.projection is None:
         return Message(id="{what}: what this saves has not been worked out.", values={"what": what_goes(plan)})
     saved = plan.projection.prefill_flops_per_token.saved_share
-    values = {"what": what_goes(plan), "c": _percent(saved)}
+    values = {"what": what_goes(plan), "c": percent_figure(saved)}
     if saved < 0.0005:
         return Message(
             id="{what} saves no computation when the model runs. Quality is not known until the plan has been run.", values=values
@@ -162,7 +166,7 @@ def no_plan_within(limit_share: float, smallest_share: float) -> Message:
     return Message(
         id="No cut of this kind stays within your limit of {g}%: the smallest costs {p}%. "
         "Freezing for training, or a cut followed by healing, may.",
-        values={"g": _percent(limit_share), "p": _percent(smallest_share)},
+        values={"g": percent_figure(limit_share), "p": percent_figure(smallest_share)},
     )
 
 
@@ -209,7 +213,7 @@ def critical_cases(verification: Verification) -> Message | None:
     upper = found.upper if found.upper is not None else 1 - 0.05 ** (1 / found.n)
     return Message(
         id="None of {n_critical} critical answers changed. With so many cases a true rate of up to {u}% cannot be ruled out.",
-        values={"n_critical": found.n, "u": _percent(upper)},
+        values={"n_critical": found.n, "u": percent_figure(upper)},
     )
 
 
@@ -269,7 +273,7 @@ def _quality_figure(verification: Verification) -> Message:
         return Message(id="perplexity is not defined here")
     change, low, high = found.value - 1, *(None if end is None else end - 1 for end in (found.low, found.high))
     if low is None or high is None:
-        return Message(id="perplexity {p}% higher" if change >= 0 else "perplexity {p}% lower", values={"p": _percent(abs(change))})
+        return Message(id="perplexity {p}% higher" if change >= 0 else "perplexity {p}% lower", values={"p": percent_figure(abs(change))})
     write = _writer(high - low)
     if low < 0 < high:
         values = {"p": write(abs(change)), "lo": write(-low), "hi": write(high)}
@@ -370,12 +374,6 @@ def _surely_small(profile: Profile, unit: Unit, threshold: float, slice_name: st
     }[unit]
     small = small_layers(profile, slice_name=slice_name, unit=unit, threshold=threshold)
     return tuple(block for block in small if (interval := intervals[block]) and interval[1] < threshold)
-
-
-def _percent(share: float) -> str:
-    """A share as a percent figure: whole from 10 on, one decimal below, none where it is whole."""
-    percent = 100 * share
-    return f"{percent:.0f}" if abs(percent) >= 9.95 or abs(percent - round(percent)) < 0.05 else f"{percent:.1f}"
 
 
 def _writer(width: float) -> Callable[[float], str]:
