@@ -128,11 +128,16 @@ def _why_smallest(eof: int, n_blocks: int, value: float, start: float) -> Messag
             "budget, or choose another rule.",
             values=values,
         )
-    return Message(id="After layer {eof} the state is nearest to the right word (deviation {value}, at the input {start}).", values=values)
+    if math.isnan(start):
+        return Message(id="After layer {eof} the state is nearest to the right word (deviation {value}).", values=values)
+    return Message(
+        id="After layer {eof} the state is nearest to the right word (deviation {value}, at the input {start}).",
+        values={**values, "start": round(start, 4)},
+    )
 
 
 def _why_gain(strategy: EofStrategy, eof: int, gain: float, total: float) -> Message:
-    values = {"eof": eof, "gain": round(gain, 4), "total": round(total, 4)}
+    values = {"eof": eof, "gain": round(gain, 4)}
     if gain <= 0.0:
         return Message(
             id="No layer that may be frozen brings the state nearer to the right word; layer {eof} takes it away least ({gain}), so do not "
@@ -140,10 +145,8 @@ def _why_gain(strategy: EofStrategy, eof: int, gain: float, total: float) -> Mes
             values=values,
         )
     if math.isnan(total):
-        return Message(
-            id="Layer {eof} brings the state nearer to the right word than any other (gain {gain}).",
-            values={"eof": eof, "gain": round(gain, 4)},
-        )
+        return Message(id="Layer {eof} brings the state nearer to the right word than any other (gain {gain}).", values=values)
+    values = {**values, "total": round(total, 4)}
     if strategy == "lens":
         return Message(
             id="Layer {eof} lowers the loss of the model's own head more than any other layer ({gain} of {total} nats).", values=values

@@ -1,0 +1,274 @@
+"""A freeze plan: which layers stay as they are, by which rule and budget, and what training the others should cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from analysis.contracts import (
+    Aggregate,
+    EofChoice,
+    EofStrategy,
+    Freeze,
+    Message,
+    ModelInfo,
+    ModelRef,
+    Plan,
+    Provenance,
+    Semantics,
+    StepModel,
+    TrainingShape,
+    Trial,
+    WorkloadRef,
+)
+from analysis.errors import PlanError
+from analysis.planning.eof import DEFAULT_STRATEGY, choose_eof
+from analysis.planning.eof_budget import TrainBudget, parse_train_budget, within
+from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
+from analysis.planning.propose import workload_ref
+from analysis.planning.training_flops import check_boundary
+from analysis.planning.training_projection import fits, project_training
+
+__all__ = ["default_name", "project_training", "propose_freeze"]
+
+ASSUMED_SEQUENCES = 1000
+"""Examples of an epoch where no workload tells."""
+
+
+def propose_freeze(
+    info: ModelInfo,
+    *,
+    semantics: Semantics | None = None,
+    workload: WorkloadRef | None = None,
+    strategy: EofStrategy = DEFAULT_STRATEGY,
+    aggregate: Aggregate = "mean",
+    eof_layer: int | None = None,
+    budget: str | None = None,
+    max_trainable: int | None = None,
+    shape: TrainingShape | None = None,
+    epochs: float = 3,
+    steps: StepModel | None = None,
+    trial: Trial | None = None,
+    price_per_hour: float | None = None,
+    currency: str = "",
+    stack: str | None = None,
+    name: str = "",
+    profile_id: str | None = None,
+    n_sequences: int | None = None,
+    mean_tokens: float | None = None,
+) -> Plan:
+    """A plan that freezes the first layers: by a rule and a budget, or by hand.
+
+    Args:
+        info: the model.
+        semantics: its traces, for rules that read them; of another model, version or stack they are refused.
+        workload: what the plan is for; None: that of the traces.
+        strategy, aggregate: the rule, and how prompts are put together.
+        eof_layer: the last frozen layer by hand; then no rule is asked, and a budget only checked against.
+        budget: what training may take, as `parse_train_budget` reads it.
+        max_trainable: at most so many layers may train; with `budget` the tighter one holds.
+        shape: the training step; None: 8 x 512 tokens in bfloat16.
+        epochs: how often every example is seen.
+        steps: training steps measured on a device, for times; of another model or another step they are left aside.
+        trial: for the rule `plasticity`.
+        price_per_hour, currency: of the device; None: no money is projected.
+        stack: the stack that trains; None: that of the traces, or the model's first.
+        name: None given: "Freeze layers 0 to 19".
+        profile_id: the profile that the traces were measured with.
+        n_sequences, mean_tokens: examples of an epoch and their mean length; None: from the traces' workload.
+
+    Raises:
+        PlanError: the rule has no answer, the layer or budget cannot be used, or the traces are another model's.
+    """
+    _check_same(info, semantics)
+    stack_name = info.stack(stack or (semantics.stack if semantics else None)).name
+    step = shape or TrainingShape()
+    run = _Run.of(semantics, step, epochs, n_sequences, mean_tokens)
+    known = steps if steps is not None and fits(steps, info, step, stack_name) else None
+    asked = _Limits.of(info, budget, max_trainable, step, stack_name, known, run)
+    choice = None
+    if eof_layer is None:
+        choice = choose_eof(
+            semantics,
+            strategy,
+            aggregate=aggregate,
+            trial=trial,
+            max_trainable=asked.most_trainable,
+            n_blocks=info.stack(stack_name).n_blocks,
+        )
+        if choice.eof_layer is None:
+            raise PlanError.from_message(choice.reason)
+    eof = choice.eof_layer if choice is not None and choice.eof_layer is not None else _by_hand(eof_layer, info, stack_name)
+    operations = (Freeze(eof_layer=eof, stack=stack_name),)
+    training = project_training(
+        info,
+        eof,
+        step,
+        epochs=epochs,
+        n_sequences=run.n_sequences,
+        mean_tokens=run.mean_tokens,
+        steps=known,
+        price_per_hour=price_per_hour,
+        currency=currency,
+        stack=stack_name,
+    )
+    projection = project(info, operations, semantics_context(semantics), stack_name).model_copy(update={"training": training})
+    return Plan(
+        name=name or default_name(eof),
+        model=_model_ref(info, stack_name),
+        workload=workload or (workload_ref(semantics.workload) if semantics else None),
+        operations=operations,
+        projection=projection,
+        provenance=Provenance(
+            profile_id=profile_id,
+            criterion=strategy if choice is not None else "by hand",
+            amount=asked.text or "no budget",
+            eof_choice=choice,
+            semantics_id=semantics.id if semantics else None,
+            notes=tuple(_notes(info, semantics, choice, eof, asked, run, steps, known)),
+            versions=semantics.versions if semantics else {},
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+    )
+
+
+def default_name(eof_layer: int) -> str:
+    """ "Freeze layers 0 to 19"."""
+    return "Train all layers" if eof_layer < 0 else "Freeze layer 0" if eof_layer == 0 else f"Freeze layers 0 to {eof_layer}"
+
+
+def semantics_context(semantics: Semantics | None) -> int:
+    """Sequence length behind the figures of inference, which freezing does not change."""
+    if semantics is None or not semantics.counts.n_examples:
+        return DEFAULT_CONTEXT_TOKENS
+    return max(1, round(semantics.counts.n_tokens / semantics.counts.n_examples))
+
+
+# -- the parts of a plan -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How much there is to train on. `assumed`: nothing told it."""
+
+    epochs: float
+    n_sequences: int
+    mean_tokens: float
+    assumed: bool
+
+    @classmethod
+    def of(
+        cls, semantics: Semantics | None, shape: TrainingShape, epochs: float, n_sequences: int | None, mean_tokens: float | None
+    ) -> _Run:
+        if epochs <= 0:
+            raise PlanError("Training was asked for over {epochs} epochs. Give more than zero, such as 3.", epochs=epochs)
+        counts = semantics.counts if semantics else None
+        told = counts is not None and counts.n_examples > 0
+        of_traces = counts.n_tokens / counts.n_examples if counts is not None and told else float(shape.sequence_tokens)
+        n = n_sequences if n_sequences is not None else counts.n_examples if counts is not None and told else ASSUMED_SEQUENCES
+        return cls(epochs, n, mean_tokens if mean_tokens is not None else of_traces, n_sequences is None and not told)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """The budget: as given, and as the number of layers that may train."""
+
+    text: str
+    most_trainable: int | None
+    budget: TrainBudget | None
+
+    @classmethod
+    def of(
+        cls,
+        info: ModelInfo,
+        budget: str | None,
+        max_trainable: int | None,
+        shape: TrainingShape,
+        stack: str,
+        steps: StepModel | None,
+        run: _Run,
+    ) -> _Limits:
+        n_blocks = info.stack(stack).n_blocks
+        parsed = parse_train_budget(budget) if budget else None
+        most = [max_trainable] if max_trainable is not None else []
+        if parsed is not None:
+            least = within(parsed, info, stack, shape, steps=steps, epochs=run.epochs, n_sequences=run.n_sequences)
+            most.append(n_blocks - 1 - least)
+        text = parsed.text if parsed is not None else f"{max_trainable} layers" if max_trainable is not None else ""
+        return cls(text, min(most, default=None), parsed)
+
+
+def _check_same(info: ModelInfo, semantics: Semantics | None) -> None:
+    if semantics is not None and semantics.model.commit != info.commit:
+        raise PlanError(
+            "The traces were measured on {traced}, version {measured}; this is {name}, version {given}. Measure the traces of this model.",
+            traced=semantics.model.name,
+            measured=semantics.model.commit[:12],
+            name=info.name,
+            given=info.commit[:12],
+        )
+
+
+def _by_hand(eof_layer: int | None, info: ModelInfo, stack: str) -> int:
+    assert eof_layer is not None
+    check_boundary(eof_layer, info.stack(stack).n_blocks)
+    return eof_layer
+
+
+def _model_ref(info: ModelInfo, stack: str) -> ModelRef:
+    return ModelRef(
+        name=info.name,
+        source=info.source,
+        commit=info.commit,
+        architecture=info.architecture,
+        n_blocks=info.stack(stack).n_blocks,
+        stack=stack,
+    )
+
+
+def _notes(
+    info: ModelInfo,
+    semantics: Semantics | None,
+    choice: EofChoice | None,
+    eof: int,
+    asked: _Limits,
+    run: _Run,
+    steps: StepModel | None,
+    known: StepModel | None,
+) -> Sequence[Message]:
+    """What a reader should know about the choice and the projection."""
+    notes: list[Message] = []
+    if choice is not None and choice.interpretation:
+        notes.append(Message(id="The rule is our own reading: the paper does not give a formula for it. Check the choice by a trial."))
+    if choice is None and asked.most_trainable is not None and info.stack().n_blocks - 1 - eof > asked.most_trainable:
+        notes.append(
+            Message(
+                id='The layer was set by hand, and more layers train than the budget "{budget}" lets: at most {n} may.',
+                values={"budget": asked.text, "n": asked.most_trainable},
+            )
+        )
+    if choice is not None and choice.agreement is not None and choice.agreement < 0.8:
+        notes.append(
+            Message(
+                id="The choice is not firm: {share}% of 1,000 resamples of the prompts choose the same layer, most choose between "
+                "{low} and {high}.",
+                values={"share": round(100 * choice.agreement), "low": choice.low, "high": choice.high},
+            )
+        )
+    if steps is not None and known is None:
+        notes.append(
+            Message(
+                id="Measured training steps were left aside: they are of another model or of another batch, length, method "
+                "or number format."
+            )
+        )
+    if run.assumed:
+        notes.append(Message(id="No workload tells how many examples an epoch has; {n} were assumed.", values={"n": run.n_sequences}))
+    notes.append(Message(id="Embeddings and output head stay as they are; the final norm trains with the free layers."))
+    sample = (semantics is not None and semantics.workload.is_sample) or info.source.kind == "sample"
+    if sample:
+        notes.append(
+            Message(id="This plan was made from the sample's figures: profile your own model on your own prompts before deciding.")
+        )
+    return notes
