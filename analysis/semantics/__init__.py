@@ -1,0 +1,1 @@
+"""Semantic traces: how every layer moves the state towards the right word, measured in the profile's own pass."""

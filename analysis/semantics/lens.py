@@ -1,0 +1,46 @@
+"""The logit lens: what the model's own head would say of every state, in chunks that never hold a vocabulary for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analysis.models.head import Head
+
+_CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+LENS_COLUMNS = ("loss", "top1", "reciprocal_rank", "entropy")
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A head over a vocabulary; `ids` are the words that count, None: all."""
+
+    head: Head
+    n_words: int
+    ids: Tensor | None
+    device: torch.device
+
+    def chunk(self) -> int:
+        """States read at a time."""
+        return max(8, _CHUNK_BYTES.get(self.device.type, _CHUNK_BYTES["cpu"]) // (4 * self.n_words))
+
+    def read(self, states: Float[Tensor, "n width"], words: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n columns"], Int[Tensor, " n"]]:
+        """Loss (nats), whether the right word comes first, 1 / its rank, entropy (nats) [n, 4] float64; and the word said [n].
+
+        Args:
+            states: at most `chunk()` of them, as they come out of the root.
+            words: the right words, counted among the chosen ones.
+        """
+        logits = self.head.logits(states.to(self.device))
+        scores = (logits if self.ids is None else logits[:, self.ids.to(logits.device)]).float()
+        right = words.to(scores.device)[:, None]
+        said = scores.argmax(-1)
+        rank = 1 + (scores > scores.gather(1, right)).sum(-1)
+        log_p = scores.log_softmax(-1)
+        loss = -log_p.gather(1, right)[:, 0]
+        entropy = -(log_p.exp() * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1)
+        found = torch.stack([loss.double(), (said == right[:, 0]).double(), 1 / rank.double(), entropy.double()], dim=1)
+        return found.to(states.device), said.to(states.device)
