@@ -6,7 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from analysis.contracts import ModelInfo, SemanticRequest, StepModel, StepsRequest, TrialRequest, WorkloadChoice
+from analysis.contracts import SemanticRequest, StepModel, StepsRequest, TrialRequest, WorkloadChoice
 from analysis.home import home
 from analysis.runs.context import JobContext, Outcome, seen_by_worker
 from analysis.runs.keys import Known, judged_on, semantics_key, trial_key
@@ -20,7 +20,7 @@ def semantics_job(context: JobContext) -> Outcome:
 
     request, again = SemanticRequest.model_validate(context.job.payload["request"]), bool(context.job.payload.get("force"))
     seen = seen_by_worker(request)
-    if not again and (known := context.store.semantics.answer(semantics_key(seen, **known_here(context, seen, seen.settings.device)[1]))):
+    if not again and (known := context.store.semantics.answer(semantics_key(seen, **known_here(context, seen, seen.settings.device)))):
         return Outcome(known)
     folder = home() / "checkpoints"  # a run begun in the terminal goes on here, and the other way round
     mine = folder / context.job.id if again else folder
@@ -45,7 +45,7 @@ def trial_job(context: JobContext) -> Outcome:
 
     request, again = TrialRequest.model_validate(context.job.payload["request"]), bool(context.job.payload.get("force"))
     seen = seen_by_worker(request)
-    info, known = known_here(context, judged_on(seen), seen.settings.device)
+    known = known_here(context, judged_on(seen), seen.settings.device)
     key = trial_key(seen, **known, host=this_host())
     if not again and (answer := context.store.trials.answer(key)):
         return Outcome(answer)
@@ -55,8 +55,8 @@ def trial_job(context: JobContext) -> Outcome:
         load=partial(context.slot.load, on_progress=context.say),
         on_progress=context.report,
         should_stop=context.should_stop,
-        semantics=context.store.semantics.for_model(request.plan.model.commit, request.plan.model.stack, known["workload_hash"]),
-        known_steps=steps_for(context.store, request, info, known["device"]),
+        semantics=context.store.semantics.for_model(known["commit"], _stack(request), known["workload_hash"]),
+        known_steps=steps_for(context.store, request, known["commit"], known["device"]),
         folder=folder,
     )
     trial_id = context.store.keep_trial(request, found)
@@ -87,23 +87,25 @@ def trial_folder(key: str, attempt: str = "") -> Path:
     return home() / "checkpoints" / "-".join(filter(None, ("trial", key[:24], attempt)))
 
 
-def known_here(context: JobContext, request: WorkloadChoice, device: str) -> tuple[ModelInfo, Known]:
-    """The model's description, and what a request's key is made of, told where the model is."""
+def known_here(context: JobContext, request: WorkloadChoice, device: str) -> Known:
+    """What a request's key is made of, told where the model is."""
     from analysis.models.device import resolve_device
     from analysis.models.load import describe_model
     from analysis.workload import requested_workload
 
     info = describe_model(request.model, on_progress=context.say).info
     workload = requested_workload(request).info.content_hash
-    return info, {"commit": info.commit, "workload_hash": workload, "device": str(resolve_device(device))}
+    return {"commit": info.commit, "workload_hash": workload, "device": str(resolve_device(device))}
 
 
-def steps_for(store: Store, request: TrialRequest, info: ModelInfo, device: str) -> StepModel | None:
-    """What a training step takes on this very device: of the shape the plan was projected with, else the newest; None: not measured."""
+def steps_for(store: Store, request: TrialRequest, commit: str, device: str) -> StepModel | None:
+    """What a training step takes on this very device, as last measured: a trial uses it only if it is of its own shape."""
     import torch
 
     from analysis.models.device import device_name
 
-    stack, projection = info.stack(request.settings.stack or request.plan.model.stack).name, request.plan.projection
-    shape = projection.training.shape if projection is not None and projection.training is not None else None
-    return store.steps.model(info.commit, device_name(torch.device(device)), host=this_host(), stack=stack, shape=shape)
+    return store.steps.model(commit, device_name(torch.device(device)), host=this_host(), stack=_stack(request))
+
+
+def _stack(request: TrialRequest) -> str:
+    return request.settings.stack or request.plan.model.stack

@@ -72,11 +72,14 @@ def trial_key(request: TrialRequest, *, commit: str, workload_hash: str, device:
 
 
 def judged_on(request: Judged) -> Judged:
-    """The request with the files it will read: without any of its own those the plan was made from."""
+    """The request with the files it will read: without any of its own those the plan was made from, masked as they were then."""
     known = request.plan.workload
-    if request.workload_paths or known is None or known.is_sample or not known.paths:
+    if request.workload_paths or known is None:
         return request
-    return request.model_copy(update={"workload_paths": known.paths, "mapping": known.mapping, "slicing": known.slicing})
+    update: dict[str, object] = {"mask_personal_data": request.mask_personal_data or known.masked}
+    if known.paths and not known.is_sample:
+        update |= {"workload_paths": known.paths, "mapping": known.mapping, "slicing": known.slicing}
+    return request.model_copy(update=update)
 
 
 @cache

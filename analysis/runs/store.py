@@ -123,12 +123,17 @@ class Store:
         return self.verifications.add(verification, origin="imported")
 
     def add_plan(self, plan: Plan) -> str:
-        """Stores a plan made elsewhere together with the verification and the trial it carries; returns its id."""
+        """Stores a plan made elsewhere with the verification and the trial it carries, or that came before it; returns its id."""
         plan_id = self.plans.save(plan)
         if plan.verification is not None:
             self.verifications.add(plan.verification, origin="imported")
         if plan.trial is not None:
             self.trials.add(plan.trial, origin="imported")
+        stored = self.plans.plan(plan_id)
+        if stored.verification is None and (verification := self.verifications.newest_of(plan_id)) is not None:
+            self.plans.attach(stored, verification)
+        if stored.trial is None and (trial := self.trials.newest_of(plan_id)) is not None:
+            self.plans.attach_trial(stored, trial)
         return plan_id
 
     def delete_verification(self, verification_id: str) -> None:
