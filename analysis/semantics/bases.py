@@ -111,7 +111,8 @@ class Bases:
         values, vectors = torch.linalg.eigh(self.gram)
         kept = values > _RANK * values[-1].clamp_min(0)
         powers = torch.where(kept, values.clamp_min(torch.finfo(values.dtype).tiny) ** power, 0.0)
-        return (vectors * powers) @ vectors.T
+        root: Tensor = (vectors * powers) @ vectors.T
+        return root
 
     def nearest(self, states: Float[Tensor, "n width"]) -> Int[Tensor, "bases n"]:
         """The word whose basis is nearest to each state; the vocabulary goes by in blocks, only the best so far is kept."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 
@@ -132,7 +131,7 @@ def _deviation_curve(mean: Floats, replicate_sums: Floats, replicate_weights: Fl
 
 def _divided(sums: Floats, weights: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return cast(Floats, sums / weights)
+        return sums / weights
 
 
 def _short(value: float) -> float:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from analysis.profiling.accumulators import Sums
-from analysis.profiling.bootstrap import Floats, poisson_weights
+from analysis.profiling.bootstrap import poisson_weights
 from analysis.profiling.features import Features
 from analysis.profiling.measures import PIECE_BYTES, UnitSums, to_device
 from analysis.profiling.units import Unit
 from analysis.semantics.curves import Tracer
 from analysis.semantics.lens import LENS_COLUMNS, Lens
-from analysis.semantics.tokens import TokenPlan
+from analysis.semantics.tokens import Bools, Ints, TokenPlan
 from analysis.workload import EncodedExample
 
 
@@ -74,9 +74,9 @@ class Clock:
             self._seconds += time.perf_counter() - started
             return
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()  # type: ignore[no-untyped-call]
+        start.record()
         work()
-        end.record()  # type: ignore[no-untyped-call]
+        end.record()
         self._open.append((start, end))
 
     def take(self) -> float:
@@ -96,8 +96,8 @@ class _Rows:
     slots: Tensor
     members: Tensor
     words: Tensor
-    lens: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    kept: np.ndarray[tuple[int], np.dtype[np.int64]]
+    lens: Bools
+    kept: Ints
 
 
 @dataclass
@@ -242,7 +242,7 @@ class TraceSums(Sums):
             chosen = to_device(np.flatnonzero(judged), self.device)
             self._judge(added, states[chosen], rows.words[piece][chosen], member[:, chosen], kept[judged])
 
-    def _judge(self, added: _Added, states: Tensor, words: Tensor, member: Tensor, kept: Floats) -> None:
+    def _judge(self, added: _Added, states: Tensor, words: Tensor, member: Tensor, kept: Ints) -> None:
         """The lens at every position, and the nearest bases at the last."""
         assert self.lens is not None
         assert self.tracer.norm is not None

@@ -11,7 +11,7 @@ from analysis.contracts import TokenTrace
 from analysis.profiling.bootstrap import Floats
 from analysis.profiling.scores import series
 from analysis.semantics.scores import TraceBook
-from analysis.semantics.tokens import Ints, TokenPlan
+from analysis.semantics.tokens import Bools, Ints, TokenPlan
 from analysis.workload import EncodedExample, Encoder
 
 _HALF = "\ufffd"
@@ -57,7 +57,7 @@ def _trace(
     )
 
 
-def _rows(values: Floats, known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[tuple[float | None, ...], ...]:
+def _rows(values: Floats, known: Bools) -> tuple[tuple[float | None, ...], ...]:
     shown = np.where(known[:, None], values, np.nan).astype(np.float64)
     return tuple(tuple(None if value is None else float(f"{value:.4g}") for value in series(row)) for row in shown)
 
@@ -78,9 +78,7 @@ def _texts(encoder: Encoder | None, example: EncodedExample, positions: Ints) ->
     return tuple(found)
 
 
-def _top_words(
-    encoder: Encoder, said: Ints, known: np.ndarray[tuple[int], np.dtype[np.bool_]], words: Ints | None
-) -> tuple[tuple[str, ...], ...]:
+def _top_words(encoder: Encoder, said: Ints, known: Bools, words: Ints | None) -> tuple[tuple[str, ...], ...]:
     @cache
     def text(word: int) -> str:
         return encoder.tokenizer.decode([word], skip_special_tokens=False)

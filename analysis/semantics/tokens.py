@@ -137,7 +137,7 @@ def _require(places: Sequence[Ints], *, n: int, cut: int, outside: int) -> None:
 def slices_by_turns(examples: Sequence[EncodedExample], key: Callable[[int], tuple[object, ...]]) -> Iterator[int]:
     """Indices of the examples, slices taking turns; inside a slice by the key."""
     queues: dict[str, list[int]] = {}
-    for index in sorted(range(len(examples)), key=key):  # type: ignore[arg-type]
+    for index in sorted(range(len(examples)), key=key):
         queues.setdefault(examples[index].slice, []).append(index)
     waiting = [queues[name][::-1] for name in sorted(queues)]
     while waiting:
