@@ -150,8 +150,8 @@ def _sweep(trial: Trial) -> Message:
         id="Of {n} boundaries tried, freezing layers 0 to {eof} is the deepest that kept {enough}% of the gain or more: it kept {g}%, and "
         "a training step takes {t}% less time."
         if saved >= 0
-        else "Of {n} boundaries tried, freezing layers 0 to {eof} is the deepest that kept {enough}% of the gain or more: it kept {g}%, but "
-        "a training step takes {t}% more time on this machine.",
+        else "Of {n} boundaries tried, freezing layers 0 to {eof} is the deepest that kept {enough}% of the gain or more: it kept {g}%, "
+        "but a training step takes {t}% more time on this machine.",
         values=values,
     )
     return _with_certainty(says, deepest)
