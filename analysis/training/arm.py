@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from analysis.contracts import Message
+import numpy as np
+import torch
+from torch import nn
+from transformers.trainer_utils import get_last_checkpoint
+
+from analysis.contracts import Message, TrialSettings
 from analysis.contracts.freezing import TrainingShape
 from analysis.contracts.profile import Series
 from analysis.contracts.trial import ArmKind, CacheKind, StepCost, StopReason, TrialPoint
+from analysis.contracts.verification import Distribution
+from analysis.errors import Cancelled, ResourceError, WorkloadError
+from analysis.models.stack import LoadedModel, Stack
+from analysis.profiling.stream import Watch, out_of_memory
+from analysis.training import callbacks
+from analysis.training.activations import Saved, saved_bytes
+from analysis.training.callbacks import Diary, StepTrainer, Task
+from analysis.training.checks import Frozen, check_trainable, diverged_note, restored, unchanged
+from analysis.training.data import Parts, TrainingSet, schedule, steps_in_epoch
+from analysis.training.lora import adapters
+from analysis.training.prefix import Prefix, norms_behind
+from analysis.training.prefix_cache import PrefixCache, open_cache
+from analysis.training.trainee import Trainee
+from analysis.verification.energy import MILLIJOULES_PER_MWH, energy_meter
 
 Evaluate = Callable[[TrialPoint], TrialPoint]
 """Given a draft (step, tokens, seconds, flops, train_loss) while the arm's weights are in the model, returns it with the losses that were
@@ -106,3 +133,333 @@ class ArmRun:
     diverged: bool = False
     resumed: bool = False
     notes: tuple[Message, ...] = ()
+
+
+def train_arm(
+    loaded: LoadedModel,
+    parts: Parts,
+    spec: ArmSpec,
+    settings: TrialSettings,
+    *,
+    evaluate: Evaluate | None = None,
+    flops: Flops | None = None,
+    watch: Watch | None = None,
+    folder: Path | None = None,
+) -> ArmRun:
+    """Trains one arm from the model's own weights, and leaves the model bit for bit as it was, whatever happens.
+
+    Args:
+        loaded: the model.
+        parts: what it learns from.
+        spec: which way of training.
+        settings: stack, batch size, warm-up, weight decay, adapters' rank, whether the final norm trains, how often it is judged.
+        evaluate: judges the arm at its moments; None: points have no losses but that of training.
+        flops: of a pass, worked out from shapes; None: points say 0.
+        watch: told how far it is, and asked whether to stop.
+        folder: where a stopped arm waits to be taken up by the same call; None: it is not kept.
+
+    Raises:
+        PlanError: nothing would train.
+        ModelError: this model cannot be trained.
+        WorkloadError: there is nothing to learn from.
+        ResourceError: memory or disk is too small.
+        Cancelled: `watch` said so; with a folder, the same call goes on from there.
+    """
+    stack = loaded.stack(settings.stack)
+    check_trainable(loaded, stack, spec.eof_layer)
+    if not parts.train:
+        raise WorkloadError("There are no examples to train on. Give a workload with responses.")
+    stood = callbacks.generators(loaded.device)
+    try:
+        with ExitStack() as cleanup:
+            place = Path(cleanup.enter_context(TemporaryDirectory())) if folder is None else folder
+            arm = _Arm(loaded, stack, parts, spec, settings, watch or Watch(), place, keep=folder is not None)
+            return arm.run(evaluate, flops)
+    except (MemoryError, RuntimeError) as exc:
+        if not out_of_memory(exc):
+            raise
+        raise ResourceError(
+            "Memory ran out while training {arm}. Freeze more layers, train adapters, use smaller passes (--micro-batch), or use a device "
+            "with more memory.",
+            arm=spec.name,
+        ) from exc
+    finally:
+        callbacks.set_generators(stood, loaded.device)
+
+
+@dataclass
+class _Arm:
+    """An arm on its way."""
+
+    loaded: LoadedModel
+    stack: Stack
+    parts: Parts
+    spec: ArmSpec
+    settings: TrialSettings
+    watch: Watch
+    folder: Path
+    keep: bool
+    notes: list[Message] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.data = TrainingSet(self.parts.train)
+        self.epoch = steps_in_epoch(len(self.data), self.settings.batch_size)
+        self.steps = schedule(len(self.data), self.settings.batch_size, self.spec.seed, epochs=self.spec.epochs, n_steps=self.spec.n_steps)
+        largest = max(len(step) for step in self.steps)
+        self.micro_batch = min(self.spec.micro_batch or self.settings.micro_batch or largest, largest)
+
+    def run(self, evaluate: Evaluate | None, flops: Flops | None) -> ArmRun:
+        diary, checkpoint = self._taken_up()
+        with ExitStack() as cleanup:
+            cleanup.enter_context(unchanged(self.loaded))
+            prefix = Prefix(self.stack, self.spec.eof_layer)
+            originals = list(self.loaded.model.parameters())
+            trained = cleanup.enter_context(self._trained())
+            frozen = Frozen.of(_without(originals, trained), self._buffers())
+            trainee = Trainee(self.loaded, self.stack, prefix)
+            cleanup.enter_context(prefix.watched())
+            trainee.cache = cleanup.enter_context(self._cache(trainee, prefix))
+            saved = self._saved(trainee)
+            task = self._task(evaluate, flops, frozen)
+            self._train(trainee, task, diary, checkpoint)
+            run = self._told(trainee, diary, saved, frozen, trained, resumed=checkpoint is not None)
+        if self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return run
+
+    # -- before --------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _trained(self) -> Iterator[tuple[nn.Parameter, ...]]:
+        """What trains, alone with a gradient flag, in float32."""
+        for parameter in self.loaded.model.parameters():
+            parameter.requires_grad_(False)
+        if self.spec.is_lora:
+            options = {"rank": self.settings.lora_rank, "alpha": self.settings.lora_alpha, "seed": self.spec.seed}
+            with adapters(self.loaded, self.stack, self.spec.eof_layer, **options) as new:
+                yield new
+            return
+        norms = norms_behind(self.stack) if self.settings.train_norm else ()
+        modules = (*self.stack.blocks[self.spec.eof_layer + 1 :], *norms)
+        trained = tuple({id(p): p for module in modules for p in module.parameters()}.values())
+        with restored(trained):
+            for parameter in trained:
+                parameter.requires_grad_(True)
+            yield trained
+
+    def _buffers(self) -> list[torch.Tensor]:
+        """Those that belong to the checkpoint; others may follow the length of a text."""
+        stored = self.loaded.model.state_dict().keys()
+        return [buffer for name, buffer in self.loaded.model.named_buffers() if name in stored]
+
+    @contextmanager
+    def _cache(self, trainee: Trainee, prefix: Prefix) -> Iterator[PrefixCache | None]:
+        """Opened where it can help: a prefix that can be left out, and a second epoch."""
+        if prefix.refusal is not None and self.spec.cache != "off":
+            self.notes.append(
+                Message(
+                    id="The output of the frozen layers was not kept, because this model cannot be run without its first layers: {reason}",
+                    values={"reason": prefix.refusal},
+                )
+            )
+        if not prefix.can_be_recalled or len(self.steps) <= self.epoch or self.spec.cache == "off":
+            yield None
+            return
+        with trainee.judging():
+            trainee.final_states(torch.from_numpy(self.data.batch([0]).ids[:, :4]).to(self.loaded.device), None)
+        state = prefix.entered
+        assert state is not None
+        opened = open_cache(
+            self.spec.cache,
+            self.spec.cache_bytes,
+            self.folder,
+            lengths=self.data.lengths,
+            width=state.shape[-1],
+            dtype=state.dtype,
+            device=state.device,
+        )
+        if opened.note is not None:
+            self.notes.append(opened.note)
+        try:
+            yield opened.cache
+        finally:
+            if opened.cache is not None:
+                opened.cache.close()
+
+    def _saved(self, trainee: Trainee) -> Saved | None:
+        batch, weights = self.data.micro_batches(self.data.largest(self.steps[: self.epoch], self.micro_batch), self.micro_batch)[0]
+        return saved_bytes(trainee, callbacks.inputs_of(batch, weights, self.loaded.device), self.loaded.device)
+
+    def _task(self, evaluate: Evaluate | None, flops: Flops | None, frozen: Frozen) -> Task:
+        n = len(self.steps)
+        moments = np.unique(np.linspace(0, n, max(self.settings.points, 2)).round().astype(int))
+        return Task(
+            name=self.spec.name,
+            data=self.data,
+            steps=self.steps,
+            moments=tuple(map(int, moments)),
+            evaluate=evaluate,
+            flops=self._flops(flops),
+            frozen=frozen,
+            norms_of=tuple(tuple(block.parameters()) for block in self.stack.blocks) if self.spec.kind == "full" else (),
+            max_seconds=self.spec.max_seconds,
+            meter=energy_meter(self.loaded.device),
+            watch=self.watch,
+        )
+
+    def _flops(self, flops: Flops | None) -> Callable[[int, int, int, bool], float]:
+        """Of a pass by its shape; each shape is worked out once."""
+
+        @cache
+        def of(examples: int, tokens: int, judged: int, recalled: bool) -> float:
+            if flops is None:
+                return 0.0
+            shape = TrainingShape(
+                method="lora" if self.spec.is_lora else "full",
+                batch_size=examples,
+                sequence_tokens=tokens,
+                response_tokens=max(1, round(judged / examples)),
+                lora_rank=self.settings.lora_rank,
+            )
+            return flops(self.spec.eof_layer, shape, recalled)
+
+        return of
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def _train(self, trainee: Trainee, task: Task, diary: Diary, checkpoint: Path | None) -> None:
+        arguments = callbacks.arguments(
+            self.folder,
+            steps=len(self.steps),
+            learning_rate=self.spec.learning_rate,
+            warmup_share=self.settings.warmup_share,
+            weight_decay=self.settings.weight_decay,
+            seed=self.spec.seed,
+            device=self.loaded.device,
+            half=self.loaded.dtype == torch.float16,
+        )
+        trainer = StepTrainer(trainee, task, diary, arguments, self.loaded.device)
+        try:
+            with callbacks.interruptible(self.stack, trainer.check):
+                trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except Cancelled as exc:
+            raise self._stopped(trainer, exc) from exc
+        finally:
+            trainer.recorder.finish()
+            trainer.accelerator.free_memory()
+
+    def _stopped(self, trainer: StepTrainer, exc: Cancelled) -> Cancelled:
+        """Keeps what was trained so far, at the last whole step."""
+        if not self.keep or trainer.state.global_step == 0:
+            return exc
+        trainer.recorder.rewind()
+        trained = sum(p.numel() * p.element_size() for p in trainer.model.trained().values())
+        if shutil.disk_usage(self.folder).free < 4 * trained:
+            return exc
+        trainer.model.zero_grad(set_to_none=True)
+        trainer._save_checkpoint(trainer.model, None)
+        written = Path(get_last_checkpoint(str(self.folder)))
+        (written / _DIARY).write_text(json.dumps({"key": self.key(), "diary": trainer.diary.as_json()}), encoding="utf-8")
+        return Cancelled("Stopped at your request. What was trained so far is kept: the same training goes on from there.")
+
+    def _taken_up(self) -> tuple[Diary, Path | None]:
+        """Where this same arm was stopped; else a new diary. Only what this program wrote for this very arm is read."""
+        found = get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
+        if found is not None and (Path(found) / _DIARY).is_file():
+            stored = json.loads((Path(found) / _DIARY).read_text(encoding="utf-8"))
+            if stored["key"] == self.key():
+                return Diary.from_json(stored["diary"]), Path(found)
+        if self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+        return Diary(micro_batch=self.micro_batch), None
+
+    def key(self) -> str:
+        """The same for the same arm on the same model and examples."""
+        examples = hashlib.blake2b(digest_size=16)
+        for example in self.parts.train:
+            examples.update(example.input_ids.tobytes() + example.kinds.tobytes() + repr(example.weight).encode())
+        names = ("batch_size", "warmup_share", "weight_decay", "lora_rank", "lora_alpha", "train_norm", "points")
+        parts: dict[str, Any] = {
+            "model": self.loaded.info.commit,
+            "stack": self.stack.info.name,
+            "dtype": str(self.loaded.dtype),
+            "examples": examples.hexdigest(),
+            "spec": {name: value for name, value in asdict(self.spec).items() if name not in ("max_seconds", "cache_bytes")},
+            "settings": {name: getattr(self.settings, name) for name in names},
+        }
+        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    # -- afterwards ----------------------------------------------------------------------------------------------------
+
+    def _told(
+        self, trainee: Trainee, diary: Diary, saved: Saved | None, frozen: Frozen, trained: tuple[nn.Parameter, ...], *, resumed: bool
+    ) -> ArmRun:
+        n_trainable = sum(parameter.numel() for parameter in trained)
+        full = self.spec.kind == "full"
+        done = len(diary.step_ms)
+        if diary.halvings:
+            self.notes.append(_smaller(self.spec.name, diary.micro_batch))
+        if diary.diverged:
+            self.notes.append(diverged_note(self.spec.name, done))
+        return ArmRun(
+            spec=self.spec,
+            points=tuple(diary.points),
+            cost=self._cost(trainee, diary, saved),
+            n_trainable=n_trainable,
+            n_frozen=sum(parameter.numel() for parameter in frozen.parameters),
+            n_steps=done,
+            tokens=diary.tokens,
+            seconds=diary.seconds,
+            micro_batch=diary.micro_batch,
+            cast_bytes=0 if saved is None else saved.casts,
+            frozen_identical=None if full else frozen.identical(),
+            gradient_free=None if full else diary.gradient_free and not trainee.prefix.had_graph,
+            block_gradients=tuple(tuple(interval) for interval in diary.block_gradients),
+            stop=diary.stop,
+            diverged=diary.diverged,
+            resumed=resumed,
+            notes=tuple(self.notes),
+        )
+
+    def _cost(self, trainee: Trainee, diary: Diary, saved: Saved | None) -> StepCost:
+        first, later = diary.step_ms[: self.epoch], diary.step_ms[self.epoch :]
+        kept = trainee.cache
+        return StepCost(
+            first_epoch_ms=_distribution(first),
+            later_epochs_ms=_distribution(later) if later else None,
+            n_steps=len(diary.step_ms),
+            tokens_per_second=diary.tokens / diary.seconds if diary.seconds else 0.0,
+            peak_memory_bytes=diary.peak_bytes,
+            weight_bytes=_bytes(trainee.parameters()),
+            gradient_bytes=diary.gradient_bytes,
+            optimizer_bytes=diary.optimizer_bytes,
+            activation_bytes=None if saved is None else saved.activations,
+            cache="off" if kept is None else kept.kind,
+            cache_bytes=0 if kept is None else kept.n_bytes,
+            energy_wh=None if diary.millijoules is None else diary.millijoules / MILLIJOULES_PER_MWH / 1e3,
+        )
+
+
+_DIARY = "arm.json"
+
+
+def _without(parameters: list[nn.Parameter], trained: tuple[nn.Parameter, ...]) -> list[nn.Parameter]:
+    out = {id(parameter) for parameter in trained}
+    return [parameter for parameter in parameters if id(parameter) not in out]
+
+
+def _bytes(tensors: Iterator[nn.Parameter]) -> int:
+    return sum({tensor.untyped_storage().data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+
+
+def _distribution(milliseconds: list[float]) -> Distribution:
+    p50, p95 = np.percentile(milliseconds, [50, 95])
+    return Distribution(p50=float(p50), p95=float(p95), n=len(milliseconds))
+
+
+def _smaller(name: str, micro_batch: int) -> Message:
+    return Message(
+        id="{arm}: memory ran out, so a step was divided into passes of {n} examples. The result is the same; a step takes longer.",
+        values={"arm": name, "n": micro_batch},
+    )

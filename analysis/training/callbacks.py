@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from analysis.contracts import Message, Progress
 from analysis.contracts.trial import StopReason, TrialPoint
 from analysis.errors import Cancelled, ResourceError
+from analysis.models.stack import Stack
 from analysis.profiling.stream import Watch, out_of_memory
 from analysis.training.checks import Frozen
 from analysis.training.data import TrainingSet
@@ -27,6 +29,7 @@ from analysis.verification.energy import Meter
 
 INTERVALS = 6
 """Parts of a full arm whose gradient norms are told apart."""
+_ASK_EVERY_SECONDS = 0.25
 
 
 @dataclass
@@ -203,6 +206,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         """Stops the clock, and does what is due."""
         diary, task = self.trainer.diary, self.trainer.task
         spent = self._now() - self._started
+        self.generators = {}
         diary.step_ms.append(spent * 1e3)
         diary.seconds += spent
         diary.tokens += task.data.tokens(task.steps[state.global_step - 1])
@@ -220,6 +224,11 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
         if not diary.diverged:
             self._judge(state.global_step, now=diary.stop == "budget")
+
+    def rewind(self) -> None:
+        """Chance as it stood before a step that was not finished."""
+        if self.generators:
+            set_generators(self.generators, self.trainer.device)
 
     def finish(self) -> None:
         """Puts what is still being summed up into the diary."""
@@ -289,6 +298,29 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         )
 
 
+@contextmanager
+def interruptible(stack: Stack, check: Callable[[], None]) -> Iterator[None]:
+    """Inside, every layer asks on its way forward and back whether to go on, so that stopping never waits for a whole pass."""
+    asked = time.monotonic()
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if time.monotonic() - asked >= _ASK_EVERY_SECONDS:
+            asked = time.monotonic()
+            check()
+
+    def leaves(_: Any, __: Any, output: Any) -> None:
+        stream = output[0] if isinstance(output, tuple) else output
+        if stream.requires_grad:
+            stream.register_hook(ask)
+
+    with ExitStack() as cleanup:
+        for block in stack.blocks:
+            cleanup.callback(block.register_forward_pre_hook(ask).remove)
+            cleanup.callback(block.register_forward_hook(leaves).remove)
+        yield
+
+
 def inputs_of(batch: Batch, weights: np.ndarray[Any, np.dtype[np.float64]], device: torch.device) -> dict[str, Any]:
     """A batch as the trainee takes it."""
     return {
@@ -327,7 +359,6 @@ def arguments(
         dataloader_pin_memory=False,
         remove_unused_columns=False,
         label_names=[],
-        gradient_checkpointing=False,
     )
 
 
