@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli import export, plan, profile, run_plan, scan, schema, search, verify, worker
+from analysis.cli import export, plan, profile, run_plan, scan, schema, search, steps, sweep, trial, verify, worker
 from analysis.cli.runs import runs
 from analysis.cli.sample import sample_model
 from analysis.cli.terminal import StrataGroup, Terminal, chosen_language, hush_libraries
@@ -50,6 +50,9 @@ app.command("plan", help=plan.HELP, short_help=plan.SHORT_HELP)(plan.plan)
 app.command("scan", help=scan.HELP, short_help=scan.SHORT_HELP)(scan.scan)
 app.command("search", help=search.HELP, short_help=search.SHORT_HELP)(search.search)
 app.command("verify", help=verify.HELP, short_help=verify.SHORT_HELP)(verify.verify)
+app.command("trial", help=trial.HELP, short_help=trial.SHORT_HELP)(trial.trial)
+app.command("sweep", help=sweep.HELP, short_help=sweep.SHORT_HELP)(sweep.sweep)
+app.command("steps", help=steps.HELP, short_help=steps.SHORT_HELP)(steps.steps)
 app.command("export", help=export.HELP, short_help=export.SHORT_HELP)(export.export)
 app.command("run-plan", help=run_plan.HELP, short_help=run_plan.SHORT_HELP)(run_plan.run_plan)
 app.add_typer(runs, name="runs")

@@ -226,3 +226,24 @@ Release = Annotated[
 ReleaseStep = Annotated[
     int | None, typer.Option(metavar="N", min=1, help=N_("With --release: layers freed at a time; by default a tenth of the stack."))
 ]
+SweepPlan = Annotated[
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        help=N_(
+            "File written by python -m analysis plan --op freeze, or the id of a kept plan. Without it one is made by the default rule."
+        ),
+    ),
+]
+SweepModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help=N_("Without --plan: the model (sample if nothing is given). With --plan: where its model is found now."),
+    ),
+]
+MaxReleased = Annotated[
+    int | None, typer.Option("--max-trainable-layers", metavar="N", min=1, help=N_("With --release: layers that may be freed at most."))
+]

@@ -29,6 +29,7 @@ from analysis.contracts import (
 from analysis.errors import InputError, ModelError
 from analysis.i18n.numbers import amount, number, percent, size
 from analysis.planning import plan_in_words
+from analysis.reporting.training_words import FIGURES
 
 _BITS = get_args(TrainingShape.model_fields["weight_bits"].annotation)
 
@@ -236,9 +237,9 @@ def _tell_projection(found: TrainingProjection, plan: Plan, terminal: Terminal) 
         dtype=shape.dtype,
         epochs=found.epochs,
     )
-    for what, change, written in _rows(found, terminal):
+    for field, change, written in _rows(found, terminal):
         if change is not None:
-            _line(terminal, what, change, written)
+            _line(terminal, terminal.t(FIGURES[field]), change, written)
     if found.cache_bytes:
         terminal.tell("  output of the frozen layers, kept once: {size}", size=size(found.cache_bytes, language))
     if found.step_ms is None:
@@ -248,22 +249,22 @@ def _tell_projection(found: TrainingProjection, plan: Plan, terminal: Terminal) 
 
 
 def _rows(found: TrainingProjection, terminal: Terminal) -> tuple[tuple[str, Change | None, Callable[[float], str]], ...]:
-    t, language = terminal.t, terminal.language
+    language = terminal.language
     counted: Callable[[float], str] = lambda value: amount(value, language)  # noqa: E731
     sized: Callable[[float], str] = lambda value: size(value, language)  # noqa: E731
     return (
-        (t("parameters that train"), found.n_trainable, counted),
-        (t("FLOPs of a step"), found.step_flops, counted),
-        (t("weights"), found.weight_bytes, sized),
-        (t("gradients"), found.gradient_bytes, sized),
-        (t("optimiser"), found.optimizer_bytes, sized),
-        (t("activations"), found.activation_bytes, sized),
-        (t("memory at most"), found.peak_memory_bytes, sized),
-        (t("time of a step"), found.step_ms, lambda value: f"{number(value, language, 1)} ms"),
-        (t("tokens per second"), found.tokens_per_second, lambda value: number(value, language, 0)),
-        (t("hours"), found.hours, lambda value: number(value, language, 2)),
-        (t("energy"), found.energy_wh, lambda value: f"{number(value, language, 1)} Wh"),
-        (t("cost"), found.cost, lambda value: f"{number(value, language, 2)} {found.currency}".strip()),
+        ("n_trainable", found.n_trainable, counted),
+        ("step_flops", found.step_flops, counted),
+        ("weight_bytes", found.weight_bytes, sized),
+        ("gradient_bytes", found.gradient_bytes, sized),
+        ("optimizer_bytes", found.optimizer_bytes, sized),
+        ("activation_bytes", found.activation_bytes, sized),
+        ("peak_memory_bytes", found.peak_memory_bytes, sized),
+        ("step_ms", found.step_ms, lambda value: f"{number(value, language, 1)} ms"),
+        ("tokens_per_second", found.tokens_per_second, lambda value: number(value, language, 0)),
+        ("hours", found.hours, lambda value: number(value, language, 2)),
+        ("energy_wh", found.energy_wh, lambda value: f"{number(value, language, 1)} Wh"),
+        ("cost", found.cost, lambda value: f"{number(value, language, 2)} {found.currency}".strip()),
     )
 
 

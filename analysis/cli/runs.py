@@ -12,15 +12,23 @@ import typer
 
 from analysis.cli.documents import write_document
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
-from analysis.contracts import Contract, PlanSummary, RunSummary, SearchSummary, VerificationSummary
+from analysis.contracts import (
+    Contract,
+    PlanSummary,
+    RunSummary,
+    SearchSummary,
+    SemanticsSummary,
+    TrialSummary,
+    VerificationSummary,
+)
 from analysis.errors import InputError
 from analysis.i18n import N_
-from analysis.i18n.numbers import number
+from analysis.i18n.numbers import number, percent
 
 if TYPE_CHECKING:
     from analysis.runs.client import Client
 
-SHORT_HELP = N_("List, open, rename or delete what is kept: runs, searches, plans and verifications.")
+SHORT_HELP = N_("List, open, rename or delete what is kept: runs, traces, searches, plans, verifications and trials.")
 HELP = paragraphs(
     SHORT_HELP,
     N_("Examples:"),
@@ -34,7 +42,7 @@ HELP = paragraphs(
 )
 _Id = Annotated[str, typer.Argument(help=N_("Id of what is kept, or its first characters."))]
 
-Kept = RunSummary | SearchSummary | PlanSummary | VerificationSummary
+Kept = RunSummary | SemanticsSummary | SearchSummary | PlanSummary | VerificationSummary | TrialSummary
 
 runs = typer.Typer(help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
@@ -47,12 +55,7 @@ def _list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", he
     from analysis.runs.client import open_client
 
     client, terminal = open_client(), terminal_of(ctx)
-    kept: dict[str, Sequence[Kept]] = {
-        "runs": client.runs(),
-        "searches": client.searches(),
-        "plans": client.plans(),
-        "verifications": client.verifications(),
-    }
+    kept = _everything(client)
     if as_json:
         listed = {kind: [item.model_dump(mode="json") for item in items] for kind, items in kept.items()}
         typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
@@ -87,7 +90,7 @@ def _rename(ctx: typer.Context, id: _Id, name: Annotated[str, typer.Argument(hel
     client = open_client()
     found = _find(client, id)
     if not isinstance(found, RunSummary | PlanSummary):
-        raise InputError("Only runs and plans have a name of their own; {id} is a search or a verification.", id=found.id)
+        raise InputError("Only runs and plans have a name of their own; {id} is neither.", id=found.id)
     (client.rename_run if isinstance(found, RunSummary) else client.rename_plan)(found.id, name)
     terminal_of(ctx).tell("{id} is now called {name}.", id=found.id, name=name)
 
@@ -105,7 +108,7 @@ def _delete(ctx: typer.Context, id: _Id, yes: Annotated[bool, typer.Option("--ye
 
 
 def _find(client: Client, id: str) -> Kept:
-    kept: list[Kept] = [*client.runs(), *client.searches(), *client.plans(), *client.verifications()]
+    kept = list(chain.from_iterable(_everything(client).values()))
     found = [item for item in kept if item.id == id] or [item for item in kept if item.id.startswith(id)]
     if not found:
         raise InputError("Nothing that is kept has an id that begins with {id}. List it: python -m analysis runs", id=id)
@@ -114,35 +117,63 @@ def _find(client: Client, id: str) -> Kept:
     return found[0]
 
 
+def _everything(client: Client) -> dict[str, Sequence[Kept]]:
+    return {
+        "runs": client.runs(),
+        "semantics": client.semantics_list(),
+        "searches": client.searches(),
+        "plans": client.plans(),
+        "verifications": client.verifications(),
+        "trials": client.trials(),
+    }
+
+
 def _document(client: Client, found: Kept) -> Contract:
-    if isinstance(found, RunSummary):
-        return client.profile(found.id)
-    if isinstance(found, SearchSummary):
-        return client.search(found.id)
-    return client.plan(found.id) if isinstance(found, PlanSummary) else client.verification(found.id).without_texts()
+    opening: dict[type[Kept], Callable[[str], Contract]] = {
+        RunSummary: client.profile,
+        SemanticsSummary: client.semantics,
+        SearchSummary: client.search,
+        PlanSummary: client.plan,
+        VerificationSummary: lambda id: client.verification(id).without_texts(),
+        TrialSummary: client.trial,
+    }
+    return opening[type(found)](found.id)
 
 
 def _deleting(client: Client, found: Kept) -> Callable[[str], None]:
-    if isinstance(found, RunSummary):
-        return client.delete_run
-    if isinstance(found, SearchSummary):
-        return client.delete_search
-    return client.delete_plan if isinstance(found, PlanSummary) else client.delete_verification
+    deleting: dict[type[Kept], Callable[[str], None]] = {
+        RunSummary: client.delete_run,
+        SemanticsSummary: client.delete_semantics,
+        SearchSummary: client.delete_search,
+        PlanSummary: client.delete_plan,
+        VerificationSummary: client.delete_verification,
+        TrialSummary: client.delete_trial,
+    }
+    return deleting[type(found)]
 
 
 def _name(found: Kept) -> str:
-    return found.plan_name or found.plan_id if isinstance(found, VerificationSummary) else found.name
+    return found.plan_name or found.plan_id if isinstance(found, VerificationSummary | TrialSummary) else found.name
 
 
 def _line(found: Kept, terminal: Terminal) -> str:
-    t, language = terminal.t, terminal.language
-    if isinstance(found, RunSummary):
-        kind, about = t("run"), [t("{n} prompts, {tokens} tokens", n=found.n_examples, tokens=number(found.n_tokens, language))]
-    elif isinstance(found, SearchSummary):
-        kind, about = t("search"), [t("{n} sets measured", n=found.n_measured), ", ".join(found.strategies)]
-    elif isinstance(found, PlanSummary):
-        kind, about = t("plan"), [found.operations]
-    else:
-        kind, about = t("verification"), [found.verdict or "-", t("{n} prompts", n=found.n_examples)]
+    kind, about = _about(found, terminal)
     said = (found.id[:16], kind, found.created_at[:16], _name(found), found.model_name, *about)
     return "  ".join(dict.fromkeys(filter(None, said)))  # a plan without a name of its own is named after what it does
+
+
+def _about(found: Kept, terminal: Terminal) -> tuple[str, list[str]]:
+    """What kind of thing it is, and its figures."""
+    t, language = terminal.t, terminal.language
+    if isinstance(found, RunSummary):
+        return t("run"), [t("{n} prompts, {tokens} tokens", n=found.n_examples, tokens=number(found.n_tokens, language))]
+    if isinstance(found, SemanticsSummary):
+        return t("traces"), [t("{tokens} response tokens", tokens=number(found.n_tokens, language))]
+    if isinstance(found, SearchSummary):
+        return t("search"), [t("{n} sets measured", n=found.n_measured), ", ".join(found.strategies)]
+    if isinstance(found, PlanSummary):
+        return t("plan"), [found.operations]
+    if isinstance(found, VerificationSummary):
+        return t("verification"), [found.verdict or "-", t("{n} prompts", n=found.n_examples)]
+    kept = t("kept {share} of full fine-tuning's gain", share=percent(found.kept, language)) if found.kept is not None else ""
+    return t("sweep") if found.is_sweep else t("trial"), [t("{n} runs", n=found.n_arms), kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +10,7 @@ from analysis.cli.choosing import stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import Profile, SemanticRequest, Semantics, SemanticSettings
+from analysis.contracts import Profile, ProfileRequest, SemanticRequest, Semantics, SemanticSettings
 from analysis.errors import InputError
 from analysis.home import home
 from analysis.i18n import render
@@ -57,24 +58,44 @@ def traced(
     from analysis.semantics.run import run_semantics
 
     store, folder = open_store() if keep else None, home() / "checkpoints"
+    if store is not None and (known := _kept(store, request)) is not None:
+        terminal.tell("The same run was kept already, so nothing was computed again.")
+        _write(known, out, semantics_out)
+        return known
     with stopping() as should_stop:
         with shown_progress(terminal) as show:
             profile, semantics = run_semantics(
                 request, on_progress=stoppable(show, should_stop), should_stop=should_stop, checkpoint_folder=folder
             )
-        if out is not None:
-            write_document(profile, out)
-        if semantics_out is not None:
-            write_document(semantics, semantics_out)
+        _write((profile, semantics), out, semantics_out)
         if store is not None:
-            _keep(store, request, profile, semantics)
+            store.keep_semantics(request, profile, semantics)
         for key in (profile.id, semantics.id):
             checkpoint.forget(folder, key)
     return profile, semantics
 
 
-def _keep(store: Store, request: SemanticRequest, profile: Profile, semantics: Semantics) -> None:
-    store.keep_semantics(request, profile, semantics)
+def _kept(store: Store, request: SemanticRequest) -> tuple[Profile, Semantics] | None:
+    """What the same request came to before; None: one of the two is not kept."""
+    from analysis.models.device import resolve_device
+    from analysis.models.load import describe_model
+    from analysis.runs.keys import request_key, semantics_key
+    from analysis.workload import requested_workload
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        return None  # several processes measure together or not at all
+    workload = requested_workload(request).info.content_hash
+    device, commit = str(resolve_device(request.settings.device)), describe_model(request.model).info.commit
+    traces = store.semantics.answer(semantics_key(request, commit=commit, workload_hash=workload, device=device))
+    plain = ProfileRequest(**request.model_dump(exclude={"semantics"}))
+    run = store.runs.answer(request_key(plain, commit=commit, workload_hash=workload, device=device))
+    return None if traces is None or run is None else (store.runs.profile(run), store.semantics.semantics(traces))
+
+
+def _write(found: tuple[Profile, Semantics], out: Path | None, semantics_out: Path | None) -> None:
+    for document, path in zip(found, (out, semantics_out), strict=True):
+        if path is not None:
+            write_document(document, path)
 
 
 def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Terminal) -> None:

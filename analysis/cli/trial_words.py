@@ -1,0 +1,173 @@
+"""A trial or sweep in a few lines: what freezing saved and kept, how sure that is, and what was checked."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from analysis.cli.terminal import Terminal
+from analysis.contracts import EofChoice, Estimate, Message, ProjectionError, Trial, TrialArm
+from analysis.i18n import N_, render
+from analysis.i18n.numbers import number, percent, size, span
+from analysis.reporting import headlines, verification_words
+from analysis.reporting import training_words as words
+
+_HEADS = (
+    N_("run"),
+    N_("trains"),
+    N_("learning rate"),
+    N_("step, first epoch"),
+    N_("later epochs"),
+    N_("memory"),
+    N_("loss"),
+    N_("share of full fine-tuning's gain"),
+    N_("at equal cost"),
+)
+
+
+def summarise_trial(trial: Trial, out: Path | None, terminal: Terminal) -> None:
+    """The headline, a row for each run, what was checked, and how wrong the projection was."""
+    if terminal.quiet:
+        return
+    for note in trial.notes:
+        terminal.hear(note)
+    terminal.hear(headlines.trials(trial))
+    rows = [[terminal.t(head) for head in _HEADS], *(_row(arm, trial, terminal) for arm in trial.arms)]
+    for line in aligned(rows):
+        typer.echo(line, err=True)
+    for arm in trial.arms:
+        for note in arm.notes:
+            terminal.tell("{run}: {note}", run=_name(arm, terminal), note=note)
+    _tell_checks(trial.arms, terminal)
+    for error in trial.projection_errors:
+        _tell_error(error, terminal)
+    if out is not None and str(out) != "-":
+        terminal.tell("Wrote {path}.", path=str(out))
+
+
+def _row(arm: TrialArm, trial: Trial, terminal: Terminal) -> list[str]:
+    language, cost = terminal.language, arm.cost
+    later = cost.later_epochs_ms
+    return [
+        _name(arm, terminal),
+        _trains(arm, trial, terminal),
+        f"{arm.learning_rate:g}",
+        f"{number(cost.first_epoch_ms.p50, language, 1)} ms",
+        f"{number(later.p50, language, 1)} ms" if later is not None else "-",
+        "-" if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, language),
+        f"{_figure(arm.loss_before.value, terminal)} -> {_figure(arm.loss_after.value, terminal)}",
+        _share(arm.kept_at_tokens, terminal),
+        "-" if arm.kept_at_cost is None else percent(arm.kept_at_cost, language),
+    ]
+
+
+def _name(arm: TrialArm, terminal: Terminal) -> str:
+    return render(words.arm(arm), terminal.language)
+
+
+def _trains(arm: TrialArm, trial: Trial, terminal: Terminal) -> str:
+    return render(words.trained_layers(arm.eof_layer, trial.n_blocks), terminal.language)
+
+
+def _figure(value: float | None, terminal: Terminal) -> str:
+    return "-" if value is None else number(value, terminal.language, 3)
+
+
+def _share(found: Estimate | None, terminal: Terminal) -> str:
+    """A share with its interval: "94% (88% to 101%)"."""
+    if found is None or found.value is None:
+        return "-"
+    said = percent(found.value, terminal.language)
+    if found.low is None or found.high is None:
+        return said
+    return f"{said} ({span(percent(found.low, terminal.language), percent(found.high, terminal.language), terminal.language)})"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines with their columns under one another, full-width characters counted double."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text + " " * (wide - _width(text)) for text, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _tell_checks(arms: Sequence[TrialArm], terminal: Terminal) -> None:
+    """Whether what was to stay as it is did: said for all runs at once, or the ones where it did not by name."""
+    frozen = [arm for arm in arms if arm.frozen_identical is not None]
+    changed = [_name(arm, terminal) for arm in frozen if not arm.frozen_identical]
+    pulled = [_name(arm, terminal) for arm in arms if arm.gradient_free is False]
+    if changed:
+        terminal.tell("Not as it should be: frozen weights changed in {runs}. Do not rely on these runs.", runs=changed)
+    elif frozen:
+        terminal.tell("Checked: every frozen weight is bit for bit what it was ({n} runs).", n=len(frozen))
+    if pulled:
+        terminal.tell(
+            "Not as it should be: gradients reached frozen layers in {runs}. Their times are not those of a frozen run.", runs=pulled
+        )
+    elif any(arm.gradient_free for arm in arms):
+        terminal.tell("Checked: no weight below the boundary ever had a gradient.")
+
+
+def _tell_error(error: ProjectionError, terminal: Terminal) -> None:
+    language = terminal.language
+    terminal.tell(
+        "{quantity}: projected {projected}, measured {measured} ({error})",
+        quantity=render(quantity(error.quantity), language),
+        projected=verification_words.quantity_value(error.quantity, error.projected, language),
+        measured=verification_words.quantity_value(error.quantity, error.measured, language),
+        error=verification_words.projection_error(error),
+    )
+
+
+def summarise_sweep(trial: Trial, terminal: Terminal) -> None:
+    """The runs that nothing beats, and what every rule would have chosen and kept."""
+    if terminal.quiet or not trial.front:
+        return
+    language = terminal.language
+    best = [
+        f"{render(words.arm(arm), language)} ({number(point.seconds, language, 1)} s, {number(point.loss, language, 3)})"
+        for point in sorted(trial.front, key=lambda point: point.seconds)
+        if point.on_front and (arm := trial.arm(point.arm)) is not None
+    ]
+    terminal.tell("No run is both cheaper and better than these (training time, loss): {runs}.", runs=best)
+    for choice in trial.choices:
+        _tell_rule(choice, trial, terminal)
+    if trial.recommended is not None:
+        terminal.tell("Freeing more layers stopped to pay here: {layers}.", layers=words.frozen_layers(trial.recommended))
+
+
+def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:
+    """A rule's layer beside what the run at that layer kept; the nearest one that was run where it was not."""
+    rule = words.rule(choice.strategy)
+    if choice.eof_layer is None:
+        terminal.tell("{rule}: {reason}", rule=rule, reason=choice.reason)
+        return
+    chosen, arms = choice.eof_layer, [arm for arm in trial.arms if arm.kind == "freeze" and arm.kept_at_tokens is not None]
+    nearest = min(arms, key=lambda arm: abs(arm.eof_layer - chosen), default=None)
+    if nearest is None:
+        terminal.tell("{rule}: {layers}", rule=rule, layers=words.frozen_layers(choice.eof_layer))
+        return
+    if nearest.eof_layer == choice.eof_layer:
+        kept = _share(nearest.kept_at_tokens, terminal)
+        terminal.tell("{rule}: {layers}; kept {share} of the gain", rule=rule, layers=words.frozen_layers(choice.eof_layer), share=kept)
+        return
+    terminal.tell(
+        "{rule}: {layers}; not tried, the nearest run ({run}) kept {share} of the gain",
+        rule=rule,
+        layers=words.frozen_layers(choice.eof_layer),
+        run=words.arm(nearest),
+        share=_share(nearest.kept_at_tokens, terminal),
+    )
+
+
+def quantity(name: str) -> Message:
+    """A projected quantity of training by its name in words; what stands behind "@" says of which run."""
+    kind, _, run = name.partition("@")
+    title = words.FIGURES.get(kind)
+    plain = Message(id=title) if title else verification_words.quantity(kind)
+    return Message(id="{quantity} ({shape})", values={"quantity": plain, "shape": run}) if run else plain
