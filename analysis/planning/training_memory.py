@@ -15,7 +15,7 @@
                   that is written out: 5 m b (16 m under autocast, which takes its powers in float32)
   and, once, copies of its matrices in b bytes where they are kept in more (autocast). The first block that trains keeps no stream
   of its own. After the blocks: the final norm, and the head's log-probabilities in float32.
-* peak = weights + optimizer + the widest moment: the loss (all activations, and scores of words twice over in float32 and once in b bytes),
+* peak = weights + optimizer + the widest moment: the loss (all activations, and two gradients of word scores in float32),
   the backward pass (activations still kept, gradients so far), or the optimizer step (all gradients).
 
 Not counted: dropout masks, workspaces that libraries keep for themselves, the allocator's rounding, copies inside experts, the
@@ -172,8 +172,8 @@ class _Layout:
         return self.n_tokens * norm + head + 4 * judged_tokens(self.shape) * words
 
     def loss_moment(self) -> int:
-        """Bytes of word scores beside those that are kept: two in float32, one in the computation's format."""
-        return judged_tokens(self.shape) * self.info.vocab_size * (8 + self.computed)
+        """Bytes of word scores beside those that are kept: two gradients in float32."""
+        return judged_tokens(self.shape) * self.info.vocab_size * 8
 
     @property
     def _converted(self) -> bool:
