@@ -23,8 +23,10 @@ from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel, Stack
 from analysis.planning.steps import fit_steps
 from analysis.profiling.stream import Watch, out_of_memory
+from analysis.training.activations import saved_bytes
 from analysis.training.callbacks import inputs_of
 from analysis.training.checks import check_trainable, restored, unchanged
+from analysis.training.lora import adapters
 from analysis.training.prefix import Prefix, norms_behind
 from analysis.training.prefix_cache import PrefixCache
 from analysis.training.prepare import check_head
@@ -88,6 +90,7 @@ def measure_steps(
     watch: Watch | None = None,
     boundaries: Sequence[int] | None = None,
     avoid: Sequence[int] = (),
+    padded: bool = False,
 ) -> StepModel:
     """Times steps at a few boundaries and fits what a layer takes, frozen and trained.
 
@@ -98,6 +101,7 @@ def measure_steps(
         watch: told how far it is, and asked whether to stop.
         boundaries: last frozen blocks to fit to; None: nothing frozen, the middle, and all but the last layer.
         avoid: boundaries that are not measured, because the fit is to be judged by them.
+        padded: one sequence is a token shorter than the others, so that attention is given a mask, as it is on real examples.
 
     Raises:
         ModelError: the model cannot be trained on responses.
@@ -110,7 +114,7 @@ def measure_steps(
     fit = list(boundaries) if boundaries is not None else boundaries_to_fit(n_blocks, avoid)
     check = [] if boundaries is not None else boundaries_to_check(n_blocks, [*fit, *avoid])
     wanted = [*((eof, False) for eof in fit), *((eof, True) for eof in fit if eof >= 0), *((eof, False) for eof in check)]
-    points, watts = measure_points(loaded, shape, wanted, stack=stack, watch=watch)
+    points, watts = measure_points(loaded, shape, wanted, stack=stack, watch=watch, padded=padded)
     judged = [point for point in points if point.eof_layer in check]
     fitted = [point for point in points if point.eof_layer not in check]
     if len({point.eof_layer for point in fitted}) < min(2, n_blocks):
@@ -175,13 +179,14 @@ def measure_points(
     watch: Watch | None = None,
     rounds: int = ROUNDS,
     steps: int = STEPS_A_TURN,
+    padded: bool = False,
 ) -> tuple[list[StepPoint], float | None]:
     """Steps at every point, in turns. Points that do not fit the memory, or that need a cache this architecture cannot use, are missing.
 
     Returns:
         The points in the order asked for, and the mean power drawn in watts; None where the device cannot tell.
     """
-    bench = _Bench(loaded, loaded.stack(stack), shape)
+    bench = _Bench(loaded, loaded.stack(stack), shape, padded)
     laps = {point: _Laps() for point in dict.fromkeys(wanted) if bench.possible(point)}
     telling = Rounds(watch or Watch(), Message(id="Timing training steps"), rounds * len(laps))
     with undisturbed(), unchanged(loaded), restored(bench.weights()):
@@ -207,11 +212,11 @@ class _Laps:
 class _Bench:
     """A model on which steps are timed."""
 
-    def __init__(self, loaded: LoadedModel, stack: Stack, shape: TrainingShape) -> None:
+    def __init__(self, loaded: LoadedModel, stack: Stack, shape: TrainingShape, padded: bool) -> None:
         self.loaded, self.stack, self.shape = loaded, stack, shape
         self.device = loaded.device
         self.meter = energy_meter(self.device)
-        self.inputs = inputs_of(*random_batch(shape, loaded.info.vocab_size), self.device)
+        self.inputs = inputs_of(*random_batch(shape, loaded.info.vocab_size, padded=padded), self.device)
         self._norms = norms_behind(stack)
         self._dtypes = {parameter: parameter.dtype for parameter in self.weights()}
 
@@ -238,7 +243,10 @@ class _Bench:
     def turn(self, point: Point, laps: _Laps, steps: int, listen: Callable[[], None]) -> bool:
         """One turn of a point; False: it does not fit the memory."""
         try:
-            with self._training(point) as step:
+            with self._training(point) as (trainee, step):
+                if laps.activation_bytes is None:
+                    saved = saved_bytes(trainee, self.inputs, self.device)
+                    laps.activation_bytes = None if saved is None else saved.activations
                 self._timed(step, laps, steps, listen)
         except (RuntimeError, MemoryError) as exc:
             if not out_of_memory(exc):
@@ -252,10 +260,6 @@ class _Bench:
         return True
 
     def _timed(self, step: Callable[[], None], laps: _Laps, steps: int, listen: Callable[[], None]) -> None:
-        if laps.activation_bytes is None:
-            laps.activation_bytes = saved_bytes(step, self.loaded.model)
-        else:
-            step()
         step()
         listen()
         watch = Stopwatch([self.device])
@@ -273,33 +277,44 @@ class _Bench:
             laps.peak_bytes = max(laps.peak_bytes or 0, torch.cuda.max_memory_allocated(self.device))
 
     @contextmanager
-    def _training(self, point: Point) -> Iterator[Callable[[], None]]:
+    def _training(self, point: Point) -> Iterator[tuple[Trainee, Callable[[], None]]]:
+        """The model at a boundary, and one optimiser step of it."""
         eof_layer, cached = point
-        for parameter in self.loaded.model.parameters():
-            parameter.requires_grad_(False)
-        trained = self._trained(eof_layer)
-        for parameter in trained:
-            parameter.data = parameter.data.float()
-            parameter.requires_grad_(True)
-        prefix = Prefix(self.stack, eof_layer)
-        trainee = Trainee(self.loaded, self.stack, prefix, self._cache() if cached else None)
-        optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0, fused=self.device.type == "cuda")
-        inputs = self.inputs | ({} if cached else {"indices": None})
-
-        def step() -> None:
-            trainee(**inputs).backward()
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-        trainee.train()
-        try:
-            with prefix.watched():
-                yield step
-        finally:
+        with self._free(eof_layer) as trained:
+            for parameter in self.loaded.model.parameters():
+                parameter.requires_grad_(False)
             for parameter in trained:
-                parameter.grad = None
-            optimizer.state.clear()
+                parameter.data = parameter.data.float()
+                parameter.requires_grad_(True)
+            prefix = Prefix(self.stack, eof_layer)
+            trainee = Trainee(self.loaded, self.stack, prefix, self._cache() if cached else None)
+            optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0, fused=self.device.type == "cuda")
+            inputs = self.inputs | ({} if cached else {"indices": None})
+
+            def step() -> None:
+                trainee(**inputs).backward()
+                nn.utils.clip_grad_norm_(trained, 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+
+            trainee.train()
+            try:
+                with prefix.watched():
+                    yield trainee, step
+            finally:
+                optimizer.state.clear()
+                for parameter in trained:
+                    parameter.grad = None
+
+    @contextmanager
+    def _free(self, eof_layer: int) -> Iterator[list[nn.Parameter]]:
+        """What trains at a boundary: the weights behind it, or adapters on them."""
+        if self.shape.method == "full":
+            yield self._trained(eof_layer)
+            return
+        rank = self.shape.lora_rank
+        with adapters(self.loaded, self.stack, eof_layer, rank=rank, alpha=2 * rank, seed=0) as new:
+            yield list(new)
 
     def _cache(self) -> PrefixCache:
         return PrefixCache(
@@ -332,29 +347,17 @@ class _Bench:
         return sum(one.millijoules or 0.0 for one in told) / ms if ms else None
 
 
-def random_batch(shape: TrainingShape, vocab_size: int, seed: int = 0) -> tuple[Batch, np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """Sequences of random tokens without padding, the last of each judged, and each judged token's share of the loss."""
-    size, length = shape.batch_size, shape.sequence_tokens
+def random_batch(
+    shape: TrainingShape, vocab_size: int, *, padded: bool = False, seed: int = 0
+) -> tuple[Batch, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """Sequences of random tokens, the last of each judged, and each judged token's share of the loss."""
+    size, length = shape.batch_size, max(shape.sequence_tokens, 2)
     ids = np.random.default_rng(seed).integers(0, max(vocab_size, 2), (size, length), dtype=np.int64)
     judged = max(1, min(shape.response_tokens or length, length - 1))
-    places = np.arange(size)[:, None] * length + np.arange(length - judged, length)[None]
-    flat = places.ravel() if length > 1 else np.arange(size) + 1
+    flat = (np.arange(size)[:, None] * length + np.arange(length - judged, length)[None]).ravel()
+    mask = np.ones_like(ids)
+    if padded and size > 1 and length > 2:
+        mask[0, -1] = 0
+        flat = np.delete(flat, judged - 1)
     members = np.arange(size)
-    batch = Batch(members, ids, np.ones_like(ids), flat - 1, ids.ravel()[flat % ids.size], np.repeat(members, judged))
-    return batch, np.full(len(flat), 1.0 / len(flat))
-
-
-def saved_bytes(step: Callable[[], None], model: nn.Module) -> int:
-    """Bytes of the tensors that a step keeps for its backward pass, weights not counted and shared memory counted once."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    found: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            found[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        step()
-    return sum(found.values())
+    return Batch(members, ids, mask, flat - 1, ids.ravel()[flat], flat // length), np.full(len(flat), 1.0 / len(flat))
