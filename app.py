@@ -32,19 +32,25 @@ PAGES = {
     "plans": st.Page(
         "pages/plans.py", title=t("Plans"), icon=":material/layers:", help=t("Which layers to take out, why, and what that should save.")
     ),
+    "freeze": st.Page(
+        "pages/freeze.py", title=t("Freeze"), icon=":material/ac_unit:", help=t("Which layers a fine-tune may leave as they are, and why.")
+    ),
     "verify": st.Page(
         "pages/verify.py",
         title=t("Verify"),
         icon=":material/fact_check:",
         help=t("The plan beside the original, held against your limits."),
     ),
+    "trials": st.Page(
+        "pages/trials.py", title=t("Trials"), icon=":material/model_training:", help=t("A freeze plan tried by a short training.")
+    ),
 }
 page = st.navigation(
     {
         "": [PAGES["overview"]],
         t("Profile"): [PAGES["workload"], PAGES["similarity"]],
-        t("Plan"): [PAGES["plans"]],
-        t("Verify"): [PAGES["verify"]],
+        t("Plan"): [PAGES["plans"], PAGES["freeze"]],
+        t("Verify"): [PAGES["verify"], PAGES["trials"]],
     },
     position="top",
 )

@@ -6,13 +6,27 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import LatencyModel, Plan, PlanSummary, Profile, Search, Verification
+from analysis.contracts import LatencyModel, Plan, PlanSummary, Profile, Search, Semantics, Trial, Verification
 from analysis.runs.client import Client, open_client
 
 Remembered = Literal[
-    "run", "plan", "job", "compare", "compare_plan", "set", "verification", "search_job", "verify_job", "export_job", "latency_job"
+    "run",
+    "plan",
+    "job",
+    "compare",
+    "compare_plan",
+    "set",
+    "verification",
+    "trial",
+    "search_job",
+    "verify_job",
+    "export_job",
+    "latency_job",
+    "semantics_job",
+    "trial_job",
+    "steps_job",
 ]
-JOBS: tuple[Remembered, ...] = ("job", "search_job", "verify_job", "export_job", "latency_job")
+JOBS: tuple[Remembered, ...] = ("job", "search_job", "verify_job", "export_job", "latency_job", "semantics_job", "trial_job", "steps_job")
 
 
 def ensure_session(page: str) -> None:
@@ -51,6 +65,27 @@ def _search_of(run_id: str, stored: tuple[tuple[str, int, str], ...]) -> Search 
 def verification(verification_id: str) -> Verification:
     """A stored verification, parsed once; verifications never change under their id."""
     return client().verification(verification_id)
+
+
+def semantics_of(run_id: str) -> Semantics | None:
+    """The traces measured for a run's model and prompts; None: not measured yet."""
+    stored = tuple((one.id, one.created_at) for one in client().semantics_list())
+    return _semantics_of(run_id, stored) if stored else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _semantics_of(run_id: str, stored: tuple[tuple[str, str], ...]) -> Semantics | None:
+    found = profile(run_id)
+    traces = client().semantics_for(found)
+    return (
+        traces if traces is not None and traces.n_blocks == found.n_blocks else None
+    )  # a file changed by hand must not take the page down
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def trial(trial_id: str) -> Trial:
+    """A stored trial, parsed once; trials never change under their id."""
+    return client().trial(trial_id)
 
 
 def latency_of(commit: str, stack: str | None = None) -> LatencyModel | None:
@@ -96,13 +131,13 @@ def go(page: str) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _plan(plan_id: str, name: str, state: str, verdict: str | None) -> Plan:
+def _plan(plan_id: str, name: str, state: str, verdict: str | None, kept_gain: float | None) -> Plan:
     return client().plan(plan_id)
 
 
 def stored_plan(plan: PlanSummary) -> Plan:
-    """A stored plan as it is now: under its present name, with its newest verification."""
-    return _plan(plan.id, plan.name, plan.state, plan.verdict)
+    """A stored plan as it is now: under its present name, with its newest verification or trial."""
+    return _plan(plan.id, plan.name, plan.state, plan.verdict, plan.kept_gain)
 
 
 def forget_plans() -> None:

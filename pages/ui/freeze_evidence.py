@@ -1,0 +1,166 @@
+"""Why the boundary lies where it lies: the reason, how sure it is, what other rules say, and what the bases are worth."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from analysis.contracts import EofChoice, Plan, Semantics
+from analysis.i18n.numbers import number, percent
+from pages.ui.evidence import Rows, download_rows, section, table
+from pages.ui.freeze_charts import excerpt_words, fidelity_rows, fidelity_words
+from pages.ui.freeze_rule import rule_title
+from pages.ui.freeze_words import frozen_words, surely, what_trains
+from pages.ui.language import language, say, words
+from pages.ui.similarity_view import slice_title
+
+
+def why_here(plan: Plan, recommended: Plan | None, n_blocks: int) -> None:
+    """What trains, why the boundary lies here, and how sure that is; by hand: what the rule would have chosen."""
+    t = words()
+    eof_layer = -1 if plan.eof_layer is None else plan.eof_layer
+    st.markdown(f"**{what_trains(eof_layer, n_blocks)}**")
+    choice = plan.provenance.eof_choice
+    if choice is not None and choice.eof_layer == eof_layer:
+        st.markdown(say(choice.reason))
+        if sure := surely(choice):
+            st.caption(sure)
+    elif recommended is not None and recommended.eof_layer is not None:
+        st.markdown(t("Placed by hand. The rule chosen above says: {boundary}.", boundary=frozen_words(recommended.eof_layer)))
+    for note in plan.provenance.notes:
+        st.caption(say(note))
+
+
+def show_rules(choices: tuple[EofChoice, ...]) -> None:
+    """What every rule would choose without a limit, how sure, and why."""
+    t = words()
+    section(t("What every rule would choose"), "measured")
+    rows = rule_rows(choices)
+    table(rows, alt=t("Every rule with the layer it would freeze up to, and how sure it is"))
+    download_rows(rows, "rules.csv", key="rules")
+
+
+def rule_rows(choices: tuple[EofChoice, ...]) -> Rows:
+    """Rules that have an answer, then the others with the reason."""
+    t, code = words(), language()
+    ordered = sorted(choices, key=lambda choice: choice.eof_layer is None)
+    return [
+        {
+            t("Rule"): rule_title(choice.strategy),
+            t("Freezes"): "" if choice.eof_layer is None else frozen_words(choice.eof_layer),
+            t("Agreement"): "" if choice.agreement is None else percent(choice.agreement, code),
+            t("Range"): _range(choice),
+            t("Most prompts choose"): _vote(choice),
+            t("Why"): _unmarked(choice),
+        }
+        for choice in ordered
+    ]
+
+
+def _unmarked(choice: EofChoice) -> str:
+    """The reason as plain text: tables take care of markdown themselves."""
+    return say(choice.reason).replace("\\", "")
+
+
+def _range(choice: EofChoice) -> str:
+    if choice.low is None or choice.high is None:
+        return ""
+    return str(choice.low) if choice.low == choice.high else words()("{low} to {high}", low=choice.low, high=choice.high)
+
+
+def _vote(choice: EofChoice) -> str:
+    if not choice.votes:
+        return ""
+    t, total = words(), sum(choice.votes.values())
+    eof_layer, n = max(choice.votes.items(), key=lambda vote: vote[1])
+    return t("{boundary} ({n} of {total})", boundary=frozen_words(eof_layer), n=n, total=total)
+
+
+def show_slice_choices(choice: EofChoice | None) -> None:
+    """Where the rule would place the boundary for each kind of work alone."""
+    t = words()
+    if choice is None or not choice.by_slice:
+        return
+    st.subheader(t("The same rule for each kind of work alone"), anchor=False)
+    rows = [{t("Slice"): slice_title(name), t("Freezes"): frozen_words(eof_layer)} for name, eof_layer in sorted(choice.by_slice.items())]
+    table(rows, alt=t("Each slice with the layer that the rule would freeze up to for it"))
+
+
+def show_fidelity(traces: Semantics) -> None:
+    """What a deviation is worth: how often the nearest meaning belongs to the right word."""
+    t, code = words(), language()
+    section(t("What these curves are worth"), "measured")
+    st.markdown(fidelity_words(traces))
+    if traces.fidelity:
+        table(fidelity_rows(traces), alt=t("Each way to give words a meaning, with how often it names the right word"))
+    st.caption(excerpt_words(traces))
+    if traces.condition_number is not None and traces.ridge:
+        condition, added = number(traces.condition_number, code, 0), number(traces.ridge, code)
+        st.caption(
+            t("The words' matrix is ill-conditioned ({condition}), so {ridge} was added to its diagonal.", condition=condition, ridge=added)
+        )
+    for note in _left_out(traces):
+        st.caption(note)
+    for told in traces.notes:
+        st.caption(say(told))
+
+
+def _left_out(traces: Semantics) -> list[str]:
+    """What was left out, counted."""
+    t, said = words(), []
+    if traces.n_without_response:
+        said.append(t("{n} prompts have no response and were left out.", n=traces.n_without_response))
+    if traces.n_response_cut:
+        said.append(t("{n} prompts were left out: their response was cut away with the end of a long prompt.", n=traces.n_response_cut))
+    if traces.n_outside_vocabulary:
+        said.append(t("{n} response tokens were left out: they are not among the words chosen.", n=traces.n_outside_vocabulary))
+    if traces.extra_share is not None:
+        said.append(
+            t("The traces took {share} more time than the profile alone, in the same run.", share=percent(traces.extra_share, language()))
+        )
+    return said
+
+
+def gradient_rows(traces: Semantics) -> Rows:
+    """The gradient of every layer, from one backward pass."""
+    t, code, found = words(), language(), traces.gradients
+    if found is None:
+        return []
+    largest = max((value for value in found.per_parameter if value is not None), default=0.0)
+    return [
+        {
+            t("Layer"): block,
+            t("Gradient per weight"): None if value is None else float(value),
+            t("Share of the largest"): "" if value is None or not largest else percent(value / largest, code),
+            t("Relative to the weights"): found.relative[block],
+        }
+        for block, value in enumerate(found.per_parameter)
+    ]
+
+
+def show_gradients(traces: Semantics) -> None:
+    """How much training would pull on each layer to begin with."""
+    t, found = words(), traces.gradients
+    if found is None:
+        return
+    st.subheader(t("How much training pulls on each layer"), anchor=False)
+    st.caption(
+        t(
+            "One backward pass over {n} tokens of {prompts} prompts, nothing changed. Layers with little pull learn little at first.",
+            n=found.n_tokens,
+            prompts=found.n_examples,
+        )
+    )
+    column = st.column_config
+    largest = max((value for value in found.per_parameter if value is not None), default=0.0)
+    st.dataframe(
+        [{t("Layer"): block, t("Gradient per weight"): value} for block, value in enumerate(found.per_parameter)],
+        hide_index=True,
+        height=300,
+        column_config={
+            t("Gradient per weight"): column.ProgressColumn(
+                t("Gradient per weight"), format="%.2e", min_value=0.0, max_value=largest or 1.0
+            )
+        },
+        alt=t("Mean gradient of one weight in every layer, as bars"),
+    )
+    download_rows(gradient_rows(traces), "gradients.csv", key="gradients")
