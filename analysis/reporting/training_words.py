@@ -155,10 +155,8 @@ def way(kind: ArmKind, eof_layer: int) -> Message:
         return Message(id="full fine-tuning")
     if kind == "lora" or (kind == "lora_freeze" and eof_layer < 0):
         return Message(id="LoRA on all layers")
+    if eof_layer < 0:
+        return Message(id="freeze none")
     if kind == "lora_freeze":
-        return Message(id="LoRA, {layers}", values={"layers": Message(id="freeze {range}", values={"range": _range(eof_layer)})})
-    return Message(id="freeze none") if eof_layer < 0 else Message(id="freeze {range}", values={"range": _range(eof_layer)})
-
-
-def _range(eof_layer: int) -> str:
-    return "0" if eof_layer == 0 else f"0–{eof_layer}"
+        return Message(id="LoRA, freeze 0–{last}", values={"last": eof_layer})
+    return Message(id="freeze 0–{last}", values={"last": eof_layer})

@@ -6,7 +6,7 @@ operation's colour and pattern, left of a line between the last frozen layer and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -43,6 +43,7 @@ def deviation(
     slices: Sequence[str] = (),
     eof_layer: int | None = None,
     straight: Series | None = None,
+    names: Mapping[str, str] | None = None,
     height: int = 380,
 ) -> go.Figure:
     """Deviation at every position, with 95 % intervals; a click carries ``customdata [position]``.
@@ -54,9 +55,10 @@ def deviation(
         slices: slices to draw beside all prompts.
         eof_layer: the last frozen layer: shaded up to there; None: no boundary.
         straight: the straight way of the first curve ("virtual transition"), dashed.
+        names: slice -> what to call it.
         height: pixels, of one panel.
     """
-    lines = _lines(semantics, look, curves or (semantics.default_curve,), slices)
+    lines = _lines(semantics, look, curves or (semantics.default_curve,), slices, names)
     panels = _panels(lines)
     figure = make_subplots(rows=max(len(panels), 1), cols=1, shared_xaxes=True, vertical_spacing=0.07)
     n = semantics.n_blocks + 1
@@ -91,10 +93,15 @@ def deviation_alt(semantics: Semantics, look: Look, *, curves: Sequence[CurveNam
 
 
 def deviation_rows(
-    semantics: Semantics, look: Look, *, curves: Sequence[CurveName] = (), slices: Sequence[str] = ()
+    semantics: Semantics,
+    look: Look,
+    *,
+    curves: Sequence[CurveName] = (),
+    slices: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
 ) -> list[dict[str, object]]:
     """The curves as a table: one row a position."""
-    lines = _lines(semantics, look, curves or (semantics.default_curve,), slices)
+    lines = _lines(semantics, look, curves or (semantics.default_curve,), slices, names)
     rows = []
     for position in range(semantics.n_blocks + 1):
         row: dict[str, object] = {look.t("position"): position_name(position, look)}
@@ -252,7 +259,9 @@ def _scores(semantics: Semantics, slice_name: str | None) -> TraceScores:
     return semantics.slices[slice_name] if slice_name else semantics.overall
 
 
-def _lines(semantics: Semantics, look: Look, curves: Sequence[CurveName], slices: Sequence[str]) -> list[_Line]:
+def _lines(
+    semantics: Semantics, look: Look, curves: Sequence[CurveName], slices: Sequence[str], names: Mapping[str, str] | None
+) -> list[_Line]:
     """Every curve for all prompts, then for each slice; what was not measured is left out."""
     found: list[_Line] = []
     for place in (None, *slices):
@@ -261,7 +270,7 @@ def _lines(semantics: Semantics, look: Look, curves: Sequence[CurveName], slices
             if curve is None:
                 continue
             base = look.t(words.CURVE_TITLES[name])
-            who = look.t("all prompts") if place is None else shortened(place, 28)
+            who = look.t("all prompts") if place is None else shortened((names or {}).get(place, place), 28)
             label = base if not slices else who if len(curves) == 1 else f"{who}, {base}"
             found.append(_Line(label, curve, name, style(len(found), look)))
     return found
