@@ -149,7 +149,8 @@ def slices_by_turns(examples: Sequence[EncodedExample], key: Callable[[int], tup
 def _lens(examples: Sequence[EncodedExample], places: Sequence[Ints], budget: int) -> list[Bools]:
     """Tokens that go through the head: prompts in content-hash order, slices by turns, spread over the length of a response."""
     chosen = [np.zeros(len(found), dtype=bool) for found in places]
-    most = max(1, budget // _LENS_PROMPTS)
+    answered = sum(1 for found in places if len(found))
+    most = max(-(-budget // answered), budget // _LENS_PROMPTS)
     for index in slices_by_turns(examples, lambda i: (examples[i].example_id,)):
         take = min(len(places[index]), most, budget)
         if take:

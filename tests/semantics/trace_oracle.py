@@ -44,7 +44,9 @@ def wide(loaded: LoadedModel) -> LoadedModel:
     return loaded
 
 
-def traces(loaded: LoadedModel, norm: torch.nn.Module | None, examples: Sequence[EncodedExample], words: np.ndarray | None = None) -> Traces:
+def traces(
+    loaded: LoadedModel, norm: torch.nn.Module | None, examples: Sequence[EncodedExample], words: np.ndarray | None = None
+) -> Traces:
     """Of all response tokens. `loaded` is in float64; `norm` is named by the test, not found."""
     model, stack = loaded.model, loaded.stack()
     rows = model.get_output_embeddings().weight.detach().numpy()
