@@ -14,7 +14,7 @@ from analysis.contracts import ExportFormat, Freeze, Message, Plan, Prune, Skip
 from analysis.errors import PlanError
 from analysis.i18n import N_, render
 from analysis.planning import plan_in_words
-from analysis.reporting import snippets
+from analysis.reporting import freeze_exports, snippets
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -145,9 +145,73 @@ EXPORTS: Mapping[str, Export] = {
             "python", N_("Python script"), N_("Loads the model, carries the plan out and answers a prompt."), "run_plan.py", python_snippet
         ),
         Export("words", N_("In words"), N_("One line that says what the plan takes out."), "plan.txt", words),
+        Export(
+            "transformers",
+            N_("Python script for transformers"),
+            N_("A few lines that load the model, freeze layers by name and print what trains."),
+            "freeze_model.py",
+            freeze_exports.transformers_script,
+        ),
+        Export(
+            "trl",
+            N_("Python script for TRL"),
+            N_("The same before SFTTrainer, with the loss on responses only."),
+            "freeze_and_train_trl.py",
+            freeze_exports.trl_script,
+        ),
+        Export(
+            "peft",
+            N_("LoRA for PEFT"),
+            N_("A LoraConfig whose adapters stand only in the layers that train."),
+            "freeze_lora_peft.py",
+            freeze_exports.peft_script,
+        ),
+        Export(
+            "axolotl",
+            N_("axolotl YAML"),
+            N_("unfrozen_parameters: patterns of what trains."),
+            "axolotl-freeze.yml",
+            freeze_exports.axolotl_yaml,
+        ),
+        Export(
+            "llama_factory",
+            N_("LLaMA-Factory YAML"),
+            N_("Freeze tuning of the last layers; the final norm stays frozen there."),
+            "llama-factory-freeze.yaml",
+            freeze_exports.llama_factory_yaml,
+        ),
+        Export(
+            "lmflow",
+            N_("Layer names for LMFlow"),
+            N_("The layers that train, one name a line, for a callback in LISA's way."),
+            "lmflow-layers.txt",
+            freeze_exports.lmflow_list,
+        ),
+        Export(
+            "layers",
+            N_("Layers as JSON"),
+            N_("Frozen and trained layers as plain lists, for tools of your own."),
+            "freeze-layers.json",
+            freeze_exports.layers_json,
+        ),
     )
 }
 """Every form in the order it is offered."""
+
+
+FREEZING: frozenset[str] = frozenset({"transformers", "trl", "peft", "axolotl", "llama_factory", "lmflow", "layers"})
+"""Forms for plans that freeze; the others are for plans that take layers out, "words" for both."""
+
+
+def exports_for(plan: Plan) -> tuple[Export, ...]:
+    """The forms worth offering for this plan."""
+    frees = plan.eof_layer is not None
+    cuts = any(isinstance(operation, Prune | Skip) for operation in plan.operations)
+    return tuple(
+        export
+        for export in EXPORTS.values()
+        if export.format == "words" or (frees and export.format in FREEZING) or (cuts and export.format not in FREEZING)
+    )
 
 
 def export_text(plan: Plan, format: str) -> str:

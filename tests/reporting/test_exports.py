@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.contracts import Freeze, ModelRef, ModelSource, Plan, Provenance, Prune, Skip
+from analysis.contracts import ExportFormat, Freeze, ModelRef, ModelSource, Plan, Provenance, Prune, Skip
 from analysis.errors import PlanError
 from analysis.i18n import render
 from analysis.reporting.exports import EXPORTS, export_text, in_words, llama_cpp_layers, mergekit_yaml, python_snippet, refusal
@@ -129,7 +129,7 @@ def test_forms_that_are_no_text_are_refused_and_refusals_are_told_without_raisin
     told = refusal(make_plan(Skip(unit="mlp", blocks=(2,))), "mergekit")
     assert told is not None
     assert "mergekit knows whole layers only" in render(told, "en")
-    assert list(EXPORTS) == ["hf", "mergekit", "llama.cpp", "python", "words"]
+    assert list(EXPORTS) == list(get_args(ExportFormat))
 
 
 @pytest.fixture
