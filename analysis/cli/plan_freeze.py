@@ -27,7 +27,7 @@ from analysis.contracts import (
     WorkloadRef,
 )
 from analysis.errors import InputError, ModelError
-from analysis.i18n.numbers import amount, number, percent, size
+from analysis.i18n.numbers import amount, duration, number, percent, size
 from analysis.planning import plan_in_words
 from analysis.reporting.training_words import FIGURES
 
@@ -54,6 +54,8 @@ class ShapeGiven:
             raise InputError("--base-bits {given} is not one of: {known}. Choose among these.", given=self.base_bits, known=_BITS)
         said = {"batch_size": self.batch_size, "sequence_tokens": self.sequence_tokens, "method": self.method}
         more = {"lora_rank": self.lora_rank, "weight_bits": self.base_bits}
+        if self.sequence_tokens not in (None, usual.sequence_tokens):
+            usual = usual.model_copy(update={"response_tokens": None})
         shape = usual.model_copy(update={name: value for name, value in {**said, **more}.items() if value is not None})
         if shape.method == "full" and shape.weight_bits in (4, 8):
             raise InputError(
@@ -114,10 +116,9 @@ def plan_from(found: Evidence, asked: Freezing, strategy: EofStrategy) -> Plan:
     """The freeze plan that a rule makes of the evidence, with the times of this machine where steps were measured."""
     from analysis.planning.freeze import propose_freeze
 
-    steps = known_steps(found.info.commit, found.stack, None)
-    shape = asked.shape.over(steps.shape if steps is not None else TrainingShape())
-    if steps is not None and steps.shape != shape:
-        steps = known_steps(found.info.commit, found.stack, shape)
+    newest = known_steps(found.info.commit, found.stack, None)
+    shape = asked.shape.over(newest.shape if newest is not None else TrainingShape())
+    steps = known_steps(found.info.commit, found.stack, shape) if newest is not None else None
     return propose_freeze(
         found.info,
         semantics=found.semantics,
@@ -127,7 +128,7 @@ def plan_from(found: Evidence, asked: Freezing, strategy: EofStrategy) -> Plan:
         eof_layer=asked.eof_layer,
         budget=asked.budget,
         max_trainable=asked.max_trainable,
-        shape=shape,
+        shape=shape if steps is None else steps.shape,  # the same step, with as many judged tokens as were timed
         epochs=asked.epochs,
         steps=steps,
         trial=read_trial(asked.trial) if asked.trial else None,
@@ -215,13 +216,11 @@ def _tell_choice(choice: EofChoice, terminal: Terminal) -> None:
     terminal.hear(choice.reason)
     if choice.agreement is not None:
         terminal.tell(
-            "{share} of 1,000 resamples of the prompts choose this layer; 90% of them lie between layers {low} and {high}.",
+            "In {share} of 1,000 resamples of the prompts the rule chooses the same layer; in 90% of them one from {low} to {high}.",
             share=percent(choice.agreement, terminal.language),
             low="-" if choice.low is None else choice.low,
             high="-" if choice.high is None else choice.high,
         )
-    if choice.unlimited is not None and choice.unlimited != choice.eof_layer:
-        terminal.tell("Without the limit the rule would freeze up to layer {layer}.", layer=choice.unlimited)
     others = [f"{name} {layer}" for name, layer in sorted(choice.by_slice.items()) if layer != choice.unlimited]
     if others:
         terminal.tell("Slices that would choose another layer by themselves: {slices}.", slices=others)
@@ -262,9 +261,9 @@ def _rows(found: TrainingProjection, terminal: Terminal) -> tuple[tuple[str, Cha
         ("peak_memory_bytes", found.peak_memory_bytes, sized),
         ("step_ms", found.step_ms, lambda value: f"{number(value, language, 1)} ms"),
         ("tokens_per_second", found.tokens_per_second, lambda value: number(value, language, 0)),
-        ("hours", found.hours, lambda value: number(value, language, 2)),
+        ("hours", found.hours, lambda value: duration(3600 * value, language)),
         ("energy_wh", found.energy_wh, lambda value: f"{number(value, language, 1)} Wh"),
-        ("cost", found.cost, lambda value: f"{number(value, language, 2)} {found.currency}".strip()),
+        ("cost", found.cost, lambda value: f"{number(value, language)} {found.currency}".strip()),
     )
 
 

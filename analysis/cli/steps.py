@@ -12,6 +12,7 @@ from analysis.cli.terminal import Terminal, examples, paragraphs, stopping, term
 from analysis.contracts import DType, ModelSource, StepModel, StepsRequest, TrainingShape
 from analysis.i18n import N_
 from analysis.i18n.numbers import number, percent, size
+from analysis.reporting import training_words as words
 
 SHORT_HELP = N_("Measure how long a training step takes here.")
 HELP = paragraphs(
@@ -85,11 +86,11 @@ def _summarise(found: StepModel, terminal: Terminal) -> None:
     )
     for point in found.points:
         memory = "-" if point.peak_memory_bytes is None else size(point.peak_memory_bytes, language)
-        values = {"layer": point.eof_layer, "ms": number(point.p50_ms, language, 1), "memory": memory}
+        values = {"layers": words.frozen_layers(point.eof_layer), "ms": number(point.p50_ms, language, 1), "memory": memory}
         if point.cached:
-            terminal.tell("  frozen up to layer {layer}, output cached: {ms} ms, memory {memory}", **values)
+            terminal.tell("  {layers}, output cached: {ms} ms, memory {memory}", **values)
         else:
-            terminal.tell("  frozen up to layer {layer}: {ms} ms, memory {memory}", **values)
+            terminal.tell("  {layers}: {ms} ms, memory {memory}", **values)
     if found.error_share is not None:
         terminal.tell(
             "Largest error of the fit at a boundary it was not made from: {share}.", share=percent(found.error_share, language, 1)

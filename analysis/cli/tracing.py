@@ -105,13 +105,9 @@ def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Termin
     for note in semantics.notes:
         terminal.hear(note)
     scores, left_out = semantics.overall, semantics.n_without_response + semantics.n_response_cut
-    terminal.tell(
-        "Traces of {tokens} response tokens in {prompts} prompts; {left_out} prompts were left out, because they have no response or it "
-        "was cut away.",
-        tokens=scores.n_tokens,
-        prompts=scores.n_examples,
-        left_out=left_out,
-    )
+    terminal.tell("Traces of {tokens} response tokens in {prompts} prompts.", tokens=scores.n_tokens, prompts=scores.n_examples)
+    if left_out:
+        terminal.tell("Left out, because they have no response or it was cut away: {n} prompts.", n=left_out)
     _tell_fidelity(semantics, terminal)
     if semantics.extra_share is not None:
         terminal.tell(

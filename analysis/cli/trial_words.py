@@ -16,7 +16,7 @@ from analysis.reporting import headlines, verification_words
 from analysis.reporting import training_words as words
 
 _HEADS = (
-    N_("run"),
+    N_("way of training"),
     N_("trains"),
     N_("learning rate"),
     N_("step, first epoch"),
@@ -77,13 +77,13 @@ def _figure(value: float | None, terminal: Terminal) -> str:
 
 
 def _share(found: Estimate | None, terminal: Terminal) -> str:
-    """A share with its interval: "94% (88% to 101%)"."""
+    """A share with its interval: "94% (88 to 101%)"."""
     if found is None or found.value is None:
         return "-"
     said = percent(found.value, terminal.language)
     if found.low is None or found.high is None:
         return said
-    return f"{said} ({span(percent(found.low, terminal.language), percent(found.high, terminal.language), terminal.language)})"
+    return f"{said} ({span(number(100 * found.low, terminal.language, 0), percent(found.high, terminal.language), terminal.language)})"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -147,6 +147,9 @@ def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:
     if choice.eof_layer is None:
         terminal.tell("{rule}: {reason}", rule=rule, reason=choice.reason)
         return
+    if choice.eof_layer < 0 and trial.arm("full") is not None:
+        terminal.tell("{rule}: {layers}, which is full fine-tuning", rule=rule, layers=words.frozen_layers(choice.eof_layer))
+        return
     chosen, arms = choice.eof_layer, [arm for arm in trial.arms if arm.kind == "freeze" and arm.kept_at_tokens is not None]
     nearest = min(arms, key=lambda arm: abs(arm.eof_layer - chosen), default=None)
     if nearest is None:
@@ -168,6 +171,6 @@ def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:
 def quantity(name: str) -> Message:
     """A projected quantity of training by its name in words; what stands behind "@" says of which run."""
     kind, _, run = name.partition("@")
-    title = words.FIGURES.get(kind)
+    title = N_("Time of a step with the cache") if kind == "cached_step_ms" else words.FIGURES.get(kind)
     plain = Message(id=title) if title else verification_words.quantity(kind)
     return Message(id="{quantity} ({shape})", values={"quantity": plain, "shape": run}) if run else plain
