@@ -14,7 +14,6 @@ import pytest
 from analysis.contracts import (
     ExportReport,
     ExportRequest,
-    Job,
     ModelSource,
     Plan,
     Profile,
@@ -30,32 +29,13 @@ from analysis.home import home
 from analysis.models.card import ModelCard
 from analysis.runs import client as client_module
 from analysis.runs.client import Client
-from analysis.runs.devices import DeviceInfo, choose_device
-from analysis.runs.jobs import JOBS, JobContext
 from analysis.runs.keys import methods_fingerprint
 from analysis.runs.slot import ModelSlot
-from analysis.runs.store import Store, this_host
+from analysis.runs.store import Store
 from tests.runs.made import a_latency_model, a_search, a_verification
+from tests.runs.without_worker import Idle, work
 
 SOURCE = ModelSource(kind="folder", location="/models/tiny")
-
-
-class Idle:
-    """An executor that starts nobody."""
-
-    host = this_host()
-
-    def devices(self) -> tuple[DeviceInfo, ...]:
-        return (DeviceInfo("cpu", "a processor"),)
-
-    def place(self, device: str) -> str:
-        return choose_device(device, self.devices(), {})
-
-    def submit(self, job_id: str, device: str) -> None:
-        assert device == "cpu"
-
-    ensure = submit
-    cancel = close = lambda *_: None
 
 
 @pytest.fixture
@@ -92,18 +72,6 @@ def _module(monkeypatch: pytest.MonkeyPatch, name: str, **functions: object) -> 
     monkeypatch.setitem(sys.modules, name, module)
 
 
-def _work(store: Store, job: Job, stop: Callable[[], bool] = lambda: False) -> Job:
-    """What a worker does with a job, without a worker."""
-    claimed = store.queue.claim(this_host(), "cpu", "w", 10)
-    assert claimed is not None
-    assert claimed.id == job.id
-    outcome = JOBS[job.kind](JobContext(claimed, store, ModelSlot(), lambda _progress: None, stop))
-    store.queue.finish(job.id, "w", "done", result_id=outcome.result_id, notes=outcome.notes)
-    done = store.queue.job(job.id)
-    assert done is not None
-    return done
-
-
 @pytest.fixture
 def search_request(prompts: str) -> SearchRequest:
     return SearchRequest(model=SOURCE, workload_paths=(prompts,), settings=SearchSettings(device="cpu", strategies=("beam",)))
@@ -129,7 +97,7 @@ def test_a_search_is_one_job_and_then_answered_at_once_for_smaller_limits_too(
     _module(monkeypatch, "analysis.search.run", run_search=run)
     first = client.submit_search(search_request)
     assert client.submit_search(search_request).id == first.id
-    done = _work(store, first)
+    done = work(store, first)
     assert client.search(str(done.result_id)).workload == client._workload(search_request)[0].info
     smaller = search_request.model_copy(update={"settings": search_request.settings.model_copy(update={"limit": "10%"})})
     for again in (search_request, smaller):
@@ -138,10 +106,10 @@ def test_a_search_is_one_job_and_then_answered_at_once_for_smaller_limits_too(
     other = search_request.model_copy(update={"settings": search_request.settings.model_copy(update={"strategies": ("greedy",)})})
     waiting = client.submit_search(other)
     assert waiting.state == "queued"
-    _work(store, waiting)
+    work(store, waiting)
     forced = client.submit_search(search_request, force=True)
     assert forced.state == "queued"
-    _work(store, forced)
+    work(store, forced)
     assert [found["known"] is None for found in asked] == [True, False, True]
     assert len(client.searches()) == 1
 
@@ -156,7 +124,7 @@ def test_a_cancelled_search_leaves_what_it_measured_and_answers_nothing_yet(
     _module(monkeypatch, "analysis.search.run", run_search=run)
     job = client.submit_search(search_request)
     with pytest.raises(Cancelled):
-        _work(store, job)
+        work(store, job)
     client.cancel(job.id)
     assert len(client.searches()) == 1
     store.queue.finish(job.id, "w", "cancelled")
@@ -175,12 +143,12 @@ def test_a_strategy_that_chooses_by_a_profile_gets_the_stored_one_or_has_it_meas
     measured = profile.model_copy(update={"workload": client._workload(search_request)[0].info})
     _module(monkeypatch, "analysis.search.run", run_search=run)
     _module(monkeypatch, "analysis.profiling.run", run_profile=lambda _request, **_: measured)
-    _work(store, client.submit_search(search_request))
+    work(store, client.submit_search(search_request))
     settings = search_request.settings.model_copy(update={"strategies": ("block_influence",)})
-    _work(store, client.submit_search(search_request.model_copy(update={"settings": settings})))
+    work(store, client.submit_search(search_request.model_copy(update={"settings": settings})))
     assert got == [None, measured]
     assert len([run for run in client.runs() if not run.is_sample]) == 1
-    _work(store, client.submit_search(search_request.model_copy(update={"settings": settings}), force=True))
+    work(store, client.submit_search(search_request.model_copy(update={"settings": settings}), force=True))
     assert got[2] == measured.model_copy(update={"name": got[2].name})  # type: ignore[union-attr]
 
 
@@ -206,7 +174,7 @@ def test_a_verification_is_stored_with_its_plan_and_the_same_test_is_answered_he
     _module(monkeypatch, "analysis.verification.run", run_verification=lambda _request, **_: found)
     job = client.submit_verify(verify_request)
     assert client.submit_verify(verify_request).id == job.id
-    done = _work(store, job)
+    done = work(store, job)
     assert client.verification(str(done.result_id)).generations
     (summary,) = [plan for plan in client.plans() if not plan.is_sample]
     assert (summary.id, summary.state, summary.verdict) == (plan.id, "verified", "outside")
@@ -246,12 +214,12 @@ def test_an_export_goes_to_its_own_folder_unless_one_is_named_and_its_report_is_
         )  # fmt: skip
 
     _module(monkeypatch, "analysis.surgery.export", run_export=run)
-    done = _work(store, client.submit_export(ExportRequest(plan=plan, model=SOURCE, folder="")))
+    done = work(store, client.submit_export(ExportRequest(plan=plan, model=SOURCE, folder="")))
     assert Path(asked[0].folder) == client.export_folder(plan)
     assert Path(asked[0].folder).parent == home() / "exports"
     assert client.export_report(str(done.result_id)).plan_id == plan.id
     assert [found for found, _ in client.exports(plan.id)] == [done.result_id]
-    _work(store, client.submit_export(ExportRequest(plan=plan, model=SOURCE, folder="named")))
+    work(store, client.submit_export(ExportRequest(plan=plan, model=SOURCE, folder="named")))
     assert asked[1].folder == str(Path("named").absolute())
 
 
@@ -260,7 +228,7 @@ def test_times_are_measured_for_this_machine(client: Client, store: Store, monke
     monkeypatch.setattr(ModelSlot, "load", lambda *_: None)
     with pytest.raises(InputError, match="start at 1"):
         client.submit_latency(SOURCE, batch_sizes=(0,))
-    _work(store, client.submit_latency(SOURCE, "cpu"))
+    work(store, client.submit_latency(SOURCE, "cpu"))
     assert client.latency_model("c" * 40) == a_latency_model()
     assert client.latency_model("c" * 40, "another device") is None
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from analysis.contracts import (
-    Job,
     ModelSource,
     Plan,
     Profile,
@@ -34,34 +33,14 @@ from analysis.models.card import ModelCard
 from analysis.runs import client as client_module
 from analysis.runs.client import Client
 from analysis.runs.context import seen_by_worker
-from analysis.runs.devices import DeviceInfo, choose_device
-from analysis.runs.jobs import JOBS, JobContext
+from analysis.runs.jobs import JOBS
 from analysis.runs.keys import judged_on, methods_fingerprint
-from analysis.runs.slot import ModelSlot
 from analysis.runs.store import Store, this_host
 from tests.builders import make_model, make_profile
 from tests.runs.made import N_BLOCKS, a_freeze_plan, a_step_model, a_trial, some_traces
+from tests.runs.without_worker import CPU, Idle, claim, work
 
 SOURCE = ModelSource(kind="folder", location="/models/tiny")
-CPU = "a processor"
-
-
-class Idle:
-    """An executor that starts nobody."""
-
-    host = this_host()
-
-    def devices(self) -> tuple[DeviceInfo, ...]:
-        return (DeviceInfo("cpu", CPU),)
-
-    def place(self, device: str) -> str:
-        return choose_device(device, self.devices(), {})
-
-    def submit(self, job_id: str, device: str) -> None:
-        assert device == "cpu"
-
-    ensure = submit
-    cancel = close = lambda *_: None
 
 
 @pytest.fixture
@@ -92,22 +71,6 @@ def _module(monkeypatch: pytest.MonkeyPatch, name: str, **functions: object) -> 
     monkeypatch.setitem(sys.modules, name, module)
 
 
-def _claimed(store: Store, job: Job) -> JobContext:
-    claimed = store.queue.claim(this_host(), "cpu", "w", 10)
-    assert claimed is not None
-    assert claimed.id == job.id
-    return JobContext(claimed, store, ModelSlot(), lambda _progress: None, lambda: False)
-
-
-def _work(store: Store, job: Job) -> Job:
-    """What a worker does with a job, without a worker."""
-    outcome = JOBS[job.kind](_claimed(store, job))
-    store.queue.finish(job.id, "w", "done", result_id=outcome.result_id, notes=outcome.notes)
-    done = store.queue.job(job.id)
-    assert done is not None
-    return done
-
-
 @pytest.fixture
 def traces_request(prompts: str) -> SemanticRequest:
     return SemanticRequest(model=SOURCE, workload_paths=(prompts,), settings=ProfileSettings(device="cpu"))
@@ -132,7 +95,7 @@ def test_traces_are_one_job_that_stores_the_profile_too_and_are_then_answered_at
     _module(monkeypatch, "analysis.semantics.run", run_semantics=run)
     first = client.submit_semantics(traces_request)
     assert client.submit_semantics(traces_request).id == first.id
-    done = _work(store, first)
+    done = work(store, first)
     assert client.semantics(str(done.result_id)).workload == client._workload(traces_request)[0].info
     (profile,) = [found for found in client.runs() if not found.is_sample]
     traces = client.semantics_for(client.profile(profile.id))
@@ -141,7 +104,7 @@ def test_traces_are_one_job_that_stores_the_profile_too_and_are_then_answered_at
     assert (again.state, again.result_id) == ("done", done.result_id)
     assert client.submit_profile(traces_request).state == "done"
     forced = client.submit_semantics(traces_request, force=True)
-    assert _work(store, forced).result_id != done.result_id
+    assert work(store, forced).result_id != done.result_id
     assert folders == [home() / "checkpoints", home() / "checkpoints" / forced.id]
     assert len(client.semantics_list()) == 2
 
@@ -151,11 +114,11 @@ def test_other_trace_settings_are_measured_and_the_profile_is_kept_once(
     client: Client, store: Store, traces_request: SemanticRequest, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
     _module(monkeypatch, "analysis.semantics.run", run_semantics=lambda request, **_: _measured(client, request))
-    _work(store, client.submit_semantics(traces_request))
+    work(store, client.submit_semantics(traces_request))
     other = traces_request.model_copy(update={"semantics": SemanticSettings(**changed)})
     job = client.submit_semantics(other)
     assert job.state == "queued"
-    _work(store, job)
+    work(store, job)
     assert len([found for found in client.runs() if not found.is_sample]) == 1
 
 
@@ -163,12 +126,12 @@ def test_a_worker_finds_what_was_answered_when_nobody_knew_the_model_yet(
     client: Client, store: Store, traces_request: SemanticRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _module(monkeypatch, "analysis.semantics.run", run_semantics=lambda request, **_: _measured(client, request))
-    done = _work(store, client.submit_semantics(traces_request))
+    done = work(store, client.submit_semantics(traces_request))
     _module(monkeypatch, "analysis.semantics.run", run_semantics=lambda *_, **__: pytest.fail("measured twice"))
     monkeypatch.setattr(client_module, "read_card", lambda _source: None)
     job = client.submit_semantics(traces_request)
     assert job.state == "queued"
-    assert _work(store, job).result_id == done.result_id
+    assert work(store, job).result_id == done.result_id
 
 
 @pytest.fixture
@@ -195,7 +158,7 @@ def test_a_trial_gets_the_traces_and_times_at_hand_is_kept_with_its_plan_and_ans
     _module(monkeypatch, "analysis.training.trial", run_trial=run)
     job = client.submit_trial(trial_request)
     assert client.submit_trial(trial_request).id == job.id
-    done = _work(store, job)
+    done = work(store, job)
     assert (given[0]["semantics"], given[0]["known_steps"]) == (None, None)
     (summary,) = [found for found in client.plans() if not found.is_sample]
     assert (summary.id, summary.state, summary.eof_layer) == (trial_request.plan.id, "verified", 4)
@@ -206,7 +169,7 @@ def test_a_trial_gets_the_traces_and_times_at_hand_is_kept_with_its_plan_and_ans
     assert (again.state, again.result_id) == ("done", done.result_id)
     _, traces = _measured(client, trial_request)
     store.semantics.add(traces)
-    forced = _work(store, client.submit_trial(trial_request, force=True))
+    forced = work(store, client.submit_trial(trial_request, force=True))
     assert forced.result_id != done.result_id
     assert (given[1]["semantics"], given[1]["known_steps"]) == (traces, steps)
     assert given[1]["folder"] != given[0]["folder"]
@@ -232,10 +195,10 @@ def test_a_stopped_trial_goes_on_from_its_checkpoints_and_answers_nothing_yet(
     _module(monkeypatch, "analysis.training.trial", run_trial=run)
     job = client.submit_trial(trial_request)
     with pytest.raises(Cancelled):
-        JOBS["trial"](_claimed(store, job))
+        JOBS["trial"](claim(store, job))
     store.queue.finish(job.id, "w", "cancelled")
     assert client.trials() == []
-    _work(store, client.submit_trial(trial_request))
+    work(store, client.submit_trial(trial_request))
     assert folders == [(folders[0][0], False), (folders[0][0], True)]
     assert folders[0][0].parent == home() / "checkpoints"
     assert folders[0][0].name.startswith("trial-")
@@ -252,7 +215,7 @@ def test_a_killed_forced_trial_goes_on_in_its_own_folder(
         raise KeyboardInterrupt
 
     _module(monkeypatch, "analysis.training.trial", run_trial=run)
-    context = _claimed(store, client.submit_trial(trial_request, force=True))
+    context = claim(store, client.submit_trial(trial_request, force=True))
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             JOBS["trial"](context)
@@ -269,7 +232,7 @@ def test_a_trial_on_the_plans_own_masked_files_is_the_same_as_one_that_names_the
     plan = trial_request.plan.model_copy(update={"workload": workload})
     unnamed = trial_request.model_copy(update={"workload_paths": (), "plan": plan})
     _module(monkeypatch, "analysis.training.trial", run_trial=lambda request, **_: _tried(client, request))
-    done = _work(store, client.submit_trial(unnamed))
+    done = work(store, client.submit_trial(unnamed))
     assert client.submit_trial(unnamed).result_id == done.result_id
     assert client.submit_trial(named.model_copy(update={"plan": plan})).result_id == done.result_id
 
@@ -299,7 +262,7 @@ def test_training_steps_are_measured_for_this_machine(client: Client, store: Sto
         return a_step_model(device=request.device, shape=request.shape)
 
     _module(monkeypatch, "analysis.training.measure_steps", run_steps=run)
-    _work(store, client.submit_steps(StepsRequest(model=SOURCE, device="cpu")))
+    work(store, client.submit_steps(StepsRequest(model=SOURCE, device="cpu")))
     assert client.step_model("c" * 40, shape=StepsRequest(model=SOURCE).shape) == a_step_model()
     assert client.step_model("c" * 40, "another device") is None
 
