@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from analysis.profiling.stream import out_of_memory
 from analysis.training.trainee import Trainee
 
+_SHAPED = ("T", "Transpose", "Permute", "View", "UnsafeView", "Unsqueeze", "Squeeze", "Select", "Slice", "Expand", "Alias", "Split")
+_UNARY = frozenset(f"{name}Backward0" for name in ("ToCopy", *_SHAPED))
+"""Steps of a graph that only change a tensor's number format or shape."""
+
 
 @dataclass
 class Saved:
@@ -73,13 +77,10 @@ def saved_bytes(trainee: Trainee, inputs: dict[str, Any], device: torch.device) 
 
 
 def _is_weight(tensor: Tensor) -> bool:
-    """Whether a tensor was made of one parameter and nothing else: a copy of it in another number format."""
+    """Whether a tensor is a parameter in another number format or shape."""
     node = tensor.grad_fn
-    while node is not None:
-        above = [entry for entry, _ in node.next_functions if entry is not None]
-        if len(above) != 1:
-            return False
-        node = above[0]
+    while node is not None and node.name() in _UNARY:
+        node = node.next_functions[0][0]
         if isinstance(getattr(node, "variable", None), nn.Parameter):
             return True
     return False

@@ -31,7 +31,7 @@ from analysis.training.activations import Saved, saved_bytes
 from analysis.training.callbacks import Diary, StepTrainer, Task
 from analysis.training.checks import Frozen, check_trainable, diverged_note, restored, unchanged
 from analysis.training.data import Parts, TrainingSet, schedule, steps_in_epoch
-from analysis.training.lora import adapters
+from analysis.training.lora import adapters, has_experts
 from analysis.training.prefix import Prefix, norms_behind
 from analysis.training.prefix_cache import PrefixCache, open_cache
 from analysis.training.trainee import Trainee
@@ -235,6 +235,8 @@ class _Arm:
         for parameter in self.loaded.model.parameters():
             parameter.requires_grad_(False)
         if self.spec.is_lora:
+            if has_experts(self.stack):
+                self.notes.append(Message(id="The layers of this model have experts: adapters were put on their attention only."))
             options = {"rank": self.settings.lora_rank, "alpha": self.settings.lora_alpha, "seed": self.spec.seed}
             with adapters(self.loaded, self.stack, self.spec.eof_layer, **options) as new:
                 yield new

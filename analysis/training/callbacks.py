@@ -132,7 +132,8 @@ class StepTrainer(Trainer):  # type: ignore[misc]
                 loss = model(**inputs_of(batch, weights, self.device))
                 self.accelerator.backward(loss)
                 total += loss.detach().to(self.device)
-                flops += self.task.flops(*batch.ids.shape, len(batch.rows), recalled)
+                examples, width = batch.ids.shape
+                flops += self.task.flops(examples, width, len(batch.rows), recalled)
         except (MemoryError, RuntimeError) as exc:
             if not out_of_memory(exc):
                 raise

@@ -13,26 +13,37 @@ from transformers.pytorch_utils import Conv1D
 
 from analysis.errors import ModelError
 from analysis.models.stack import LoadedModel, Stack
+from analysis.models.structure import parts_of
 
 
 def targets(stack: Stack, eof_layer: int) -> tuple[str, ...]:
     """Paths inside a block of all matrix products of the free blocks, found by what they are, not by what they are called.
 
+    In a stack with experts only those of the attention: PEFT takes names of a shared expert for names of all experts.
+
     Raises:
         ModelError: there are none that PEFT could put an adapter on.
     """
     found: dict[str, None] = {}
+    experts = has_experts(stack)
     for block in stack.blocks[eof_layer + 1 :]:
-        found |= {path: None for path, module in block.named_modules() if isinstance(module, nn.Linear | Conv1D)}
+        attention = parts_of(block).attention
+        inside = set(block.modules() if not experts or attention is None else attention.modules())
+        found |= {path: None for path, module in block.named_modules() if isinstance(module, nn.Linear | Conv1D) and module in inside}
     if not found:
         raise _no_place()
     return tuple(found)
 
 
+def has_experts(stack: Stack) -> bool:
+    """Whether a block keeps the weights of several experts in one tensor, which no linear part covers."""
+    return any(parameter.dim() > 2 for block in stack.blocks for parameter in block.parameters())
+
+
 def pattern_of(loaded: LoadedModel, stack: Stack) -> str:
     """The blocks' path in the model as PEFT's `layers_pattern` takes it."""
     lists = ((path, module) for path, module in loaded.model.named_modules() if isinstance(module, nn.ModuleList) and len(module))
-    return re.escape(next(path for path, module in lists if module[0] is stack.blocks[0]))
+    return re.escape(str(next(path for path, module in lists if module[0] is stack.blocks[0])))
 
 
 @contextmanager

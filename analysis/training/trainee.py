@@ -119,7 +119,7 @@ class Trainee(nn.Module):
         """Name -> parameter of what trains."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]
         """What trains, and nothing else."""
         return {name: parameter.detach() for name, parameter in self.trained().items()}
 
