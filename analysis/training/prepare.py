@@ -75,6 +75,11 @@ def check_plan_trains(plan: Plan) -> None:
         )
 
 
+def stack_of(plan: Plan) -> str:
+    """The stack whose layers are frozen."""
+    return next((operation.stack for operation in plan.operations if operation.stack is not None), plan.model.stack)
+
+
 def check_settings(settings: TrialSettings, n_blocks: int) -> None:
     """Boundaries and learning rates that cannot be meant are refused, each by name."""
     outside = sorted({eof for eof in settings.boundaries if not -1 <= eof <= n_blocks - 2})
@@ -111,7 +116,7 @@ def check_model(plan: Plan, info: ModelInfo) -> None:
     if info.refusal is not None:
         raise ModelError.from_message(info.refusal)
     check_fits(plan, info)
-    if not info.stack(plan.model.stack).causal or info.head_flops_per_token == 0:
+    if not info.stack(stack_of(plan)).causal or info.head_flops_per_token == 0:
         raise _no_words(info)
 
 
@@ -135,7 +140,7 @@ def resolved(settings: TrialSettings, plan: Plan, info: ModelInfo) -> TrialSetti
     dtype = resolve_dtype(settings.dtype, device, getattr(torch, info.dtype))
     return settings.model_copy(
         update={
-            "stack": settings.stack or plan.model.stack,
+            "stack": settings.stack or stack_of(plan),
             "device": str(device),
             "dtype": str(dtype).removeprefix("torch."),
             "max_tokens": estimate.longest_prompt(info, settings.max_tokens),

@@ -48,6 +48,8 @@ from analysis.training.shapes import trial_shape
 from analysis.verification.asked import check_vocabulary, say
 
 Loader = Callable[..., LoadedModel]
+STEPS_WEIGHT = 50.0
+"""About how many steps of full fine-tuning the timing of steps takes."""
 
 
 def run_trial(
@@ -109,13 +111,20 @@ class TrialJob:
         eof = self.ready.plan.eof_layer
         assert eof is not None  # checked
         self.eof_layer = eof
+        self.notes: list[Message] = []
+        if self.semantics is not None and not self._own(self.semantics):
+            self.semantics = None
+            self.notes.append(Message(id="The semantic traces that were given are of another model or stack, so they were left aside."))
+
+    def _own(self, semantics: Semantics) -> bool:
+        return (semantics.model.commit, semantics.stack) == (self.loaded.info.commit, self.stack.info.name)
 
     def run(self) -> Trial:
         """Everything, in the order in which it is wanted."""
         started, clock = datetime.now(UTC), time.monotonic()
         wanted = arms_wanted(self.eof_layer, self.settings)
         inward = self._inward()
-        course = Course(self.watch, 0.0)
+        course = Course(self.watch, STEPS_WEIGHT)
         self.runner = ArmRunner(self.loaded, self.stack, self.ready, self.parts, course, self.folder)
         self.runner.expect([*wanted, *(Asked("freeze", eof) for eof in inward if Asked("freeze", eof) not in wanted)])
         self.runner.judge_original()
@@ -123,19 +132,21 @@ class TrialJob:
         released = self._release(inward, trained) if inward else None
         if not trained:
             raise PlanError("No arm of the trial could be trained to its end. Give more minutes, or smaller learning rates.")
-        steps, remarks = self._steps()
-        found = Findings(trained, released, steps, remarks)
+        steps, remarks = self._steps(course)
+        findings = Findings(trained, released, steps, (*self.notes, *remarks))
         machine = self._machine(started, time.monotonic() - clock)
-        return assemble(self.ready, self.runner, found, machine, versions(), self.semantics)
+        return assemble(self.ready, self.runner, findings, machine, versions(), self.semantics)
 
-    def _steps(self) -> tuple[StepModel | None, tuple[Message, ...]]:
+    def _steps(self, course: Course) -> tuple[StepModel | None, tuple[Message, ...]]:
         """Training steps of the trial's own mean shape, measured at other boundaries than the plan's, to judge the projection by."""
         shape = trial_shape(self.loaded, self.parts.train, self.settings)
         known = self.known_steps
         if known is not None and same_steps(known, self.loaded, self.stack, shape):
             return known, ()
         try:
-            return measure_steps(self.loaded, shape, stack=self.stack.info.name, watch=self.watch, avoid=(self.eof_layer,), padded=True), ()
+            with course.part(Message(id="Timing training steps"), STEPS_WEIGHT) as watch:
+                name, avoid = self.stack.info.name, (self.eof_layer,)
+                return measure_steps(self.loaded, shape, stack=name, watch=watch, avoid=avoid, padded=True), ()
         except ResourceError as exc:
             return None, (Message(id="Training steps could not be timed beside the arms: {reason}", values={"reason": exc.message}),)
 

@@ -28,7 +28,7 @@ QUICK = TrialSettings(
 def rows(n: int = 60) -> list[dict[str, Any]]:
     """The answer is the first word asked for, then "ok": easily learnt."""
     triples = itertools.islice(itertools.product(WORDS[3:], repeat=3), 7, None, 29)
-    made = [
+    return [
         {
             "prompt": " ".join(words[: 2 + number % 2]),
             "response": f"{words[0]} ok",
@@ -36,7 +36,6 @@ def rows(n: int = 60) -> list[dict[str, Any]]:
         }
         for number, words in enumerate(itertools.islice(triples, n))
     ]
-    return made
 
 
 def write(folder: Path, made: Sequence[Mapping[str, Any]], name: str = "prompts.jsonl") -> str:
