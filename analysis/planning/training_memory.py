@@ -9,8 +9,8 @@
       RMSNorm     the stream in float32 and its inverse size; where its gain trains, the normalised stream           4 d + 4 + s d
       LayerNorm   the stream, mean and deviation                                                                     s d + 8
       its output  once, or once for each matrix that reads it where autocast converts it                             b d (x readers)
-      attention   queries, keys and values (repeated for every query head where a padding mask is given), the result, and a float32
-                  number per head                                                                                    b (2 q + kv), b 4 q
+      attention   queries, keys and values, the result, and a float32 number per head                                b (2 q + kv)
+                  where a padding mask is given, that mask, and keys and values for every query head                 b (4 q + S)
       MLP         gated: gate, activated gate, up, product, 4 m b; plain: before and after, 2 m b; ReLU: after, m b; a GELU
                   that is written out: 5 m b (16 m under autocast, which takes its powers in float32)
   and, once, copies of its matrices in b bytes where they are kept in more (autocast). The first block that trains keeps no stream
@@ -18,8 +18,8 @@
 * peak = weights + optimizer + the widest moment: the loss (all activations, and two gradients of word scores in float32),
   the backward pass (activations still kept, gradients so far), or the optimizer step (all gradients).
 
-Not counted: dropout masks, workspaces that libraries keep for themselves, the allocator's rounding, copies inside experts, the
-attention mask, a prefix cache in memory (`cache_bytes` tells it). Architectures that `training_parts` does not know are taken for
+Not counted: dropout masks, workspaces that libraries keep for themselves, the allocator's rounding, copies inside experts,
+a prefix cache in memory (`cache_bytes` tells it). Architectures that `training_parts` does not know are taken for
 Llama-like.
 """
 
@@ -33,8 +33,10 @@ from analysis.planning.memory import WIDTHS, WRITTEN_OUT
 from analysis.planning.steps import predict_peak
 from analysis.planning.training_flops import check_boundary, judged_tokens
 from analysis.planning.training_parts import (
+    EXPERTS,
     FUSED_QKV,
     NO_ROTARY,
+    PART_ROTARY,
     PLAIN,
     QK_NORM,
     RELU,
@@ -67,7 +69,7 @@ def training_bytes(
     *,
     stack: str | None = None,
     steps: StepModel | None = None,
-    padded: bool = False,
+    padded: bool | None = None,
 ) -> TrainingBytes:
     """Bytes of one optimizer step with blocks 0..eof_layer frozen; see the module's formulas.
 
@@ -77,14 +79,15 @@ def training_bytes(
         shape: the step; its whole batch goes through in one pass.
         stack: the stack that trains; None: the model's first.
         steps: steps measured on a device with this shape: the peak is then theirs.
-        padded: sequences of unlike length, so that a mask is given and grouped keys and values are repeated.
+        padded: sequences of unlike length, so that a mask is given and grouped keys and values are repeated; None: more
+            than one sequence.
 
     Raises:
         PlanError: nothing would train.
     """
     blocks = info.stack(stack)
     check_boundary(eof_layer, blocks.n_blocks)
-    layout = _Layout.of(info, blocks, shape, padded)
+    layout = _Layout.of(info, blocks, shape, shape.batch_size > 1 if padded is None else padded)
     training = blocks.blocks[eof_layer + 1 :]
     kept = [layout.kept(block, first=place == 0) for place, block in enumerate(training)]
     trained = [layout.trainable(block) for block in training]
@@ -158,16 +161,17 @@ class _Layout:
         """Bytes that one block keeps for its backward pass."""
         parts = parts_of(self.info, self.blocks, block)
         per_token = self._norms(parts, first=first) + self._attention(parts) + self._mlp(parts)
-        if not self.full:
-            per_token += self.computed * self.shape.lora_rank * (parts.attention_readers + parts.mlp_readers + 2)
         copies = self.computed * _matrices(block) if self._converted else 0
+        if not self.full:
+            per_token += self._adapters(parts)
+            copies += self.computed * self.trainable(block) if self.autocast else 0
         return self.n_tokens * per_token + copies
 
     def after(self) -> int:
         """Bytes kept beyond the blocks: the final norm, the head's copy and log-probabilities."""
         d, words = self.info.hidden_size, self.info.vocab_size
         rms = not self._layer_norm
-        norm = (4 * d + 4 + (self.stream * d if self.full else 0)) if rms else self._wide * d + 8
+        norm = (4 * d + 4 + (self._unit(self.stream) * d if self.full else 0)) if rms else self._wide * d + 8
         head = self.computed * self.info.head_flops_per_token // 2 if self.shape.weight_bits // 8 > self.computed else 0
         return self.n_tokens * norm + head + 4 * judged_tokens(self.shape) * words
 
@@ -189,17 +193,33 @@ class _Layout:
         """Bytes in which a LayerNorm reads the stream: autocast hands it float32."""
         return 4 if self.autocast else self.stream
 
+    def _unit(self, width: int) -> int:
+        """Bytes of a number that an RMSNorm has brought to unit size: Gemma's multiplies it in float32."""
+        return 4 if self.info.architecture.startswith("Gemma") else width
+
     def _norms(self, parts: Parts, *, first: bool) -> int:
-        d, name = parts.d, self.info.architecture
-        readers = [parts.attention_readers, parts.mlp_readers]
-        outputs = sum(readers) if self.autocast else len(readers)
-        n_norms = {"parallel": 1 if outputs and not name.startswith("GPTNeoX") else 2, "sandwich_norm": 4}.get(parts.layout, 2)
+        """Bytes a token that norms keep, and what they hand on to matrices. `first`: no gradient goes further down."""
+        d, parallel = parts.d, parts.layout == "parallel"
+        n_norms = 4 if parts.layout == "sandwich_norm" else 1 if parallel and not self._two_norms else 2
+        states = 1 if parallel else n_norms  # norms side by side read one stream
+        readers = parts.attention_readers + parts.mlp_readers
+        handed_on = (readers if self._cast_for_each else n_norms if parallel else 2) * self.computed * d
+        unread = 1 if first and (not self.full or not self._layer_norm) else 0
         if self._layer_norm:
-            one = self._wide * d + 8
-            shared = self._wide * d if parts.layout == "parallel" and n_norms == 2 else 0  # two norms of one stream
-            return n_norms * one - shared + (outputs if self.autocast or n_norms > 1 else 1) * self.computed * d
-        one = 4 * d + 4 + (self.stream * d if self.full else 0)
-        return n_norms * one - (4 * d if first else 0) + outputs * self.computed * d
+            return (states - unread) * self._wide * d + 8 * n_norms + handed_on
+        gains = self._unit(self.stream) * d * n_norms if self.full else 0
+        return (states - unread) * 4 * d + 4 * n_norms + gains + handed_on
+
+    @property
+    def _two_norms(self) -> bool:
+        """Attention and MLP side by side, each with a norm of its own."""
+        return self.info.architecture.startswith("GPTNeoX")
+
+    @property
+    def _cast_for_each(self) -> bool:
+        """Every matrix converts what a norm hands on for itself: under autocast, unless it is in the computation's format."""
+        fits = self.full and self.info.architecture.startswith("Gemma") and self.stream == self.computed
+        return self.autocast and not fits
 
     def _attention(self, parts: Parts) -> int:
         name, b = self.info.architecture, self.computed
@@ -207,8 +227,17 @@ class _Layout:
         numbers = 2 * parts.q + (2 * parts.q if repeated else parts.kv)
         if name.startswith(FUSED_QKV) and not name.startswith(NO_ROTARY) and not repeated:
             numbers += parts.q + parts.kv // 2  # values are a view into the whole, and keep it
-        normalised = (parts.q + parts.kv // 2) * (4 + (b if self.full else 0)) if name.startswith(QK_NORM) else 0
-        return b * numbers + normalised + 4 * parts.q // 64
+        if name.startswith(PART_ROTARY):
+            numbers += parts.q
+        normalised = (parts.q + parts.kv // 2) * (4 + (self._unit(b) if self.full else 0)) if name.startswith(QK_NORM) else 0
+        mask = b * self.shape.sequence_tokens if self.padded else 0
+        return b * numbers + normalised + 4 * parts.q // 64 + mask
+
+    def _adapters(self, parts: Parts) -> int:
+        """What adapters keep: their narrow states, and under autocast attention's result once more."""
+        narrow = self.shape.lora_rank * (parts.attention_readers + parts.mlp_readers + 2)
+        once_more = self.autocast and not self.info.architecture.startswith(PART_ROTARY)
+        return self.computed * (narrow + (parts.q if once_more else 0))
 
     def _mlp(self, parts: Parts) -> int:
         name, m, b = self.info.architecture, parts.inner, self.computed
@@ -223,4 +252,4 @@ def _matrices(block: BlockInfo) -> int:
     """Numbers in a block's matrices; of experts all, though a token meets few of them."""
     halves = [half for half in (block.attention, block.mlp, block.cross_attention) if half]
     used = [half.linear_flops_per_token // 2 for half in halves]
-    return sum(half.n_parameters if half.n_parameters > 1.5 * n else n for half, n in zip(halves, used, strict=True))
+    return sum(half.n_parameters if half.n_parameters > EXPERTS * n else n for half, n in zip(halves, used, strict=True))

@@ -40,8 +40,13 @@ FUSED_GATE = ("Phi3", "ModernBert")
 """Gate and up projection are one matrix."""
 NO_ROTARY = ("GPT2", "GPTBigCode", "GPTNeoFor", "OPT", "Bloom", "MPT", "Mpt", "Bert", "DistilBert", "Roberta", "XLMRoberta", "Electra")
 """Queries and keys are used as they leave their matrix."""
+PART_ROTARY = ("GPTNeoX", "GPTJ", "CodeGen", "PhiFor", "Phi3", "StableLm", "Glm")
+"""Rotary positions turn a part of each head, and the parts are put together anew: attention's result is then copied once."""
 QK_NORM = ("Qwen3", "Gemma3", "Olmo2", "Olmo3")
 """Queries and keys are normalised."""
+
+EXPERTS = 1.5
+"""An MLP with so many times the weights that a token meets has experts."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Parts:
         kv: keys and values together.
         inner: width of the MLP's hidden states.
         gated: the MLP has a gate.
+        experts: the MLP has several, of which a token meets a few.
         attention_readers: matrices that read the attention's input: 1 or 3.
         mlp_readers: matrices that read the MLP's input.
         linear_flops: of all matrices, forward.
@@ -66,6 +72,7 @@ class Parts:
     kv: int
     inner: int
     gated: bool
+    experts: bool
     attention_readers: int
     mlp_readers: int
     linear_flops: int
@@ -86,13 +93,13 @@ class Parts:
 
     @property
     def adapter_inputs(self) -> int:
-        """Widths that adapters on every matrix read, together."""
-        return (self.attention_readers + self.mlp_readers) * self.d + self.q + self.inner
+        """Widths that adapters on every matrix read, together; experts have none."""
+        return self.attention_readers * self.d + self.q + (0 if self.experts else self.mlp_readers * self.d + self.inner)
 
     @property
     def adapter_outputs(self) -> int:
-        """Widths that adapters on every matrix write, together."""
-        return self.q + self.kv + self.d + self.mlp_in + self.d
+        """Widths that adapters on every matrix write, together; experts have none."""
+        return self.q + self.kv + self.d + (0 if self.experts else self.mlp_in + self.d)
 
 
 def parts_of(info: ModelInfo, stack: StackInfo, block: BlockInfo) -> Parts:
@@ -109,6 +116,7 @@ def parts_of(info: ModelInfo, stack: StackInfo, block: BlockInfo) -> Parts:
         kv=cached or (max(attention.linear_flops_per_token // (2 * d) - 2 * q, 0) if attention else 0),
         inner=widths // (3 if gated else 2),
         gated=gated,
+        experts=mlp is not None and mlp.n_parameters > EXPERTS * (mlp.linear_flops_per_token // 2),
         attention_readers=(1 if name.startswith(FUSED_QKV) else 3) if attention else 0,
         mlp_readers=(2 if gated and not name.startswith(FUSED_GATE) else 1) if mlp else 0,
         linear_flops=sum(half.linear_flops_per_token for half in (attention, mlp, cross) if half),

@@ -17,7 +17,7 @@ from analysis.errors import PlanError
 from analysis.planning.training_flops import judged_tokens, step_flops
 from analysis.planning.training_parts import adapter_parameters, parts_of
 from tests.builders import make_model
-from tests.planning.training_steps import frozen, loss_of, made
+from tests.planning.training_steps import frozen, loss_of, made, matrices
 from tests.profiling.tiny import loaded
 
 LLAMA_2_7B = make_model(32, hidden=4096, mlp=11008, heads=32, kv_heads=32, vocab=32000, name="Llama-2-7B", kind="hub")
@@ -50,7 +50,7 @@ def test_projected_flops_are_those_a_counter_finds(name: str, eof_layer: int) ->
 def test_projected_flops_of_adapters_are_those_a_counter_finds(name: str, eof_layer: int) -> None:
     model = made(name, "eager")
     info, n_blocks = loaded(model).info, loaded(model).info.stacks[0].n_blocks
-    targets = sorted({path.rpartition(".")[2] for path, _ in _matrices(model)})
+    targets = sorted({path.rpartition(".")[2] for path, _ in matrices(model)})
     config = LoraConfig(
         r=4, target_modules=targets, layers_to_transform=list(range(eof_layer + 1, n_blocks)), fan_in_fan_out=name == "gpt2"
     )
@@ -102,12 +102,3 @@ def test_every_further_frozen_layer_makes_a_step_cheaper(n_blocks: int, method: 
 def test_a_step_in_which_nothing_trains_is_refused(eof_layer: int) -> None:
     with pytest.raises(PlanError, match="it is -1 \\(none\\) to 2"):
         step_flops(make_model(4), eof_layer, TrainingShape())
-
-
-def _matrices(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    found = [
-        (name, module) for name, module in model.named_modules() if getattr(module, "weight", None) is not None and module.weight.dim() == 2
-    ]  # type: ignore[union-attr, operator]
-    return [
-        (name, module) for name, module in found if not isinstance(module, nn.Embedding) and any(part.isdigit() for part in name.split("."))
-    ]

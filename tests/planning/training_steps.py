@@ -49,6 +49,7 @@ MODELS: Mapping[str, Callable[..., PreTrainedModel]] = {
         )
     ),
     "phi3": lambda **more: tf.Phi3ForCausalLM(tf.Phi3Config(**SIZES, bos_token_id=1, eos_token_id=2, **more)),
+    "gemma3": lambda **more: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**SIZES, head_dim=16, sliding_window=64, **more)),
     "gemma2": lambda **more: tf.Gemma2ForCausalLM(tf.Gemma2Config(**SIZES, head_dim=16, sliding_window=8, **more)),
 }
 
@@ -70,10 +71,20 @@ def frozen(model: PreTrainedModel, blocks: Sequence[nn.Module], eof_layer: int) 
         block.requires_grad_(True)
 
 
-def loss_of(model: PreTrainedModel, ids: Tensor, answers: int, autocast: bool = False) -> Tensor:
+def loss_of(model: PreTrainedModel, ids: Tensor, answers: int, autocast: bool = False, mask: Tensor | None = None) -> Tensor:
     """Loss of the last tokens of every sequence; only those states go through the head."""
     context: AbstractContextManager[Any] = torch.autocast("cpu", dtype=torch.bfloat16) if autocast else nullcontext()
     with context:
-        states = model.base_model(input_ids=ids, use_cache=False)[0][:, -answers:].flatten(0, 1)
+        states = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)[0][:, -answers:].flatten(0, 1)
         scores = model.get_output_embeddings()(states)
     return nn.functional.cross_entropy(scores.float(), ids[:, -answers:].flatten())
+
+
+def matrices(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Path and module of every matrix of the blocks."""
+    found = [
+        (name, module) for name, module in model.named_modules() if getattr(module, "weight", None) is not None and module.weight.dim() == 2
+    ]  # type: ignore[union-attr, operator]
+    return [
+        (name, module) for name, module in found if not isinstance(module, nn.Embedding) and any(part.isdigit() for part in name.split("."))
+    ]
