@@ -82,7 +82,8 @@ def test_the_transformers_script_trains_the_last_layers_and_the_final_norm_only(
     model, path = names["model"], plan.model.stack_path
     assert trained_blocks(model, path) == set(range(eof_layer + 1, 3))
     others = list(outside(model, path))
-    assert others and all(re.search(r"\.(norm|ln_f)\.(weight|bias)$", name) for name in others)
+    assert others
+    assert all(re.search(r"\.(norm|ln_f)\.(weight|bias)$", name) for name in others)
     n_training = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert said.startswith(f"{n_training:,} of ")
     step(model)
