@@ -11,6 +11,8 @@ from torch import Tensor
 from analysis.models.head import Head
 
 _CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+_LOWEST = -1e30
+"""In place of minus infinity, for a word a head rules out: its probability is 0 all the same, and 0 times it is a number."""
 LENS_COLUMNS = ("loss", "top1", "reciprocal_rank", "entropy")
 
 
@@ -35,12 +37,15 @@ class Lens:
             words: the right words, counted among the chosen ones.
         """
         logits = self.head.logits(states.to(self.device))
-        scores = (logits if self.ids is None else logits[:, self.ids.to(logits.device)]).float()
+        scores = (logits if self.ids is None else logits[:, self.ids.to(logits.device)]).float().clamp_min_(_LOWEST)
         right = words.to(scores.device)[:, None]
-        said = scores.argmax(-1)
-        rank = 1 + (scores > scores.gather(1, right)).sum(-1)
-        log_p = scores.log_softmax(-1)
-        loss = -log_p.gather(1, right)[:, 0]
-        entropy = -(log_p.exp() * log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(-1)
-        found = torch.stack([loss.double(), (said == right[:, 0]).double(), 1 / rank.double(), entropy.double()], dim=1)
+        own = scores.gather(1, right)
+        best, said = scores.max(-1)
+        rank = 1 + (scores > own).view(torch.uint8).sum(-1, dtype=torch.int32)
+        likely = (scores - best[:, None]).exp_()
+        mass = likely.sum(-1)
+        total = best + mass.log()
+        expected = torch.linalg.vecdot(likely, scores) / mass
+        columns = total - own[:, 0], said == right[:, 0], 1 / rank, total - expected
+        found = torch.stack([column.double() for column in columns], dim=1)
         return found.to(states.device), said.to(states.device)

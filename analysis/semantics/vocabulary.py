@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contracts import SemanticSettings
-from analysis.errors import InputError, WorkloadError
+from analysis.errors import InputError, ModelError, WorkloadError
 from analysis.workload import RESPONSE, EncodedWorkload, Encoder
 
 Ints = NDArray[np.int64]
@@ -70,8 +70,11 @@ def chosen_words(semantic: SemanticSettings, encoded: EncodedWorkload, encoder: 
         ids = response_words(encoded)
     elif not semantic.words:
         raise InputError("The list of words is empty. Give at least two words, or choose the vocabulary 'responses' or 'all'.")
+    elif encoder is None:
+        raise ModelError(
+            "There is no tokenizer beside this model, so words cannot be looked up. Choose the vocabulary 'responses' or 'all'."
+        )
     else:
-        assert encoder is not None
         ids = word_ids(encoder, semantic.words)
     if len(ids) < 2:
         raise WorkloadError(

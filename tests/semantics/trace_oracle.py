@@ -52,7 +52,7 @@ def traces(
     rows = model.get_output_embeddings().weight.detach().numpy()
     rows = rows if words is None else rows[words]
     bases = whole_bases(rows)
-    total = {name: 0.0 for name in (*_curves(), *(f"{name}/way" for name in _curves()), *(f"{name}/right" for name in _curves()))}
+    total = dict.fromkeys((*_curves(), *(f"{name}/way" for name in _curves()), *(f"{name}/right" for name in _curves())), 0.0)
     lens, weight, n = np.zeros((4, len(stack.blocks) + 1)), 0.0, 0
     for example in examples:
         states, _ = oracle.states_of(stack, example)
