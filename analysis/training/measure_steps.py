@@ -11,6 +11,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,15 +27,16 @@ from analysis.profiling.stream import Watch, out_of_memory
 from analysis.training.activations import saved_bytes
 from analysis.training.callbacks import inputs_of
 from analysis.training.checks import check_trainable, restored, unchanged
+from analysis.training.data import TrainingSet
 from analysis.training.lora import adapters
 from analysis.training.prefix import Prefix, norms_behind
 from analysis.training.prefix_cache import PrefixCache
 from analysis.training.prepare import check_head
 from analysis.training.trainee import Trainee
 from analysis.verification.asked import say
-from analysis.verification.batches import Batch
 from analysis.verification.energy import energy_meter
 from analysis.verification.timing import Rounds, Stopwatch, distribution, undisturbed
+from analysis.workload import PROMPT, RESPONSE, EncodedExample
 
 ROUNDS = 4
 STEPS_A_TURN = 3
@@ -216,9 +218,15 @@ class _Bench:
         self.loaded, self.stack, self.shape = loaded, stack, shape
         self.device = loaded.device
         self.meter = energy_meter(self.device)
-        self.inputs = inputs_of(*random_batch(shape, loaded.info.vocab_size, padded=padded), self.device)
+        self.examples = random_examples(shape, loaded.info.vocab_size, padded=padded)
         self._norms = norms_behind(stack)
         self._dtypes = {parameter: parameter.dtype for parameter in self.weights()}
+
+    def inputs(self) -> dict[str, Any]:
+        """A step's batch, put together and brought to the device as an arm does it."""
+        members = range(len(self.examples))
+        ((batch, weights),) = self.examples.micro_batches(members, len(members))
+        return inputs_of(batch, weights, self.device)
 
     def weights(self) -> list[nn.Parameter]:
         """All that any boundary trains."""
@@ -245,7 +253,7 @@ class _Bench:
         try:
             with self._training(point) as (trainee, step):
                 if laps.activation_bytes is None:
-                    saved = saved_bytes(trainee, self.inputs, self.device)
+                    saved = saved_bytes(trainee, self.inputs(), self.device)
                     laps.activation_bytes = None if saved is None else saved.activations
                 self._timed(step, laps, steps, listen)
         except (RuntimeError, MemoryError) as exc:
@@ -254,8 +262,8 @@ class _Bench:
             return False
         finally:
             self.to_stored_format()
-            gc.collect()
             if self.device.type == "cuda":
+                gc.collect()
                 torch.cuda.empty_cache()
         return True
 
@@ -289,10 +297,11 @@ class _Bench:
             prefix = Prefix(self.stack, eof_layer)
             trainee = Trainee(self.loaded, self.stack, prefix, self._cache() if cached else None)
             optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0, fused=self.device.type == "cuda")
-            inputs = self.inputs | ({} if cached else {"indices": None})
+            frozen = [parameter for parameter in self.loaded.model.parameters() if not parameter.requires_grad]
 
             def step() -> None:
-                trainee(**inputs).backward()
+                trainee(**self.inputs()).backward()
+                assert all(parameter.grad is None for parameter in frozen)
                 nn.utils.clip_grad_norm_(trained, 1.0)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -321,7 +330,7 @@ class _Bench:
             "memory",
             None,
             None,
-            lengths=[self.shape.sequence_tokens] * self.shape.batch_size,
+            lengths=self.examples.lengths,
             width=self.loaded.info.hidden_size,
             dtype=self.loaded.dtype,
             device=self.device,
@@ -347,17 +356,17 @@ class _Bench:
         return sum(one.millijoules or 0.0 for one in told) / ms if ms else None
 
 
-def random_batch(
-    shape: TrainingShape, vocab_size: int, *, padded: bool = False, seed: int = 0
-) -> tuple[Batch, np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """Sequences of random tokens, the last of each judged, and each judged token's share of the loss."""
-    size, length = shape.batch_size, max(shape.sequence_tokens, 2)
-    ids = np.random.default_rng(seed).integers(0, max(vocab_size, 2), (size, length), dtype=np.int64)
+def random_examples(shape: TrainingShape, vocab_size: int, *, padded: bool = False, seed: int = 0) -> TrainingSet:
+    """Sequences of random tokens, the last of each judged."""
+    draw = np.random.default_rng(seed)
+    length = max(shape.sequence_tokens, 2)
     judged = max(1, min(shape.response_tokens or length, length - 1))
-    flat = (np.arange(size)[:, None] * length + np.arange(length - judged, length)[None]).ravel()
-    mask = np.ones_like(ids)
-    if padded and size > 1 and length > 2:
-        mask[0, -1] = 0
-        flat = np.delete(flat, judged - 1)
-    members = np.arange(size)
-    return Batch(members, ids, mask, flat - 1, ids.ravel()[flat], flat // length), np.full(len(flat), 1.0 / len(flat))
+
+    def example(number: int, tokens: int) -> EncodedExample:
+        kinds = np.full(tokens, PROMPT, dtype=np.uint8)
+        kinds[length - judged :] = RESPONSE
+        kinds[-1] = RESPONSE
+        return EncodedExample(f"random {number}", "", 1.0, False, draw.integers(0, max(vocab_size, 2), tokens), kinds, 0, "")
+
+    shorter = int(padded and shape.batch_size > 1 and length > 2)
+    return TrainingSet(tuple(example(number, length - shorter * (number == 0)) for number in range(shape.batch_size)))
