@@ -1,5 +1,7 @@
 """Freeze: up to which layer a fine-tune may leave the model as it is, why there, and what that saves."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from analysis.contracts import Plan
@@ -8,7 +10,7 @@ from analysis.reporting import headlines
 from pages.ui.evidence import section
 from pages.ui.exports import export_box
 from pages.ui.frame import empty_state, footer, headline, standing, subject
-from pages.ui.freeze_charts import curve_fields, know_deviation, show_deviation, show_gain, show_lens, show_trace
+from pages.ui.freeze_charts import curve_fields, deviation_heading, know_deviation, show_deviation, show_gain, show_lens, show_trace
 from pages.ui.freeze_evidence import show_fidelity, show_gradients, show_rules, show_slice_choices, why_here
 from pages.ui.freeze_rule import boundary_slider, every_choice, placed_by_hand, proposed_by, rule_fields
 from pages.ui.freeze_saving import show_savings, steps_box, training_fields
@@ -52,7 +54,7 @@ with jobs:
     watch_traces()
 left, right = st.columns([6, 5], gap="large")
 with left:
-    drawn, moved, why = st.container(), st.container(), st.container()
+    moved, drawn, why = st.container(), st.container(), st.container()
 with right:
     saved, fields = st.container(), st.container()
 with fields:
@@ -71,6 +73,7 @@ except StrataError as error:
 start = chosen if chosen is not None else recommended
 begin = found.n_blocks // 2 - 1 if start is None or start.eof_layer is None else start.eof_layer
 with moved:
+    deviation_heading(traces)
     eof_layer = boundary_slider(about.run.id, found.n_blocks, begin, (rule, evidence.mark), stored=chosen.id if chosen else None)
 with stopping_on_errors():
     fits = recommended is not None and recommended.eof_layer == eof_layer
@@ -82,14 +85,13 @@ untold = traces is None and stored is None
 with answer:
     ask = t("Up to which layer can a fine-tune leave this model as it is? Measure how near each layer comes to the right word.")
     headline((gap or ask) if untold else say(headlines.freeze(plan, plan.trial)))
-    standing(about, sample=headlines.is_sample(found))
+    standing(replace(about, plan=stored), sample=headlines.is_sample(found))
     keep_box(plan, stored, primary=not untold or bool(gap))
 
 with drawn:
     if traces is not None:
         show_deviation(traces, eof_layer, about.run.id)
     else:
-        section(t("What the traces would show"), None)
         if gap:
             st.info(gap, icon=":material/info:")
         else:
@@ -113,11 +115,11 @@ if traces is not None:
     with left:
         show_gain(traces, eof_layer, choice)
         show_trace(traces, eof_layer)
+        show_gradients(traces)
     with right:
         show_fidelity(traces)
         show_lens(traces, eof_layer)
         show_slice_choices(choice)
-        show_gradients(traces)
     with st.expander(t("Measure the traces again, with other words"), icon=":material/replay:"):
         traces_form(found, primary=False)
 

@@ -12,13 +12,12 @@ from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
-from pages.ui.session import client, ensure_session, semantics_of, stored_plan, trial
+from pages.ui.session import client, ensure_session, profile, semantics_of, stored_plan, trial
 from pages.ui.trial_documents import trial_documents
 from pages.ui.trial_form import trial_box
-from pages.ui.trial_picker import chosen_trial, freeze_plans, no_freeze_plan, plan_picker, trial_picker, watch_trial
+from pages.ui.trial_picker import chosen_trial, freeze_plans, no_freeze_plan, of_run, plan_picker, trial_picker, watch_trial
 from pages.ui.trial_sweep import show_sweep
 from pages.ui.trial_view import curve_rows, origin_of_trial, show_arms, show_checks, show_costs, show_curves, show_projections, show_slices
-from pages.ui.verify_picker import made_from
 
 TERMS = (
     "trial fine-tune",
@@ -41,8 +40,9 @@ if about.plan is None or about.plan.eof_layer is None:
     no_freeze_plan(replace(about, plan=None), plans)
 with stopping_on_errors():
     plan = stored_plan(about.plan)
-    run = made_from(plan)
-    traces = semantics_of(run.id) if run else None
+    about = of_run(about, plan)
+    run = profile(about.run.id) if about.run else None
+    traces = semantics_of(about.run.id) if about.run else None
 answer, box = st.container(), st.container()
 with box:
     watch_trial()
@@ -91,7 +91,7 @@ with right:
     show_projections(found)
 show_arms(found)
 if found.is_sweep:
-    show_sweep(found, run.id if run else None)
+    show_sweep(found, about.run.id if about.run else None)
 left, right = st.columns([6, 5], gap="large")
 with left:
     show_costs(found)

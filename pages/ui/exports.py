@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import streamlit as st
 
-from analysis.contracts import ExportReport, ExportRequest, ModelInfo, Plan
+from analysis.contracts import ExportFormat, ExportReport, ExportRequest, ModelInfo, Plan
 from analysis.i18n import render
 from analysis.i18n.numbers import amount, number, size
 from analysis.planning import plan_to_json
-from analysis.reporting.exports import EXPORTS, Export, in_words, refusal
+from analysis.reporting.exports import Export, exports_for, in_words, refusal
 from pages.ui.evidence import Rows, table
 from pages.ui.job_box import running, watched
 from pages.ui.language import language, plain, say, words
@@ -17,6 +19,7 @@ from pages.ui.session import client, remember
 
 PATH_LIMIT = 1000
 _PLAN_FILE = "plan.json"
+_LANGUAGES = {"yml": "yaml", "yaml": "yaml", "py": "python", "json": "json"}
 
 
 def export_box(plan: Plan, info: ModelInfo | None, *, primary: bool = False) -> None:
@@ -28,13 +31,16 @@ def export_box(plan: Plan, info: ModelInfo | None, *, primary: bool = False) -> 
         primary: whether the export is the page's next step.
     """
     t = words()
-    titles = {**{name: t(export.title) for name, export in EXPORTS.items()}, _PLAN_FILE: _PLAN_FILE}
-    chosen = st.radio(t("Form"), list(titles), format_func=lambda name: titles[name], horizontal=True, key="export_form")
+    offered = {export.format: export for export in exports_for(plan)}
+    titles: dict[str, str] = {name: t(export.title) for name, export in offered.items()}
+    titles[_PLAN_FILE] = _PLAN_FILE
+    key = "export_form" if plan.eof_layer is None else "export_form_freeze"
+    chosen = st.radio(t("Form"), list(titles), format_func=lambda name: titles[name], horizontal=True, key=key)
     if chosen == _PLAN_FILE:
         st.caption(t("The plan as this project's pages and terminal read it, with its evidence."))
         _plan_file(plan)
     else:
-        _form(EXPORTS[chosen or "hf"], plan, info, primary)
+        _form(offered[cast(ExportFormat, chosen or next(iter(offered)))], plan, info, primary)
     _watch_export(plan)
 
 
@@ -73,7 +79,7 @@ def _watch_export(plan: Plan) -> None:
 
 def _text(text: str, export: Export) -> None:
     t = words()
-    kind = {"mergekit": "yaml", "python": "python"}.get(export.format)
+    kind = _LANGUAGES.get(export.file_name.rpartition(".")[2])
     st.code(text, language=kind, height=260 if text.count("\n") > 12 else "content", wrap_lines=export.format == "words")
     st.download_button(
         t("Download {file}", file=export.file_name),

@@ -107,6 +107,8 @@ def standing(
 def next_of_plan(plan: PlanSummary) -> tuple[str, str]:
     """What comes next for a stored plan: the words for a button, and the page it leads to."""
     t = words()
+    if plan.eof_layer is not None:
+        return (t("Try it"), "trials") if plan.kept_gain is None else (t("See its trial"), "trials")
     if plan.verdict is None and plan.state in ("draft", "withdrawn"):
         return t("Verify this plan"), "verify"
     return t("See its verification"), "verify"

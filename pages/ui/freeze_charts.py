@@ -24,10 +24,17 @@ from pages.ui.similarity_view import slice_title
 MOST_SLICES = 4
 
 
+def deviation_heading(traces: Semantics | None) -> None:
+    """What the slider and the chart under it are about."""
+    t = words()
+    if traces is None:
+        section(t("Which layers stay as they are"), None, help=term("freeze"))
+    else:
+        section(t("How far each layer still is from the right word"), "measured", help=term("semantic deviation"))
+
+
 def show_deviation(traces: Semantics, eof_layer: int, run_id: str) -> None:
     """How far each layer's state still is from the right word; a click freezes up to there."""
-    t = words()
-    section(t("How far each layer still is from the right word"), "measured", help=term("semantic deviation"))
     st.session_state.setdefault("freeze_curve", traces.default_curve)
     curve, slices = chosen_curve(traces), chosen_slices(traces)
     spoken = _spoken(traces)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from analysis.contracts import Plan, PlanSummary, Semantics, Trial
 from analysis.i18n import LANGUAGES, Language
+from analysis.reporting.why_layer import why_page
 from pages.ui.freeze_words import frozen_words
 from pages.ui.language import language, plain, words
 from pages.ui.messages import saying_errors
@@ -70,17 +71,10 @@ def why_box(plan: Plan, traces: Semantics | None, trial: Trial | None) -> None:
         )
         st.download_button(
             t("Download the page"),
-            data=lambda: _written(plan, traces, trial, spoken),
+            data=lambda: why_page(plan, traces, trial, spoken).encode(),
             file_name=f"why-this-layer-{spoken}.html",
             mime="text/html",
             icon=":material/download:",
             on_click="ignore",
             key="download_why",
         )
-
-
-def _written(plan: Plan, traces: Semantics | None, trial: Trial | None, spoken: Language) -> bytes:
-    """The page itself, written when it is asked for."""
-    from analysis.reporting.why_layer import why_page
-
-    return why_page(plan, traces, trial, spoken).encode()

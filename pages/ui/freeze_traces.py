@@ -10,7 +10,6 @@ import streamlit as st
 from analysis.contracts import Profile, SemanticRequest, SemanticSettings
 from analysis.i18n import N_
 from analysis.i18n.numbers import duration, number
-from pages.ui.glossary import term
 from pages.ui.job_box import running, watched
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
@@ -132,8 +131,3 @@ def response_gap(found: Profile) -> str:
         "These prompts have no responses, so there is no right word to trace towards. "
         "Add responses to your examples and measure them anew, or train the last layers only, which needs no traces."
     )
-
-
-def trace_subject(found: Profile) -> str:
-    """What a semantic deviation is, for a heading's tooltip."""
-    return f"{term('semantic deviation')}\n\n{term('eof-layer')}" if found.n_blocks else ""

@@ -14,6 +14,7 @@ from pages.ui.messages import saying_errors
 SHOWN_AT_FIRST = 6
 ACTIONS = {
     "verify": N_("Open its verification"),
+    "try": N_("Open its trial"),
     "rename": N_("Rename"),
     "compare": N_("Compare with the one in use"),
     "delete": N_("Delete"),
@@ -31,10 +32,12 @@ class Item:
     open: Callable[[str], None]
     rename: Callable[[str, str], object]
     delete: Callable[[str], object]
-    compare: Callable[[str], None]
+    compare: Callable[[str], None] | None
     marks: str = ""
     """What stands behind the name, as markdown."""
     verify: Callable[[str], None] | None = None
+    attempt: Callable[[str], None] | None = None
+    """Opens the trial of a plan that freezes."""
 
 
 def shelf(items: Sequence[Item], *, key: str) -> None:
@@ -65,15 +68,18 @@ def _row(item: Item, key: str) -> None:
         with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
             if st.button(t("In use") if item.chosen else t("Open"), key=f"open_{row}", help=t("Opens {name}.", name=plain(item.name))):
                 item.open(item.id)
-            left_out = {name for name, no in (("compare", item.chosen), ("verify", item.verify is None)) if no}
+            missing = {"compare": item.chosen or item.compare is None, "verify": item.verify is None, "try": item.attempt is None}
+            left_out = {name for name, no in missing.items() if no}
             actions = [name for name in ACTIONS if name not in left_out]
             done = st.menu_button(t("More"), actions, key=f"more_{row}", format_func=lambda name: t(ACTIONS[name]), type="tertiary")
     if done == "rename":
         _ask_name(item)
     elif done == "delete":
         _ask_delete(item)
-    elif done == "compare":
+    elif done == "compare" and item.compare is not None:
         item.compare(item.id)
+    elif done == "try" and item.attempt is not None:
+        item.attempt(item.id)
     elif done == "verify" and item.verify is not None:
         item.verify(item.id)
 

@@ -6,10 +6,11 @@ import streamlit as st
 
 from analysis.contracts import PlanSummary, RunSummary
 from analysis.errors import StrataError
+from analysis.i18n.numbers import percent
 from analysis.planning import plan_in_words
 from pages.ui.charts import forget_charts
 from pages.ui.frame import PLAN_STATES, Subject
-from pages.ui.language import plain, say, words
+from pages.ui.language import language, plain, say, words
 from pages.ui.session import chosen, client, forget, go, profile, remember, stored_plan
 from pages.ui.shelf import Item, shelf
 from pages.ui.verdicts import verdict_mark
@@ -49,9 +50,9 @@ def _delete_run(run_id: str) -> None:
 
 
 def _open_plan(plan_id: str) -> None:
-    """Shows a stored plan, on the run that it was made from where that is still there."""
+    """Shows a stored plan where its kind is made, on the run that it was made from where that is still there."""
     use_plan(plan_id)
-    go("plans")
+    go("freeze" if client().plan(plan_id).eof_layer is not None else "plans")
 
 
 def _verify_plan(plan_id: str) -> None:
@@ -60,10 +61,17 @@ def _verify_plan(plan_id: str) -> None:
     go("verify")
 
 
+def _try_plan(plan_id: str) -> None:
+    """Shows what a freeze plan's trial found, or where it is started."""
+    use_plan(plan_id)
+    go("trials")
+
+
 def use_plan(plan_id: str) -> None:
     """Makes a stored plan what this visit is about, with the run that it was made from where that is still there."""
     remember("plan", plan_id)
     forget("verification")
+    forget("trial")
     forget("set")
     made_from = client().plan(plan_id).provenance.profile_id
     if made_from in {run.id for run in client().runs()}:
@@ -104,7 +112,7 @@ def _run_facts(run: RunSummary) -> str:
 
 def _plan_item(plan: PlanSummary, about: Subject) -> Item:
     """A plan as a row."""
-    used = bool(about.plan and about.plan.id == plan.id)
+    used, freezes = bool(about.plan and about.plan.id == plan.id), plan.eof_layer is not None
     return Item(
         plan.id,
         plan.name,
@@ -113,9 +121,10 @@ def _plan_item(plan: PlanSummary, about: Subject) -> Item:
         _open_plan,
         client().rename_plan,
         _delete_plan,
-        _compare_plans,
+        None if freezes else _compare_plans,
         plan_marks(plan),
-        _verify_plan,
+        None if freezes else _verify_plan,
+        _try_plan if freezes else None,
     )
 
 
@@ -124,11 +133,21 @@ def plan_marks(plan: PlanSummary) -> str:
     t = words()
     marks = [f":gray-badge[{t('sample')}]"] if plan.is_sample else []
     marks.append(f":gray-badge[{t(PLAN_STATES[plan.state])}]")
+    if plan.eof_layer is not None:
+        return " ".join([*marks, f":gray-badge[{kept_words(plan)}]"])
     if plan.verdict or plan.state == "draft":
         marks.append(verdict_mark(plan.verdict))
     if plan.verdict == "outside":
         marks.append(f"**{t('not recommended')}**")
     return " ".join(marks)
+
+
+def kept_words(plan: PlanSummary) -> str:
+    """What a freeze plan's newest trial kept of full fine-tuning's gain, in words."""
+    t = words()
+    if plan.kept_gain is None:
+        return t("not tried yet") if plan.state == "draft" else t("kept gain not known")
+    return t("kept {share} of the gain", share=percent(plan.kept_gain, language()))
 
 
 def _plan_facts(plan: PlanSummary) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import streamlit as st
 
-from analysis.contracts import PlanSummary, TrialSummary
+from analysis.contracts import Plan, PlanSummary, TrialSummary
 from analysis.i18n.numbers import percent
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
 from pages.ui.freeze_words import frozen_words
@@ -16,11 +17,20 @@ from pages.ui.language import language, words
 from pages.ui.messages import saying_errors
 from pages.ui.session import chosen, client, forget, forget_plans, remember, remembered
 from pages.ui.stored import use_plan
+from pages.ui.verify_picker import run_of
 
 
 def freeze_plans() -> list[PlanSummary]:
     """Stored plans that freeze layers, newest first."""
     return [plan for plan in client().plans() if plan.eof_layer is not None]
+
+
+def of_run(about: Subject, plan: Plan) -> Subject:
+    """The page is about the run that the plan was made from, where that is still here; else about none."""
+    run = run_of(plan)
+    if run is not None:
+        remember("run", run.id)
+    return replace(about, run=run)
 
 
 def plan_picker(about: Subject, plans: Sequence[PlanSummary]) -> None:
@@ -112,7 +122,7 @@ def trial_picker(past: Sequence[TrialSummary], shown: str) -> None:
 def _trial_words(one: TrialSummary) -> str:
     t = words()
     kind = t("several boundaries") if one.is_sweep else frozen_words(one.eof_layer)
-    kept = t("kept {share} of the gain", share=percent(one.kept, language())) if one.kept is not None else t("kept gain not known")
+    kept = t("kept gain not known") if one.kept is None else t("kept {share} of the gain", share=percent(one.kept, language()))
     return " · ".join([one.created_at[:16].replace("T", " "), kind, kept, one.workload_name, one.device_name])
 
 

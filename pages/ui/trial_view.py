@@ -22,6 +22,7 @@ from pages.ui.similarity_view import slice_title
 from pages.ui.verdicts import estimate_words
 
 AGAINST: dict[charts.Against, str] = {"tokens": N_("tokens"), "seconds": N_("seconds")}
+FEW_ARMS = 5
 CACHED_STEP = N_("Time of a step with the cached output")
 
 
@@ -53,11 +54,14 @@ def show_curves(found: Trial) -> None:
         key="curves_against",
         persist_state="session",
     )
+    shown = found.arms
+    if len(shown) > FEW_ARMS and not st.toggle(t("Every boundary that was tried"), key="curves_all", persist_state="session"):
+        shown = tuple(one for one in shown if one.kind != "freeze" or one is found.own)
     draw(
-        partial(charts.learning_curves, found, look(), against=against or "tokens"),
-        of=(found.id, against),
+        partial(charts.learning_curves, shown, look(), against=against or "tokens"),
+        of=(found.id, against, len(shown)),
         key="learning",
-        alt=charts.learning_curves_alt(found, look()),
+        alt=charts.learning_curves_alt(shown, look()),
     )
 
 
@@ -174,7 +178,7 @@ def _quantity(name: str, value: float) -> str:
 def show_checks(found: Trial) -> None:
     """Whether what was frozen stayed as it was, in words."""
     t = words()
-    section(t("Checks"), "measured")
+    section(t("Checks"), origin_of_trial(found))
     if changed := [one for one in found.arms if one.frozen_identical is False]:
         st.error(t("Frozen weights changed in: {arms}. Do not use this trial.", arms=_names(changed)), icon=":material/error:")
     elif any(one.frozen_identical for one in found.arms):
@@ -210,7 +214,7 @@ def show_slices(found: Trial) -> None:
     rows = [
         {
             t("Slice"): slice_title(name),
-            t("With the plan"): estimate_words(gained),
+            t("With the plan"): estimate_words(gained, digits=2),
             t("Everything trained"): _of(full, name),
         }
         for name, gained in own.slices.items()
@@ -221,7 +225,7 @@ def show_slices(found: Trial) -> None:
 
 def _of(one: TrialArm | None, name: str) -> str:
     found: Estimate | None = one.slices.get(name) if one else None
-    return estimate_words(found)
+    return estimate_words(found, digits=2)
 
 
 def curve_rows(found: Trial) -> Rows:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from analysis.contracts import Plan, Profile, VerificationSummary
+from analysis.contracts import Plan, Profile, RunSummary, VerificationSummary
 from pages.ui.job_box import watched
 from pages.ui.language import words
 from pages.ui.session import client, forget, forget_plans, profile, remember, remembered
@@ -64,9 +64,15 @@ def _in_words(one: VerificationSummary) -> str:
 
 def made_from(plan: Plan) -> Profile | None:
     """The stored run a plan was made from; None: it is not here, or it is another model's."""
+    run = run_of(plan)
+    return profile(run.id) if run else None
+
+
+def run_of(plan: Plan) -> RunSummary | None:
+    """The same as it stands in the list of runs."""
     for run in client().runs():
         if run.id == plan.provenance.profile_id or run.model_name == plan.model.name:
             found = profile(run.id)
             if found.model.commit == plan.model.commit and found.stack == plan.model.stack:
-                return found
+                return run
     return None
