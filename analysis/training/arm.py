@@ -355,6 +355,7 @@ class _Arm:
         if not self.keep or trainer.state.global_step == 0:
             return exc
         trainer.recorder.rewind()
+        trainer.recorder.finish()
         trained = sum(p.numel() * p.element_size() for p in trainer.model.trained().values())
         if shutil.disk_usage(self.folder).free < 4 * trained:
             return exc
@@ -367,10 +368,9 @@ class _Arm:
     def _taken_up(self) -> tuple[Diary, Path | None]:
         """Where this same arm was stopped; else a new diary. Only what this program wrote for this very arm is read."""
         found = get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
-        if found is not None and (Path(found) / _DIARY).is_file():
-            stored = json.loads((Path(found) / _DIARY).read_text(encoding="utf-8"))
-            if stored["key"] == self.key():
-                return Diary.from_json(stored["diary"]), Path(found)
+        diary = None if found is None else read_diary(Path(found), self.key())
+        if found is not None and diary is not None:
+            return diary, Path(found)
         if self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
@@ -444,6 +444,15 @@ class _Arm:
 
 
 _DIARY = "arm.json"
+
+
+def read_diary(checkpoint: Path, key: str) -> Diary | None:
+    """What was written beside a checkpoint, if this very arm wrote it; None: another one did, or it cannot be read."""
+    try:
+        stored = json.loads((checkpoint / _DIARY).read_text(encoding="utf-8"))
+        return Diary.from_json(stored["diary"]) if stored["key"] == key else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _without(parameters: list[nn.Parameter], trained: tuple[nn.Parameter, ...]) -> list[nn.Parameter]:
