@@ -134,7 +134,8 @@ class Client(StoredThings):
 
     def submit_trial(self, request: TrialRequest, *, force: bool = False) -> Job:
         """Asks for a plan to be tried: a real fine-tune beside full fine-tuning and LoRA, or a sweep over boundaries.
-        The same trial on this machine is answered from the store, unless `force` trains again.
+        The same trial on this machine is answered from the store, unless `force` trains again, or traces came since, by which
+        more rules choose.
 
         Raises:
             PlanError: the plan is for another model.
@@ -144,8 +145,9 @@ class Client(StoredThings):
         self._check_fit(request.plan, request.model)
         lean = request.model_copy(update={"plan": _lean(request.plan)})
         known = self._known(judged_on(lean), request.settings.device)
-        key = trial_key(lean, **known, host=self._machine() or "") if known is not None else None
-        answer = None if force or key is None else self._store.trials.answer(key)
+        host = self._machine() or ""
+        key = trial_key(lean, **known, host=host) if known is not None else None
+        answer = None if force or known is None else self._store.trial_answer(lean, known, host)
         payload = {"request": lean.model_dump(mode="json"), "force": force}
         name = request.plan.name or request.plan.id
         return self._submit("trial", name, payload, request.settings.device, twin=(key,), result_id=answer)

@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis.contracts import SemanticRequest, StepModel, StepsRequest, TrialRequest, WorkloadChoice
 from analysis.home import home
 from analysis.runs.context import JobContext, Outcome, seen_by_worker
-from analysis.runs.keys import Known, judged_on, semantics_key, trial_key
+from analysis.runs.keys import Known, judged_on, semantics_key, stack_of, trial_key
 from analysis.runs.store import Store, this_host
 
 
@@ -46,16 +46,15 @@ def trial_job(context: JobContext) -> Outcome:
     request, again = TrialRequest.model_validate(context.job.payload["request"]), bool(context.job.payload.get("force"))
     seen = seen_by_worker(request)
     known = known_here(context, judged_on(seen), seen.settings.device)
-    key = trial_key(seen, **known, host=this_host())
-    if not again and (answer := context.store.trials.answer(key)):
+    if not again and (answer := context.store.trial_answer(seen, known, this_host())):
         return Outcome(answer)
-    folder = trial_folder(key, context.job.id if again else "")
+    folder = trial_folder(trial_key(seen, **known, host=this_host()), context.job.id if again else "")
     found = run_trial(
         seen,
         load=partial(context.slot.load, on_progress=context.say),
         on_progress=context.report,
         should_stop=context.should_stop,
-        semantics=context.store.semantics.for_model(known["commit"], _stack(request), known["workload_hash"]),
+        semantics=context.store.semantics.for_model(known["commit"], stack_of(request), known["workload_hash"]),
         known_steps=steps_for(context.store, request, known["commit"], known["device"]),
         folder=folder,
     )
@@ -104,8 +103,4 @@ def steps_for(store: Store, request: TrialRequest, commit: str, device: str) -> 
 
     from analysis.models.device import device_name
 
-    return store.steps.model(commit, device_name(torch.device(device)), host=this_host(), stack=_stack(request))
-
-
-def _stack(request: TrialRequest) -> str:
-    return request.settings.stack or request.plan.model.stack
+    return store.steps.model(commit, device_name(torch.device(device)), host=this_host(), stack=stack_of(request))

@@ -8,12 +8,22 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, TypedDict, TypeVar
 
-from analysis.contracts import ProfileRequest, SearchRequest, SemanticRequest, TrialRequest, VerifyRequest, WorkloadChoice, content_hash
+from analysis.contracts import (
+    ProfileRequest,
+    SearchRequest,
+    SemanticRequest,
+    Trial,
+    TrialRequest,
+    VerifyRequest,
+    WorkloadChoice,
+    content_hash,
+)
 from analysis.models.source import source_label
 from analysis.runs.answered import STEERING
 
 Method = Literal["profile", "search", "verify", "semantics", "trial"]
 Judged = TypeVar("Judged", VerifyRequest, TrialRequest)
+_TRACE_RULES = ("smallest_deviation", "gain", "scaled_gain", "exponent", "lens")
 _MEASURING = ("similarity", "profiling", "workload")
 _ROOMS: Mapping[Method, tuple[str, ...]] = {
     "profile": _MEASURING,
@@ -63,12 +73,26 @@ def verify_key(request: VerifyRequest, *, commit: str, workload_hash: str, devic
     return content_hash("verify", *_about(request, commit, workload_hash, device), tested, settings, methods_fingerprint("verify"))
 
 
-def trial_key(request: TrialRequest, *, commit: str, workload_hash: str, device: str, host: str) -> str:
-    """The same for trials that would train the same arms. Times, memory and energy bind every one to its machine."""
+def trial_key(request: TrialRequest, *, commit: str, workload_hash: str, device: str, host: str, traced: bool = False) -> str:
+    """The same for trials that would say the same. Times, memory and energy bind every one to its machine.
+
+    Args:
+        traced: traces were at hand, so that the trial also says what the rules that read them would have chosen.
+    """
     request = judged_on(request)
     settings = request.settings.model_dump(mode="json", exclude={"device"})
-    tried = (request.plan.id, request.plan.projection, host)
+    tried = (request.plan.id, request.plan.projection, host, traced)
     return content_hash("trial", *_about(request, commit, workload_hash, device), tried, settings, methods_fingerprint("trial"))
+
+
+def was_traced(trial: Trial) -> bool:
+    """Whether rules that read traces had an answer in a trial."""
+    return any(choice.strategy in _TRACE_RULES and choice.eof_layer is not None for choice in trial.choices)
+
+
+def stack_of(request: TrialRequest) -> str:
+    """The stack that a trial trains."""
+    return request.settings.stack or request.plan.model.stack
 
 
 def judged_on(request: Judged) -> Judged:

@@ -23,7 +23,7 @@ from analysis.home import home
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
 from analysis.runs.document_library import Origin
-from analysis.runs.keys import request_key, semantics_key, shaping_key, trial_key, verify_key
+from analysis.runs.keys import Known, request_key, semantics_key, shaping_key, stack_of, trial_key, verify_key, was_traced
 from analysis.runs.queue import Queue
 from analysis.runs.records import ExportBook, LatencyBook, StepBook
 from analysis.runs.run_library import SAMPLE_RUN, RunLibrary
@@ -99,10 +99,17 @@ class Store:
     def keep_trial(self, request: TrialRequest, trial: Trial) -> str:
         """Stores a trial, writes it into its plan, and keeps the step times measured on the way; returns its id."""
         commit, workload, device = trial.model_commit, trial.workload.content_hash, trial.machine.device
-        key = trial_key(request, commit=commit, workload_hash=workload, device=device, host=this_host())
+        key = trial_key(request, commit=commit, workload_hash=workload, device=device, host=this_host(), traced=was_traced(trial))
         if trial.steps is not None:
             self.steps.keep(trial.steps, this_host())
         return self._tried(request.plan, trial, "measured", key)
+
+    def trial_answer(self, request: TrialRequest, known: Known, host: str) -> str | None:
+        """The id of the trial that says all that this one would: what rules by traces choose too, if there are traces now."""
+        traces = self.semantics.for_model(known["commit"], stack_of(request), known["workload_hash"])
+        enough = (True, False) if traces is None else (True,)
+        keys = (trial_key(request, **known, host=host, traced=traced) for traced in enough)
+        return next(filter(None, map(self.trials.answer, keys)), None)
 
     def add_trial(self, trial: Trial) -> str:
         """Stores a trial made elsewhere, and writes it into its plan if that is here; its times stay that machine's. Returns its id."""

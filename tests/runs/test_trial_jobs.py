@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from analysis.contracts import (
+    EofChoice,
+    Message,
     ModelSource,
     Plan,
     Profile,
@@ -178,6 +180,25 @@ def test_a_trial_gets_the_traces_and_times_at_hand_is_kept_with_its_plan_and_ans
     assert client.submit_trial(trial_request).state == "queued"
     client._executor.host = "another machine"  # type: ignore[misc]
     assert client.step_model(steps.model_commit, CPU) is None
+
+
+def test_a_trial_made_before_there_were_traces_is_run_again_and_one_made_with_them_answers_without(
+    client: Client, store: Store, trial_request: TrialRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = EofChoice(strategy="gain", eof_layer=4, reason=Message(id="Because."))
+
+    def run(request: TrialRequest, *, semantics: Semantics | None, **_: Any) -> Trial:
+        return _tried(client, request, choices=() if semantics is None else (choice,))
+
+    _module(monkeypatch, "analysis.training.trial", run_trial=run)
+    without = work(store, client.submit_trial(trial_request))
+    assert client.submit_trial(trial_request).result_id == without.result_id
+    traces = store.semantics.add(_measured(client, trial_request)[1])
+    richer = work(store, client.submit_trial(trial_request))
+    assert richer.result_id != without.result_id
+    assert client.submit_trial(trial_request).result_id == richer.result_id
+    client.delete_semantics(traces)
+    assert client.submit_trial(trial_request).result_id == richer.result_id
 
 
 def test_a_stopped_trial_goes_on_from_its_checkpoints_and_answers_nothing_yet(
