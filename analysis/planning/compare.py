@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.contracts import Freeze, Plan, Quantity, Unit
+from analysis.contracts import Change, Freeze, Plan, Quantity, Unit
 from analysis.errors import PlanError
 from analysis.i18n import N_
 
@@ -24,6 +24,15 @@ QUANTITIES: tuple[tuple[str, str, RowKind], ...] = (
 )
 """Field of Projection, its label (to be translated) and how its figures are written."""
 
+TRAINING: tuple[tuple[str, str, RowKind], ...] = (
+    ("n_trainable", N_("Weights that train"), "count"),
+    ("step_flops", N_("FLOPs of a training step"), "flops"),
+    ("activation_bytes", N_("Activations kept for training"), "bytes"),
+    ("optimizer_bytes", N_("Optimizer state"), "bytes"),
+    ("peak_memory_bytes", N_("Peak memory of training"), "bytes"),
+)
+"""Field of TrainingProjection, its label and how its figures are written; for plans that freeze."""
+
 _REMOVED: dict[Unit, str] = {"block": N_("layers taken out"), "attention": N_("attention taken out of"), "mlp": N_("MLP taken out of")}
 
 
@@ -36,7 +45,8 @@ class ComparedRow:
         kind: blocks (tuples of indices), or figures after the plan in that unit.
         a: what plan A does or leaves.
         b: the same of plan B.
-        shared: blocks that both take out; for figures: the value before either plan, None where they differ.
+        shared: blocks that both take out; for figures: the value before either plan (training: with everything trained), None where they
+            differ.
         only_a: blocks only A takes out, or the share that A saves (0 to 1).
         only_b: the same of B.
     """
@@ -51,7 +61,7 @@ class ComparedRow:
 
 
 def compare_plans(a: Plan, b: Plan) -> tuple[ComparedRow, ...]:
-    """Rows for a table: removed units first, then every projected figure that is not zero in both.
+    """Rows for a table: removed units first, then every projected figure that is not zero in both, then what training takes.
 
     Raises:
         PlanError: the plans are for different models.
@@ -62,7 +72,7 @@ def compare_plans(a: Plan, b: Plan) -> tuple[ComparedRow, ...]:
             a=a.model.name,
             b=b.model.name,
         )
-    return (*_unit_rows(a, b), *_figure_rows(a, b))
+    return (*_unit_rows(a, b), *_figure_rows(a, b), *_training_rows(a, b))
 
 
 def _unit_rows(a: Plan, b: Plan) -> Iterator[ComparedRow]:
@@ -90,3 +100,15 @@ def _figure_rows(a: Plan, b: Plan) -> Iterator[ComparedRow]:
         if of_a.before or of_b.before:
             before = of_a.before if of_a.before == of_b.before else None
             yield ComparedRow(label, kind, of_a.after, of_b.after, before, of_a.saved_share, of_b.saved_share)
+
+
+def _training_rows(a: Plan, b: Plan) -> Iterator[ComparedRow]:
+    """What a training step takes, where both plans freeze layers and mean the same step."""
+    of_a, of_b = (plan.projection.training if plan.projection else None for plan in (a, b))
+    if of_a is None or of_b is None or of_a.shape != of_b.shape:
+        return
+    for field, label, kind in TRAINING:
+        one: Change = getattr(of_a, field)
+        other: Change = getattr(of_b, field)
+        full = one.full if one.full == other.full else None
+        yield ComparedRow(label, kind, one.plan, other.plan, full, one.saved_share, other.saved_share)
