@@ -30,7 +30,7 @@ _STYLE = (
     "th,td{padding:.4mm 1.3mm}"
     "svg{display:block;width:100%;height:auto}"
     ".trials td:nth-child(n+2){text-align:right;white-space:nowrap}"
-    ".pair{align-items:start}"
+    ".pair{align-items:start}.pair .facts th{width:44%}"
     "figure{margin:0}figcaption{color:#444;font-size:7.8pt}"
 )
 
@@ -112,7 +112,20 @@ class _Page:
             return t("The last frozen layer was set by a person, not by a rule: layer {eof}.", eof=self.eof_layer)
         rule = words.RULES[choice.strategy]
         said = t("Rule: {rule}. {meaning}", rule=words.rule(choice.strategy), meaning=t(rule.meaning))
-        return f"{render(choice.reason, self.language)} {said}"
+        return " ".join(part for part in (render(choice.reason, self.language), said, self._moved(choice)) if part)
+
+    def _moved(self, choice: EofChoice) -> str:
+        """Said where the plan does not end where the rule alone would."""
+        t = self.t
+        if choice.eof_layer != self.eof_layer:
+            return t("A person then set the last frozen layer to {eof}.", eof=self.eof_layer)
+        if choice.unlimited is not None and choice.unlimited != choice.eof_layer:
+            return t(
+                "The rule alone would end at layer {unlimited}; the budget moved it to {eof}.",
+                unlimited=choice.unlimited,
+                eof=self.eof_layer,
+            )
+        return ""
 
     def sureness(self) -> str:
         t, choice = self.t, self.choice
@@ -143,7 +156,7 @@ class _Page:
         if lens is not None and semantics.default_curve != "lens":
             facts.append((t("The model itself does"), percent(lens.right, self.language, 1)))
         facts.append((t("Response tokens measured"), number(semantics.overall.n_tokens, self.language)))
-        note = t("The nearer the second figure is to the model's own, the more the curve says about its answers.")
+        note = t("The nearer this share is to the model's own, the more the curve says about its answers.")
         return f"<section>{title}{_facts(facts)}<p>{_text(note, 200)}</p></section>"
 
     def _share(self, value: float, interval: tuple[float, float] | None) -> str:
@@ -236,7 +249,7 @@ class _Page:
             (t("Frozen"), render(words.frozen_layers(self.eof_layer), self.language)),
             (t("Trained"), render(words.trained_layers(self.eof_layer, plan.model.n_blocks), self.language)),
             (t("Data, fingerprint"), workload),
-            (t("Plan"), plan.id),
+            (t("Plan number"), plan.id),
         ]
         if self.trial is not None:
             facts.append((t("Trial"), f"{self.trial.id[:16]}, {self.trial.machine.started_at[:10]}"))
