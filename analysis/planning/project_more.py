@@ -43,6 +43,8 @@ def enriched(
 ) -> Projection:
     """The projection with peak memory, and with latency and quality where something was measured to work them out from.
 
+    What a plan that freezes projects for training is kept as it is.
+
     Args:
         projection: exact figures of the plan; its `context_tokens` is the prompt behind the memory.
         info: the model.
@@ -52,13 +54,16 @@ def enriched(
         latency: times measured on this model; of another model or stack they are left aside.
         stack: the stack the plan is for; None: the one that the plan or its operations name, else the model's first.
     """
+    training = projection.training
     if isinstance(operations, Plan):
+        training = training or (operations.projection.training if operations.projection else None)
         stack, operations = stack or operations.model.stack, operations.operations
     name = info.stack(stack or next((operation.stack for operation in operations if operation.stack), None)).name
     gone = removed_by(operations)
     update: dict[str, object] = {
         "peak_memory_bytes": _peak(info, operations, projection.context_tokens, name),
         "latency": _latency(info, gone, latency, name),
+        "training": training,
     }
     if search is not None and (search.model.commit, search.stack, search.objective) == (info.commit, name, "loss") and gone:
         from analysis.planning.quality import QualityModel

@@ -12,6 +12,7 @@ from analysis.planning import (
     compare_plans,
     enriched,
     plan_to_json,
+    project,
     project_training,
     propose_freeze,
     read_plan,
@@ -63,6 +64,8 @@ def test_later_refinements_keep_the_training_projection() -> None:
     more = enriched(plan.projection, MODEL, plan)
     assert more.training == plan.projection.training
     assert more.peak_memory_bytes is not None
+    anew = project(MODEL, plan.operations, 512)
+    assert enriched(anew, MODEL, plan).training == plan.projection.training
 
 
 def test_two_freeze_plans_are_compared_by_what_training_costs() -> None:
