@@ -48,7 +48,7 @@ def trial_job(context: JobContext) -> Outcome:
     known = known_here(context, judged_on(seen), seen.settings.device)
     if not again and (answer := context.store.trial_answer(seen, known, this_host())):
         return Outcome(answer)
-    folder = trial_folder(trial_key(seen, **known, host=this_host()), context.job.id if again else "")
+    folder = trial_folder(trial_key(seen, **known, host=this_host()), again=again)
     found = run_trial(
         seen,
         load=partial(context.slot.load, on_progress=context.say),
@@ -77,13 +77,13 @@ def steps_job(context: JobContext) -> Outcome:
     return Outcome(context.store.steps.keep(found, this_host()))
 
 
-def trial_folder(key: str, attempt: str = "") -> Path:
+def trial_folder(key: str, *, again: bool = False) -> Path:
     """Where a trial's checkpoints lie until it is stored: the same for the same trial, so that it can be taken up again.
 
     Args:
-        attempt: a trial that is to begin anew, whatever others left behind.
+        again: a trial that is run again beside one that is stored or half done; it too goes on where it was stopped.
     """
-    return home() / "checkpoints" / "-".join(filter(None, ("trial", key[:24], attempt)))
+    return home() / "checkpoints" / f"trial-{key[:24]}{'-again' if again else ''}"
 
 
 def known_here(context: JobContext, request: WorkloadChoice, device: str) -> Known:

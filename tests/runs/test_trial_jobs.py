@@ -226,22 +226,23 @@ def test_a_stopped_trial_goes_on_from_its_checkpoints_and_answers_nothing_yet(
     assert not folders[0][0].exists()
 
 
-def test_a_killed_forced_trial_goes_on_in_its_own_folder(
+def test_a_forced_trial_that_was_stopped_goes_on_too_but_not_from_what_others_left(
     client: Client, store: Store, trial_request: TrialRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders: list[Path] = []
 
     def run(_request: TrialRequest, *, folder: Path, **_: Any) -> Trial:
         folders.append(folder)
-        raise KeyboardInterrupt
+        raise Cancelled("Stopped.")
 
     _module(monkeypatch, "analysis.training.trial", run_trial=run)
-    context = claim(store, client.submit_trial(trial_request, force=True))
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            JOBS["trial"](context)
-    assert folders[0] == folders[1]
-    assert folders[0].name.endswith(context.job.id)
+    for force in (False, True, True):
+        job = client.submit_trial(trial_request, force=force)
+        with pytest.raises(Cancelled):
+            JOBS["trial"](claim(store, job))
+        store.queue.finish(job.id, "w", "cancelled")
+    assert folders[0] != folders[1]
+    assert folders[1] == folders[2]
 
 
 def test_a_trial_on_the_plans_own_masked_files_is_the_same_as_one_that_names_them(
