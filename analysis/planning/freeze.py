@@ -224,6 +224,7 @@ def _model_ref(info: ModelInfo, stack: str) -> ModelRef:
         architecture=info.architecture,
         n_blocks=info.stack(stack).n_blocks,
         stack=stack,
+        stack_path=info.stack(stack).path,
     )
 
 
