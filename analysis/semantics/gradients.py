@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,17 @@ from analysis.profiling.stream import Watch, out_of_memory
 from analysis.semantics.tokens import response_places, slices_by_turns
 from analysis.workload import EncodedExample, EncodedWorkload
 
+BATCH_TOKENS = {"cpu": 256, "cuda": 4096}
+"""Tokens run backwards together, padding included."""
+
 
 def gradient_norms(
     loaded: LoadedModel, stack: Stack, encoded: EncodedWorkload, *, tokens: int = 4096, watch: Watch | None = None
 ) -> GradientNorms:
     """The gradient of the mean response loss in every block, from one backward pass.
 
-    Only the blocks' weights get a gradient; one prompt is run at a time, so there is room needed for the weights, their gradients and
-    one prompt. No step is taken; afterwards weights, gradients, requires_grad and training mode are what they were.
+    Only the blocks' weights get a gradient; a few prompts are run at a time, so there is room needed for the weights, their
+    gradients and one small batch. No step is taken; afterwards weights, gradients, requires_grad and training mode are what they were.
 
     Args:
         tokens: of the prompts and responses that are run, at most; slices take turns, prompts in content-hash order.
@@ -44,12 +48,25 @@ def gradient_norms(
     memory.require(needed, loaded.device, model=loaded.info.name)
     total = sum(example.weight * len(response_places(example)) for example in chosen)
     with _only_these_learn(loaded.model, [parameter for block in blocks for parameter in block]):
-        for number, example in enumerate(chosen):
+        done = 0
+        for batch in _batches(chosen, BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["cpu"])):
             if watch.should_stop():
                 raise Cancelled("Stopped at your request.")
-            _say(watch, number, len(chosen))
-            _backward(loaded, stack, example, total)
+            _say(watch, done, len(chosen))
+            _backward(loaded, stack, batch, total)
+            done += len(batch)
         return _norms(blocks, chosen)
+
+
+def _batches(chosen: Sequence[EncodedExample], tokens: int) -> Iterator[list[EncodedExample]]:
+    """Prompts of like length together, padding included in the limit; a longer one on its own."""
+    batch: list[EncodedExample] = []
+    for example in sorted(chosen, key=lambda one: (len(one.input_ids), one.example_id)):
+        if batch and (len(batch) + 1) * len(example.input_ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(example)
+    yield batch
 
 
 def _chosen(examples: Sequence[EncodedExample], tokens: int) -> list[EncodedExample]:
@@ -94,21 +111,20 @@ def _only_these_learn(model: nn.Module, parameters: Sequence[nn.Parameter]) -> I
             module.training = True
 
 
-def _backward(loaded: LoadedModel, stack: Stack, example: EncodedExample, total: float) -> None:
-    """Adds one prompt's share of the mean loss to the gradients."""
-    places = torch.from_numpy(response_places(example)).to(loaded.device)
-    ids = torch.from_numpy(example.input_ids).to(loaded.device)
+def _backward(loaded: LoadedModel, stack: Stack, batch: Sequence[EncodedExample], total: float) -> None:
+    """Adds some prompts' share of the mean loss to the gradients."""
+    packed = _Packed.of(batch, loaded.device)
     try:
-        with torch.enable_grad(), _judged_only(stack.root, places - 1):
-            logits: Tensor = loaded.model(input_ids=ids[None], use_cache=False).logits[0]
-            losses = nn.functional.cross_entropy(logits.float(), ids[places].to(logits.device), reduction="sum")
-            (losses * (example.weight / total)).backward()  # type: ignore[no-untyped-call]
+        with torch.enable_grad(), _judged_only(stack.root, packed.rows):
+            logits: Tensor = loaded.model(**packed.inputs, use_cache=False).logits[0].float()
+            losses = nn.functional.cross_entropy(logits, packed.right.to(logits.device), reduction="none")
+            (losses @ (packed.weights.to(logits.device) / total)).backward()  # type: ignore[no-untyped-call]
     except (MemoryError, RuntimeError, NotImplementedError) as exc:
         if out_of_memory(exc):
             raise ResourceError(
-                "There is not enough memory for the gradients of a prompt of {tokens} tokens. Leave them out, allow shorter prompts, or "
+                "There is not enough memory for the gradients of {tokens} tokens at a time. Leave them out, allow shorter prompts, or "
                 "use a device with more memory.",
-                tokens=len(example.input_ids),
+                tokens=packed.inputs["input_ids"].numel(),
             ) from exc
         raise ModelError(
             "{model} could not be run backwards ({reason}), so there are no gradients. Load it unquantised, or leave the gradients out.",
@@ -117,13 +133,38 @@ def _backward(loaded: LoadedModel, stack: Stack, example: EncodedExample, total:
         ) from exc
 
 
+@dataclass(frozen=True)
+class _Packed:
+    """What the model gets, padded at the end; and of every response token the row of the state before it, its id and its weight."""
+
+    inputs: dict[str, Tensor]
+    rows: Tensor
+    right: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, batch: Sequence[EncodedExample], device: torch.device) -> _Packed:
+        """Of a few prompts."""
+        width = max(len(example.input_ids) for example in batch)
+        ids, mask = np.zeros((len(batch), width), dtype=np.int64), np.zeros((len(batch), width), dtype=np.int64)
+        for row, example in enumerate(batch):
+            ids[row, : len(example.input_ids)], mask[row, : len(example.input_ids)] = example.input_ids, 1
+        places = [response_places(example) for example in batch]
+        rows = np.concatenate([row * width + found - 1 for row, found in enumerate(places)])
+        right = np.concatenate([example.input_ids[found] for example, found in zip(batch, places, strict=True)])
+        weights = np.repeat(np.array([example.weight for example in batch], dtype=np.float32), [len(found) for found in places])
+        named = {"input_ids": ids} | ({} if mask.all() else {"attention_mask": mask})
+        inputs = {name: torch.from_numpy(array).to(device) for name, array in named.items()}
+        return cls(inputs, *(torch.from_numpy(array).to(device) for array in (rows, right, weights)))
+
+
 @contextmanager
-def _judged_only(root: nn.Module, places: Tensor) -> Iterator[None]:
-    """Inside, the root hands on only the states at these places, so that the head never sees a whole prompt."""
+def _judged_only(root: nn.Module, rows: Tensor) -> Iterator[None]:
+    """Inside, the root hands on only the states of these tokens, as one row, so that the head never sees a whole prompt."""
 
     def keep(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
         states: Tensor = output.last_hidden_state
-        output.last_hidden_state = states[:, places.to(states.device)]
+        output.last_hidden_state = states.flatten(0, 1)[rows.to(states.device)][None]
         return output
 
     handle = root.register_forward_hook(keep)

@@ -89,11 +89,19 @@ def test_prompts_of_no_weight_pull_at_nothing(model):
         gradient_norms(model, model.stack(), tiny.encoded(weightless))
 
 
-def test_a_stop_is_obeyed_and_leaves_the_model_clean(model):
+def test_a_stop_is_obeyed_and_leaves_the_model_clean(model, monkeypatch):
+    monkeypatch.setattr("analysis.semantics.gradients.BATCH_TOKENS", {"cpu": 1})
     calls = iter([False, True])
     with pytest.raises(Cancelled):
         gradient_norms(model, model.stack(), tiny.encoded(EXAMPLES), watch=Watch(should_stop=lambda: next(calls)))
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.model.parameters())
+
+
+def test_how_many_prompts_run_together_moves_nothing(model, monkeypatch):
+    together = gradient_norms(model, model.stack(), tiny.encoded(EXAMPLES))
+    monkeypatch.setattr("analysis.semantics.gradients.BATCH_TOKENS", {"cpu": 1})
+    apart = gradient_norms(model, model.stack(), tiny.encoded(EXAMPLES))
+    np.testing.assert_allclose(np.array(apart.l1), np.array(together.l1), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
