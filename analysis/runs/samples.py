@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -47,7 +48,11 @@ class Samples:
 
     def plans(self) -> list[Plan]:
         """The sample plans, each with its verification and its trial."""
-        return [self._proven(plan) for plan in self._shown(Plan, "sample_plans/*.json*")]
+        plans = self._shown(Plan, "sample_plans/*.json*")
+        if not plans:
+            return []
+        verifications, trials = self.verifications(), self.trials()
+        return [_with_evidence(plan, verifications, trials) for plan in plans]
 
     def hide(self, document_id: str) -> bool:
         """Leaves a sample out of every list from now on; always True, so that a caller can note that there was one."""
@@ -60,11 +65,6 @@ class Samples:
         self._database.write(work)
         return True
 
-    def _proven(self, plan: Plan) -> Plan:
-        verification = next((found.without_texts() for found in self.verifications() if found.plan_id == plan.id), plan.verification)
-        trial = next((found for found in self.trials() if found.plan_id == plan.id), plan.trial)
-        return plan.model_copy(update={"verification": verification, "trial": trial})
-
     def _hidden(self) -> set[str]:
         query = select(meta.c.value).where(meta.c.key == _HIDDEN)
         return set(json.loads(self._database.read(lambda connection: connection.execute(query).scalar()) or "[]"))
@@ -76,6 +76,12 @@ class Samples:
             return []
         found, hidden = [_document(path, path.stat().st_mtime_ns) for path in paths], self._hidden()
         return [item for item in found if isinstance(item, kind) and item.id not in hidden]
+
+
+def _with_evidence(plan: Plan, verifications: Sequence[Verification], trials: Sequence[Trial]) -> Plan:
+    verification = next((found.without_texts() for found in verifications if found.plan_id == plan.id), plan.verification)
+    trial = next((found for found in trials if found.plan_id == plan.id), plan.trial)
+    return plan.model_copy(update={"verification": verification, "trial": trial})
 
 
 @lru_cache(maxsize=32)
