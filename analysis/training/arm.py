@@ -348,7 +348,7 @@ class _Arm:
             raise self._stopped(trainer, exc) from exc
         finally:
             trainer.recorder.finish()
-            trainer.accelerator.free_memory()
+            trainer.forget()
 
     def _stopped(self, trainer: StepTrainer, exc: Cancelled) -> Cancelled:
         """Keeps what was trained so far, at the last whole step."""

@@ -155,6 +155,12 @@ class StepTrainer(Trainer):  # type: ignore[misc]
             torch.cuda.empty_cache()
         return None
 
+    def forget(self) -> None:
+        """Gives the optimiser's memory back at once: loop and callbacks hold each other."""
+        for holder in (self, self.callback_handler):
+            holder.optimizer = holder.lr_scheduler = None
+        self.accelerator.free_memory()
+
     def check(self) -> None:
         """Raises Cancelled when whoever waits said so."""
         if self.task.watch.should_stop():
@@ -338,7 +344,7 @@ def arguments(
     folder: Path, *, steps: int, learning_rate: float, warmup_share: float, weight_decay: float, seed: int, device: torch.device, half: bool
 ) -> TrainingArguments:
     """Trainer's settings: nothing is logged, sent, evaluated or saved by itself."""
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=1,
@@ -361,6 +367,8 @@ def arguments(
         remove_unused_columns=False,
         label_names=[],
     )
+    made._n_gpu = 1  # else all GPUs of the machine get copies of the model
+    return made
 
 
 def generators(device: torch.device) -> dict[str, Any]:
