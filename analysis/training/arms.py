@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -19,6 +18,7 @@ from analysis.training.arm import ArmRun, ArmSpec, train_arm
 from analysis.training.course import Course
 from analysis.training.data import Parts
 from analysis.training.evaluate import Chance, Judged, judge, loss, reduction, slice_reductions
+from analysis.training.kept import Kept, judged_as_json, judged_from_json
 from analysis.training.prepare import Prepared
 from analysis.training.tuning import AllDiverged, Tuned, best_learning_rate
 from analysis.verification.batches import default_batch_tokens
@@ -53,7 +53,6 @@ class Trained:
     arm: TrialArm
     verification: Judged
     tuning: Judged | None
-    micro_batch: int = 0
 
 
 @dataclass
@@ -65,7 +64,7 @@ class ArmRunner:
     ready: Prepared
     parts: Parts
     course: Course
-    folder: Path | None = None
+    kept: Kept
     spent: float = 0.0
     notes: list[Message] = field(default_factory=list)
 
@@ -131,11 +130,15 @@ class ArmRunner:
         until = self.course.done + weight
         budget = self._budget(weight)
         try:
+            if (found := self._read(asked)) is not None:
+                return found
             if budget is not None and budget < FEWEST_SECONDS:
                 self._note_unaffordable(asked)
                 return None
+            before = self.spent
             tuned = self._tuned(asked, number, budget)
-            return self._final(asked, tuned, number, budget)
+            seconds = None if budget is None else max(FEWEST_SECONDS, budget - (self.spent - before))
+            return self._final(asked, tuned, number, seconds)
         except AllDiverged as exc:
             self.notes.append(Message(id="The arm {arm} was left out: {reason}", values={"arm": asked.name, "reason": exc.message}))
             return None
@@ -154,30 +157,67 @@ class ArmRunner:
         seconds = None if budget is None else budget / self._runs(asked)
 
         def loss_after(rate: float) -> float | None:
-            stage = self._stage(asked, number, rate)
-            found: list[Judged] = []
+            name = f"{_folder(asked)}-try-{rate:g}"
+            known = self.kept.read(name)
+            if known is None:
+                known = self._try(asked, rate, number, seconds)
+                self.kept.write(name, known)
+            else:
+                self.spent += known["seconds"]
+            loss: float | None = known["loss"]
+            return loss
 
-            def evaluate(point: TrialPoint) -> TrialPoint:
-                if point.step == 0:
-                    return point
+        tuned = best_learning_rate(rates, loss_after)
+        return tuned if self.parts.tuning else replace(tuned, notes=self._untuned(asked, tuned.rate))
+
+    def _untuned(self, asked: Asked, rate: float) -> tuple[Message, ...]:
+        given = sorted(set(self.settings.lora_learning_rates if asked.is_lora else self.settings.learning_rates))
+        if len(given) == 1:
+            return ()
+        return (
+            Message(
+                id="No learning rate was tried, as no examples were kept back to choose by: of {given} the middle one ({rate}) was taken.",
+                values={"given": tuple(f"{one:g}" for one in given), "rate": f"{rate:g}"},
+            ),
+        )
+
+    def _try(self, asked: Asked, rate: float, number: int, seconds: float | None) -> dict[str, float | None]:
+        """Trains with a rate and asks the tuning part."""
+        found: list[Judged] = []
+
+        def evaluate(point: TrialPoint) -> TrialPoint:
+            if point.step > 0:
                 found.append(judge(self.loaded, self.stack, self.parts.tuning, self.batch_tokens, self.quiet))
-                return point
+            return point
 
-            settings = self.settings.model_copy(update={"points": 2})
-            run = self._run(asked, rate, stage, evaluate, settings, seconds, f"try-{rate:g}")
-            return None if run.diverged or not found else found[-1].loss
+        settings = self.settings.model_copy(update={"points": 2})  # before the first step and after the last
+        run = self._run(asked, rate, self._stage(asked, number, rate), evaluate, settings, seconds, f"try-{rate:g}")
+        loss = None if run.diverged or not found or not math.isfinite(found[-1].loss) else found[-1].loss
+        return {"loss": loss, "seconds": run.seconds}
 
-        return best_learning_rate(rates, loss_after)
-
-    def _final(self, asked: Asked, tuned: Tuned, number: int, budget: float | None) -> Trained:
-        spent = self.spent
+    def _final(self, asked: Asked, tuned: Tuned, number: int, seconds: float | None) -> Trained:
         judging = _Judging(self)
-        seconds = None if budget is None else max(FEWEST_SECONDS, budget - (self.spent - spent))
         run = self._run(asked, tuned.rate, self._stage(asked, number), judging, self.settings, seconds, "final")
         if run.diverged or judging.verification is None or not math.isfinite(judging.verification.loss):
             raise AllDiverged("Training diverged with the learning rate {rate}. Give a smaller one.", rate=f"{tuned.rate:g}")
         arm = self._contract(asked, tuned, run, judging.verification, judging.tuning)
-        return Trained(arm, judging.verification, judging.tuning, run.micro_batch)
+        trained = Trained(arm, judging.verification, judging.tuning)
+        self._write(asked, trained, run.seconds)
+        return trained
+
+    def _read(self, asked: Asked) -> Trained | None:
+        """The arm as an earlier run of this trial left it."""
+        content = self.kept.read(_folder(asked))
+        if content is None:
+            return None
+        self.spent += content["seconds"]
+        verification = judged_from_json(content["verification"], self.original)
+        assert verification is not None
+        return Trained(TrialArm.model_validate(content["arm"]), verification, judged_from_json(content["tuning"], self.tuning_original))
+
+    def _write(self, asked: Asked, found: Trained, seconds: float) -> None:
+        sums = {"verification": judged_as_json(found.verification), "tuning": judged_as_json(found.tuning)}
+        self.kept.write(_folder(asked), {"arm": found.arm.model_dump(mode="json"), "seconds": seconds, **sums})
 
     def _run(
         self,
@@ -210,7 +250,7 @@ class ArmRunner:
                 evaluate=evaluate,
                 flops=self._flops,
                 watch=watch,
-                folder=None if self.folder is None else self.folder / asked.name.replace(" ", "-") / folder,
+                folder=self.kept.place(_folder(asked), folder),
             )
         self.spent += run.seconds
         return run
@@ -273,6 +313,10 @@ class ArmRunner:
 
     def _on_tuning(self, after: Judged | None) -> Estimate | None:
         return None if after is None or self.tuning_original is None else reduction(self.tuning_original, after, self.chance)
+
+
+def _folder(asked: Asked) -> str:
+    return asked.name.replace(" ", "-")
 
 
 def _short(run: ArmRun, n_steps: int) -> tuple[Message, ...]:

@@ -30,6 +30,7 @@ from analysis.contracts import (
     Trial,
     TrialRequest,
     TrialSettings,
+    content_hash,
 )
 from analysis.errors import PlanError, ResourceError
 from analysis.models.device import device_name
@@ -40,6 +41,7 @@ from analysis.training.arms import ArmRunner, Asked, Trained
 from analysis.training.course import Course
 from analysis.training.data import Parts, split_examples
 from analysis.training.evaluate import Chance, Judged
+from analysis.training.kept import Kept
 from analysis.training.measure_steps import measure_steps, same_steps
 from analysis.training.prepare import Prepared, check_head, prepare
 from analysis.training.release import Released, boundaries_inward, default_step, run_release
@@ -125,7 +127,7 @@ class TrialJob:
         wanted = arms_wanted(self.eof_layer, self.settings)
         inward = self._inward()
         course = Course(self.watch, STEPS_WEIGHT)
-        self.runner = ArmRunner(self.loaded, self.stack, self.ready, self.parts, course, self.folder)
+        self.runner = ArmRunner(self.loaded, self.stack, self.ready, self.parts, course, Kept(self.folder, self._key()))
         self.runner.expect([*wanted, *(Asked("freeze", eof) for eof in inward if Asked("freeze", eof) not in wanted)])
         self.runner.judge_original()
         trained = {asked: found for asked in wanted if (found := self.runner.train(asked)) is not None}
@@ -136,6 +138,11 @@ class TrialJob:
         findings = Findings(trained, released, steps, (*self.notes, *remarks))
         machine = self._machine(started, time.monotonic() - clock)
         return assemble(self.ready, self.runner, findings, machine, versions(), self.semantics)
+
+    def _key(self) -> str:
+        """What an arm's figures depend on beside the arm itself."""
+        shaping = self.settings.model_dump(mode="json", exclude={"boundaries", "compare", "release", "release_step", "max_trainable"})
+        return content_hash(self.loaded.info.commit, self.ready.training.info.content_hash, shaping, versions())
 
     def _steps(self, course: Course) -> tuple[StepModel | None, tuple[Message, ...]]:
         """Training steps of the trial's own mean shape, measured at other boundaries than the plan's, to judge the projection by."""

@@ -164,7 +164,7 @@ def report(trial: Trial, semantics: Semantics | None, seconds: float) -> None:
     machine, shape, settings = trial.machine, trial.shape, trial.settings
     print(f"\n{trial.model_name}, {machine.device_name}, torch {torch.__version__}, computed in {machine.dtype}, trained in float32;")
     print(
-        f"{settings.epochs} epochs, batch {settings.batch_size}, mean padded length {shape.sequence_tokens} (at most {settings.max_tokens}),"
+        f"{settings.epochs} epochs, batch {settings.batch_size}, padded length {shape.sequence_tokens} (at most {settings.max_tokens}),"
         f" {shape.response_tokens} response tokens each;"
     )
     print(
