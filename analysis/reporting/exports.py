@@ -15,6 +15,7 @@ from analysis.errors import PlanError
 from analysis.i18n import N_, render
 from analysis.planning import plan_in_words
 from analysis.reporting import freeze_exports, snippets
+from analysis.reporting.quoting import yaml_string
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -301,16 +302,4 @@ def _mergekit_model(plan: Plan, model_path: str | None) -> str:
     named = {"path": model_path or source.location}
     if model_path is None and source.kind == "hub":
         named["revision"] = plan.model.commit
-    return "{model: {" + ", ".join(f"{name}: {_yaml_string(text)}" for name, text in named.items()) + "}}"
-
-
-def _yaml_string(text: str) -> str:
-    """A YAML double-quoted scalar in printable ASCII: nothing in a name can end it or start anything else."""
-    return '"' + "".join(map(_yaml_character, text)) + '"'
-
-
-def _yaml_character(character: str) -> str:
-    code = ord(character)
-    if 0x20 <= code < 0x7F and character not in '"\\':
-        return character
-    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+    return "{model: {" + ", ".join(f"{name}: {yaml_string(text)}" for name, text in named.items()) + "}}"

@@ -12,6 +12,7 @@ import re
 from analysis.contracts import Freeze, Plan, Prune, Skip
 from analysis.errors import PlanError
 from analysis.reporting import freeze_snippets as snippets
+from analysis.reporting.quoting import yaml_string
 
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _TRAP = (
@@ -91,11 +92,11 @@ def axolotl_yaml(plan: Plan) -> str:
     lines = [
         *_comment(plan, eof_layer),
         "# For full fine-tuning (no adapter): everything that matches none of the patterns is frozen.",
-        f"base_model: {_quoted(snippets.model_name(plan))}",
-        *([f"revision_of_model: {_quoted(plan.model.commit)}"] if plan.model.source.kind == "hub" else []),
+        f"base_model: {yaml_string(snippets.model_name(plan))}",
+        *([f"revision_of_model: {yaml_string(plan.model.commit)}"] if plan.model.source.kind == "hub" else []),
         "unfrozen_parameters:",
-        f"  - {_quoted(f'^{path}.({indices}).')}",
-        f"  - {_quoted(f'^{root}.({norm}).' if root else f'^({norm}).')}",
+        f"  - {yaml_string(f'^{path}.({indices}).')}",
+        f"  - {yaml_string(f'^{root}.({norm}).' if root else f'^({norm}).')}",
         "gradient_checkpointing: false",
         "",
     ]
@@ -116,8 +117,8 @@ def llama_factory_yaml(plan: Plan) -> str:
         "# A positive number trains the last layers, a negative one the first.",
         "# Leave freeze_extra_modules empty: LLaMA-Factory looks for the name anywhere in a parameter's name, so that",
         '# "norm" would also free the norms of the frozen layers. The final norm stays as it is.',
-        f"model_name_or_path: {_quoted(snippets.model_name(plan))}",
-        *([f"model_revision: {_quoted(plan.model.commit)}"] if plan.model.source.kind == "hub" else []),
+        f"model_name_or_path: {yaml_string(snippets.model_name(plan))}",
+        *([f"model_revision: {yaml_string(plan.model.commit)}"] if plan.model.source.kind == "hub" else []),
         "stage: sft",
         "do_train: true",
         "finetuning_type: freeze",
@@ -242,8 +243,3 @@ def _rank(plan: Plan) -> tuple[int, int]:
     training = plan.projection.training if plan.projection else None
     rank = training.shape.lora_rank if training else 16
     return rank, 2 * rank
-
-
-def _quoted(text: str) -> str:
-    """A YAML double-quoted scalar in printable ASCII: JSON's way of quoting is one of YAML's."""
-    return json.dumps(text)
