@@ -179,8 +179,7 @@ def train_arm(
         if not out_of_memory(exc):
             raise
         raise ResourceError(
-            "Memory ran out while training {arm}. Freeze more layers, train adapters, use smaller passes (--micro-batch), or use a device "
-            "with more memory.",
+            "Memory ran out while training {arm}. Freeze more layers, train adapters, or use a device with more memory.",
             arm=spec.name,
         ) from exc
     finally:
