@@ -16,7 +16,8 @@
   and, once, copies of its matrices in b bytes where they are kept in more (autocast). The first block that trains keeps no stream
   of its own. After the blocks: the final norm, and the head's log-probabilities in float32.
 * peak = weights + optimizer + the widest moment: the loss (all activations, and two gradients of word scores in float32),
-  the backward pass (activations still kept, gradients so far), or the optimizer step (all gradients).
+  the backward pass of a block (activations still kept,
+  gradients so far, and of its MLP's inner states at once), or the optimizer step (all gradients).
 
 Not counted: dropout masks, workspaces that libraries keep for themselves, the allocator's rounding, copies inside experts,
 a prefix cache in memory (`cache_bytes` tells it). Architectures that `training_parts` does not know are taken for
@@ -25,7 +26,7 @@ Llama-like.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.contracts import BlockInfo, ModelInfo, StackInfo, StepModel, TrainingShape
@@ -90,24 +91,23 @@ def training_bytes(
     layout = _Layout.of(info, blocks, shape, shape.batch_size > 1 if padded is None else padded)
     training = blocks.blocks[eof_layer + 1 :]
     kept = [layout.kept(block, first=place == 0) for place, block in enumerate(training)]
-    trained = [layout.trainable(block) for block in training]
-    n_trainable = sum(trained) + (norm_parameters(info) if shape.method == "full" else 0)
+    n_trainable = sum(layout.trainable(block) for block in training) + (norm_parameters(info) if shape.method == "full" else 0)
     gradients = n_trainable * shape.trained_bits // 8
     weights = layout.weights(training, n_trainable)
     activations = sum(kept) + layout.after()
-    widest = max(_moments(kept, trained, layout, gradients))
+    widest = max(_moments(training, kept, layout, gradients))
     measured = predict_peak(steps, eof_layer) if steps is not None else None
     peak = weights + 2 * gradients + widest if measured is None else round(measured)
     return TrainingBytes(n_trainable, weights, gradients, 2 * gradients, activations, peak)
 
 
-def _moments(kept: list[int], trained: list[int], layout: _Layout, gradients: int) -> Iterator[int]:
-    """The widest moments beside weights and optimizer: at the loss, after each block's backward pass, and in the optimizer step."""
+def _moments(training: Sequence[BlockInfo], kept: list[int], layout: _Layout, gradients: int) -> Iterator[int]:
+    """The widest moments beside weights and optimizer: at the loss, inside each block's backward pass, and in the optimizer step."""
     yield sum(kept) + layout.after() + layout.loss_moment()
     still, so_far = sum(kept), 0
-    for bytes_kept, n in zip(reversed(kept), reversed(trained), strict=True):
-        so_far += n * layout.shape.trained_bits // 8
-        yield still + so_far
+    for block, bytes_kept in zip(reversed(training), reversed(kept), strict=True):
+        yield still + so_far + layout.backward_moment(block)
+        so_far += layout.trainable(block) * layout.shape.trained_bits // 8
         still -= bytes_kept
     yield gradients
 
@@ -178,6 +178,17 @@ class _Layout:
     def loss_moment(self) -> int:
         """Bytes of word scores beside those that are kept: two gradients in float32."""
         return judged_tokens(self.shape) * self.info.vocab_size * 8
+
+    def backward_moment(self, block: BlockInfo) -> int:
+        """Bytes of the widest moment of a block's backward pass beside what is kept: in its MLP, whose inner gradients come at once.
+
+        The product goes when the last matrix is done, and that matrix' gradient, the stream's and those of the inner states stand.
+        """
+        parts = parts_of(self.info, self.blocks, block)
+        inner = self.computed * parts.inner * (2 if parts.gated or self.info.architecture.startswith((*WRITTEN_OUT, *RELU)) else 1)
+        stream = (self.stream + (self.computed if self.autocast else 0)) * parts.d
+        gradient = self.shape.trained_bits // 8 + (self.computed if self.autocast else 0)
+        return self.n_tokens * (inner + stream) + (gradient * parts.inner * parts.d if self.full else 0)
 
     @property
     def _converted(self) -> bool:

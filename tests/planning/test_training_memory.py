@@ -16,6 +16,7 @@ from analysis.contracts import StepPoint, TrainingShape
 from analysis.planning.steps import fit_steps
 from analysis.planning.training_memory import training_bytes
 from tests.builders import make_model
+from tests.planning.test_memory_projection import Live
 from tests.planning.training_steps import frozen, loss_of, made, matrices
 from tests.profiling.tiny import loaded
 
@@ -165,3 +166,17 @@ def test_the_peak_holds_what_it_is_made_of(batch: int, length: int, answers: int
     found = training_bytes(SAMPLE, 12, shape)
     assert found.weights + found.optimizer + max(found.activations, found.gradients) <= found.peak
     assert found.peak <= found.weights + found.optimizer + found.gradients + found.activations + 8 * batch * length * SAMPLE.vocab_size
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gpt2", "gpt_neox", "opt"])
+@pytest.mark.parametrize("answers", [2, 48])
+@pytest.mark.parametrize("eof_layer", [-1, 2])
+def test_the_widest_moment_is_within_three_percent_of_what_is_alive(name: str, answers: int, eof_layer: int) -> None:
+    model = made(name, "sdpa")
+    one = loaded(model)
+    frozen(model, one.stacks[0].blocks, eof_layer)
+    with Live() as live:
+        live.ignore(IDS, *model.parameters(), *model.buffers())
+        loss_of(model, IDS, answers).backward()  # type: ignore[no-untyped-call]
+    found = training_bytes(one.info, eof_layer, step(response_tokens=answers), padded=False)
+    assert found.peak - found.weights - found.optimizer == pytest.approx(live.most, rel=0.03)
