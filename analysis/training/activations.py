@@ -59,7 +59,7 @@ def saved_bytes(trainee: Trainee, inputs: dict[str, Any], device: torch.device) 
 
     def pack(tensor: Tensor) -> Tensor:
         saved.add(tensor)
-        return tensor
+        return tensor.detach()  # an output handed back as it is would hold its own graph, which nobody could free any more
 
     def unpack(tensor: Tensor) -> Tensor:
         return tensor
