@@ -27,6 +27,8 @@ class Course:
     done: float = 0.0
     clock: Callable[[], float] = time.monotonic
     started: float = field(default=0.0)
+    furthest: float = 0.0
+    """What was told so far: the bar never goes back, also where one part of the work has several passes of its own."""
 
     def __post_init__(self) -> None:
         self.started = self.clock()
@@ -54,7 +56,7 @@ class Course:
         self._tell(stage, 0.0, 0.0, None)
 
     def _tell(self, stage: Message, fraction: float, weight: float, pace: float | None) -> None:
-        done = self.done + min(max(fraction, 0.0), 1.0) * weight
+        done = self.furthest = max(self.done + min(max(fraction, 0.0), 1.0) * weight, self.furthest)
         total = max(self.total, done)
         left = self.seconds / done * (total - done) if done > 0 else None
         self.watch.on_progress(

@@ -91,6 +91,10 @@ def check_settings(settings: TrialSettings, n_blocks: int) -> None:
             n_blocks=n_blocks,
             last=n_blocks - 2,
         )
+    if settings.release and settings.tuning_share == 0:
+        raise PlanError(
+            "Releasing layers is decided on the tuning part, and the share kept back for it is 0. Give a share above 0, such as 0.2."
+        )
     for rates in (settings.learning_rates, settings.lora_learning_rates):
         wrong = [rate for rate in rates if rate > HIGHEST_LEARNING_RATE]
         if wrong:

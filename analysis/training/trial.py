@@ -167,7 +167,8 @@ class TrialJob:
         original = self.runner.tuning_original
         if original is None:
             raise PlanError(
-                "Releasing layers is decided on the tuning part, and the share kept back for it is 0. Give a share above 0, such as 0.2."
+                "Releasing layers is decided on examples kept back from training, and there are too few to keep any back. "
+                "Give more examples with responses."
             )
 
         def train(eof: int) -> Judged | None:
