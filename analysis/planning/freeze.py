@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from analysis.contracts import (
     Plan,
     Provenance,
     Semantics,
+    StackInfo,
     StepModel,
     TrainingShape,
     Trial,
@@ -24,7 +25,7 @@ from analysis.contracts import (
 )
 from analysis.errors import PlanError
 from analysis.planning.eof import DEFAULT_STRATEGY, choose_eof
-from analysis.planning.eof_budget import TrainBudget, parse_train_budget, within
+from analysis.planning.eof_budget import parse_train_budget, within
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import workload_ref
 from analysis.planning.training_flops import check_boundary
@@ -34,6 +35,8 @@ __all__ = ["default_name", "project_training", "propose_freeze"]
 
 ASSUMED_SEQUENCES = 1000
 """Examples of an epoch where no workload tells."""
+FIRM = 0.8
+"""Share of resamples that choose the same layer, from which on a choice is called firm."""
 
 
 def propose_freeze(
@@ -81,52 +84,45 @@ def propose_freeze(
     Raises:
         PlanError: the rule has no answer, the layer or budget cannot be used, or the traces are another model's.
     """
-    _check_same(info, semantics)
-    stack_name = info.stack(stack or (semantics.stack if semantics else None)).name
-    step = shape or TrainingShape()
-    run = _Run.of(semantics, step, epochs, n_sequences, mean_tokens)
-    known = steps if steps is not None and fits(steps, info, step, stack_name) else None
-    asked = _Limits.of(info, budget, max_trainable, step, stack_name, known, run)
+    _check_same(info, semantics, stack)
+    basis = _Basis(info, info.stack(stack or (semantics.stack if semantics else None)), semantics, shape or TrainingShape(), steps)
+    run = _Run.of(semantics, basis.shape, epochs, n_sequences, mean_tokens)
+    limits = _Limits.of(basis, run, budget, max_trainable)
+    n_blocks = basis.stack.n_blocks
     choice = None
     if eof_layer is None:
-        choice = choose_eof(
-            semantics,
-            strategy,
-            aggregate=aggregate,
-            trial=trial,
-            max_trainable=asked.most_trainable,
-            n_blocks=info.stack(stack_name).n_blocks,
-        )
+        choice = choose_eof(semantics, strategy, aggregate=aggregate, trial=trial, max_trainable=limits.most_trainable, n_blocks=n_blocks)
         if choice.eof_layer is None:
             raise PlanError.from_message(choice.reason)
-    eof = choice.eof_layer if choice is not None and choice.eof_layer is not None else _by_hand(eof_layer, info, stack_name)
-    operations = (Freeze(eof_layer=eof, stack=stack_name),)
+        eof_layer = choice.eof_layer
+    check_boundary(eof_layer, n_blocks)
+    operations = (Freeze(eof_layer=eof_layer, stack=basis.stack.name),)
     training = project_training(
         info,
-        eof,
-        step,
+        eof_layer,
+        basis.shape,
         epochs=epochs,
         n_sequences=run.n_sequences,
         mean_tokens=run.mean_tokens,
-        steps=known,
+        steps=basis.known_steps,
         price_per_hour=price_per_hour,
         currency=currency,
-        stack=stack_name,
+        stack=basis.stack.name,
     )
-    projection = project(info, operations, semantics_context(semantics), stack_name).model_copy(update={"training": training})
+    shapes = project(info, operations, semantics_context(semantics), basis.stack.name)
     return Plan(
-        name=name or default_name(eof),
-        model=_model_ref(info, stack_name),
+        name=name or default_name(eof_layer),
+        model=_model_ref(info, basis.stack.name),
         workload=workload or (workload_ref(semantics.workload) if semantics else None),
         operations=operations,
-        projection=projection,
+        projection=shapes.model_copy(update={"training": training}),
         provenance=Provenance(
             profile_id=profile_id,
             criterion=strategy if choice is not None else "by hand",
-            amount=asked.text or "no budget",
+            amount=limits.text or "no budget",
             eof_choice=choice,
             semantics_id=semantics.id if semantics else None,
-            notes=tuple(_notes(info, semantics, choice, eof, asked, run, steps, known)),
+            notes=(*_notes_on_choice(choice, n_blocks - 1 - eof_layer, limits), *_notes_on_projection(basis, run)),
             versions=semantics.versions if semantics else {},
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
@@ -146,6 +142,21 @@ def semantics_context(semantics: Semantics | None) -> int:
 
 
 # -- the parts of a plan -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """What a plan is made from. `steps` as they were given; `known_steps` only if they are of this very step."""
+
+    info: ModelInfo
+    stack: StackInfo
+    semantics: Semantics | None
+    shape: TrainingShape
+    steps: StepModel | None
+
+    @property
+    def known_steps(self) -> StepModel | None:
+        return self.steps if self.steps is not None and fits(self.steps, self.info, self.shape, self.stack.name) else None
 
 
 @dataclass(frozen=True)
@@ -176,31 +187,31 @@ class _Limits:
 
     text: str
     most_trainable: int | None
-    budget: TrainBudget | None
 
     @classmethod
-    def of(
-        cls,
-        info: ModelInfo,
-        budget: str | None,
-        max_trainable: int | None,
-        shape: TrainingShape,
-        stack: str,
-        steps: StepModel | None,
-        run: _Run,
-    ) -> _Limits:
-        n_blocks = info.stack(stack).n_blocks
+    def of(cls, basis: _Basis, run: _Run, budget: str | None, max_trainable: int | None) -> _Limits:
+        """The tighter one of both."""
         parsed = parse_train_budget(budget) if budget else None
         most = [max_trainable] if max_trainable is not None else []
         if parsed is not None:
-            least = within(parsed, info, stack, shape, steps=steps, epochs=run.epochs, n_sequences=run.n_sequences)
-            most.append(n_blocks - 1 - least)
-        text = parsed.text if parsed is not None else f"{max_trainable} layers" if max_trainable is not None else ""
-        return cls(text, min(most, default=None), parsed)
+            least = within(
+                parsed, basis.info, basis.stack.name, basis.shape, basis.known_steps, epochs=run.epochs, n_sequences=run.n_sequences
+            )
+            most.append(basis.stack.n_blocks - 1 - least)
+        layers = f"{max_trainable} layers" if max_trainable is not None else ""
+        return cls(", ".join(text for text in (parsed.text if parsed else "", layers) if text), min(most, default=None))
 
 
-def _check_same(info: ModelInfo, semantics: Semantics | None) -> None:
-    if semantics is not None and semantics.model.commit != info.commit:
+def _check_same(info: ModelInfo, semantics: Semantics | None, stack: str | None) -> None:
+    if semantics is None:
+        return
+    if stack is not None and info.stack(stack).name != semantics.stack:
+        raise PlanError(
+            'The traces were measured in the stack "{traced}", and the plan is for "{stack}". Measure the traces of that stack.',
+            traced=semantics.stack,
+            stack=stack,
+        )
+    if semantics.model.commit != info.commit:
         raise PlanError(
             "The traces were measured on {traced}, version {measured}; this is {name}, version {given}. Measure the traces of this model.",
             traced=semantics.model.name,
@@ -208,12 +219,6 @@ def _check_same(info: ModelInfo, semantics: Semantics | None) -> None:
             name=info.name,
             given=info.commit[:12],
         )
-
-
-def _by_hand(eof_layer: int | None, info: ModelInfo, stack: str) -> int:
-    assert eof_layer is not None
-    check_boundary(eof_layer, info.stack(stack).n_blocks)
-    return eof_layer
 
 
 def _model_ref(info: ModelInfo, stack: str) -> ModelRef:
@@ -228,48 +233,33 @@ def _model_ref(info: ModelInfo, stack: str) -> ModelRef:
     )
 
 
-def _notes(
-    info: ModelInfo,
-    semantics: Semantics | None,
-    choice: EofChoice | None,
-    eof: int,
-    asked: _Limits,
-    run: _Run,
-    steps: StepModel | None,
-    known: StepModel | None,
-) -> Sequence[Message]:
-    """What a reader should know about the choice and the projection."""
-    notes: list[Message] = []
-    if choice is not None and choice.interpretation:
-        notes.append(Message(id="The rule is our own reading: the paper does not give a formula for it. Check the choice by a trial."))
-    if choice is None and asked.most_trainable is not None and info.stack().n_blocks - 1 - eof > asked.most_trainable:
-        notes.append(
-            Message(
+def _notes_on_choice(choice: EofChoice | None, n_training: int, limits: _Limits) -> Iterator[Message]:
+    """What a reader should know about how the layer was chosen."""
+    if choice is None:
+        if limits.most_trainable is not None and n_training > limits.most_trainable:
+            yield Message(
                 id='The layer was set by hand, and more layers train than the budget "{budget}" lets: at most {n} may.',
-                values={"budget": asked.text, "n": asked.most_trainable},
+                values={"budget": limits.text, "n": limits.most_trainable},
             )
+        return
+    if choice.interpretation:
+        yield Message(id="The rule is our own reading: the paper does not give a formula for it. Check the choice by a trial.")
+    if choice.agreement is not None and choice.agreement < FIRM:
+        yield Message(
+            id="The choice is not firm: {share}% of 1,000 resamples of the prompts choose the same layer, most choose between "
+            "{low} and {high}.",
+            values={"share": round(100 * choice.agreement), "low": choice.low, "high": choice.high},
         )
-    if choice is not None and choice.agreement is not None and choice.agreement < 0.8:
-        notes.append(
-            Message(
-                id="The choice is not firm: {share}% of 1,000 resamples of the prompts choose the same layer, most choose between "
-                "{low} and {high}.",
-                values={"share": round(100 * choice.agreement), "low": choice.low, "high": choice.high},
-            )
-        )
-    if steps is not None and known is None:
-        notes.append(
-            Message(
-                id="Measured training steps were left aside: they are of another model or of another batch, length, method "
-                "or number format."
-            )
+
+
+def _notes_on_projection(basis: _Basis, run: _Run) -> Iterator[Message]:
+    """What a reader should know about the figures."""
+    if basis.steps is not None and basis.known_steps is None:
+        yield Message(
+            id="Measured training steps were left aside: they are of another model or of another batch, length, method or number format."
         )
     if run.assumed:
-        notes.append(Message(id="No workload tells how many examples an epoch has; {n} were assumed.", values={"n": run.n_sequences}))
-    notes.append(Message(id="Embeddings and output head stay as they are; the final norm trains with the free layers."))
-    sample = (semantics is not None and semantics.workload.is_sample) or info.source.kind == "sample"
-    if sample:
-        notes.append(
-            Message(id="This plan was made from the sample's figures: profile your own model on your own prompts before deciding.")
-        )
-    return notes
+        yield Message(id="No workload tells how many examples an epoch has; {n} were assumed.", values={"n": run.n_sequences})
+    yield Message(id="Embeddings and output head stay as they are; the final norm trains with the free layers.")
+    if basis.info.source.kind == "sample" or (basis.semantics is not None and basis.semantics.workload.is_sample):
+        yield Message(id="This plan was made from the sample's figures: profile your own model on your own prompts before deciding.")

@@ -173,3 +173,19 @@ def test_nothing_frozen_saves_nothing_and_caches_nothing() -> None:
         assert change is not None
         assert change.cached is None
         assert change.saved_share == 0
+
+
+def test_traces_of_another_stack_are_refused() -> None:
+    elsewhere = make_semantics().model_copy(update={"stack": "encoder"})
+    with pytest.raises(PlanError, match="Measure the traces of that stack"):
+        propose_freeze(MODEL, semantics=elsewhere, stack="decoder")
+
+
+def test_a_choice_that_prompts_do_not_agree_on_is_said_to_be_not_firm() -> None:
+    semantics = make_semantics()
+    apart = [
+        example.model_copy(update={"deviation": (1.0, *(0.9 if block < 5 + 20 * (number % 2) else 0.4 for block in range(30)))})
+        for number, example in enumerate(semantics.examples)
+    ]
+    plan = propose_freeze(MODEL, semantics=semantics.model_copy(update={"examples": tuple(apart)}))
+    assert "not firm" in notes_of(plan)
