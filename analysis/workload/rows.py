@@ -71,7 +71,8 @@ def example_of(row: Row, mapping: Mapping[str, str]) -> Example:
         WorkloadError: with file and line, for a missing prompt, a wrong type, an unknown role or a contradiction.
     """
     check_columns(row.values, mapping, row.place)
-    get = {field: _present(row, mapping.get(field, field)) for field in FIELDS}
+    taken = set(mapping.values())  # a column that was named as one field is not read as another by its own name as well
+    get = {field: None if field in taken and field not in mapping else _present(row, mapping.get(field, field)) for field in FIELDS}
     turns, response = _conversation(row, get)
     choices = _choices(get["choices"], row)
     requests = get["requests_per_month"]

@@ -157,6 +157,12 @@ def test_columns_are_named_by_the_mapping_and_never_guessed(tmp_path: Path) -> N
     assert "Prompt" in refusal(write(tmp_path, "capital.csv", "Prompt\nx\n"))
 
 
+def test_a_column_that_is_mapped_is_not_read_as_the_field_of_its_own_name_as_well(tmp_path: Path) -> None:
+    path = write(tmp_path, "sums.jsonl", jsonl({"question": "2 + 2 =", "answer": "2 + 2 = 4"}))
+    (example,) = read_workload([path], mapping={"prompt": "question", "response": "answer"}).examples
+    assert (example.response, example.answer) == ("2 + 2 = 4", None)
+
+
 def test_a_mapping_to_nothing_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "w.jsonl", jsonl({"prompt": "x"}))
     assert "names no field" in refusal(path, mapping={"promt": "text"})
