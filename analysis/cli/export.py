@@ -25,10 +25,12 @@ HELP = paragraphs(
         "python -m analysis export --plan plan.json --format hf --out ./lighter-model",
         "python -m analysis export --plan plan.json --format mergekit --out plan.yaml",
         "python -m analysis export --plan plan.json --format words",
+        "python -m analysis export --plan freeze.json --format peft --out lora_config.py",
     ),
     N_(
         "hf: the folder is read back and compared with the plan run in place before it is kept; nothing half written is left. "
-        "mergekit, llama.cpp, python, words: texts, to a file or to stdout."
+        "mergekit, llama.cpp, python, words: texts, to a file or to stdout. Of a plan that freezes layers: transformers, trl, peft, "
+        "axolotl, llama_factory, lmflow, layers, texts as well."
     ),
 )
 
@@ -50,11 +52,19 @@ def export(
     store: Annotated[bool, typer.Option("--store/--no-store", help=N_("Keep the report of the export for the pages."))] = True,
 ) -> None:
     """Writes it, and says what was written and how it was proved."""
+    from analysis.reporting.exports import FREEZING
+
     terminal = terminal_of(ctx)
     chosen = read_plan(plan, terminal)
     if format != "hf":
         _text(chosen, format, model, out or Path("-"), terminal)
         return
+    if chosen.eof_layer is not None and not any(chosen.removed.values()):
+        raise InputError(
+            "A plan that only freezes layers changes no weight, so there is no folder to write. Choose how the training is told of it: "
+            "--format {known}.",
+            known=", ".join(sorted(FREEZING)),
+        )
     if out is None or str(out) == "-":
         raise InputError("--format hf writes a folder. Name it, for example --out ./lighter-model.")
     from analysis.models.source import parse_source
@@ -72,6 +82,8 @@ def _text(plan: Plan, format: ExportFormat, model: str | None, out: Path, termin
 
     if str(out) != "-":
         check_output(out)
+    if format == "mergekit":
+        mergekit_yaml(plan, ".")  # a plan that it cannot express is refused before a model is unpacked for it
     folder = _folder_of(plan, model) if format == "mergekit" else None  # the one recipe that names where the weights are
     write_text(export_text(plan, format) if folder is None else mergekit_yaml(plan, folder), out)
     if str(out) != "-":
