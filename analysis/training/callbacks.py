@@ -175,7 +175,9 @@ class StepTrainer(Trainer):  # type: ignore[misc]
             gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
             self.diary.gradient_bytes = sum(gradient.numel() * gradient.element_size() for gradient in gradients)
         if self.task.norms_of:
-            self.recorder.add_norms(step, [_l1(parameters, self.device) for parameters in self.task.norms_of])
+            scaler = self.accelerator.scaler  # float16's gradients are scaled up
+            scale = 1.0 if scaler is None else float(scaler.get_scale())
+            self.recorder.add_norms(step, [_l1(parameters, self.device) / scale for parameters in self.task.norms_of])
 
     @property
     def recorder(self) -> Recorder:

@@ -66,6 +66,7 @@ def adapters(loaded: LoadedModel, stack: Stack, eof_layer: int, *, rank: int, al
         warnings.simplefilter("ignore", FutureWarning)  # peft still uses names that transformers is giving up
         try:
             from peft import LoraConfig, get_peft_model
+            from peft.helpers import disable_input_dtype_casting
         except ImportError as exc:
             raise ModelError(
                 "Training adapters needs the package peft. Run pip install peft, or compare with full fine-tuning only."
@@ -86,7 +87,8 @@ def adapters(loaded: LoadedModel, stack: Stack, eof_layer: int, *, rank: int, al
     try:
         new = tuple(parameter for parameter in loaded.model.parameters() if id(parameter) not in known)
         _check_places(stack, eof_layer, known)
-        yield new
+        with disable_input_dtype_casting(adapted):  # autocast does that, without a second copy of every state
+            yield new
     finally:
         adapted.unload()
         for name in vars(loaded.model).keys() - own.keys():

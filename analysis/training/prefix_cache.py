@@ -18,13 +18,15 @@ from analysis.errors import ResourceError
 from analysis.models.memory import available_bytes
 
 Kept = Literal["off", "memory", "disk"]
-_EASILY = 0.1
-"""Share of a device's free memory that the cache may take there; else it stays in the host's memory."""
+_PINNED = 1 << 32
+"""Bytes up to which memory is pinned, so that copies to a GPU need not be waited for; more of it would be taken from everyone else."""
 _SHARE_OF_FREE = 0.5
 
 
 class PrefixCache:
     """States of the boundary [S_i, d] of each example, once they were computed.
+
+    `memory` is the host's: copying a batch to a GPU takes far less than a step, and the GPU's own is what training is short of.
 
     Args:
         kind: `memory` or `disk`; with `auto` and `off`, and to learn whether it fits, use `open_cache`.
@@ -55,6 +57,7 @@ class PrefixCache:
         self._known = [False] * len(lengths)
         self._file = None if kind == "memory" or folder is None else folder / "prefix.states"
         self._states = self._mapped(width, dtype) if self._file is not None else self._allocated(width, dtype)
+        self._at_once = self._states.is_pinned()
 
     def knows(self, indices: Sequence[int]) -> bool:
         """Whether the states of all these examples are there."""
@@ -63,7 +66,7 @@ class PrefixCache:
     def put(self, index: int, states: Tensor) -> None:
         """Keeps an example's states [S, d]; what stands behind its own length is padding and is left away."""
         start, length = self._starts[index], self._lengths[index]
-        self._states[start : start + length].copy_(states[:length], non_blocking=self._states.is_pinned())
+        self._states[start : start + length].copy_(states[:length], non_blocking=self._at_once)
         self._known[index] = True
 
     def get(self, indices: Sequence[int]) -> Tensor:
@@ -72,7 +75,7 @@ class PrefixCache:
         found = torch.zeros(len(indices), longest, self._states.shape[1], dtype=self._states.dtype, device=self._device)
         for row, index in enumerate(indices):
             start, length = self._starts[index], self._lengths[index]
-            found[row, :length].copy_(self._states[start : start + length], non_blocking=self._states.is_pinned())
+            found[row, :length].copy_(self._states[start : start + length], non_blocking=self._at_once)
         return found
 
     def close(self) -> None:
@@ -84,10 +87,7 @@ class PrefixCache:
 
     def _allocated(self, width: int, dtype: torch.dtype) -> Tensor:
         shape = (sum(self._lengths), width)
-        free = available_bytes(self._device) if self._device.type == "cuda" else None
-        if free is not None and self.n_bytes <= _EASILY * free:
-            return torch.empty(shape, dtype=dtype, device=self._device)
-        return torch.empty(shape, dtype=dtype, pin_memory=self._device.type == "cuda")
+        return torch.empty(shape, dtype=dtype, pin_memory=self._device.type == "cuda" and self.n_bytes <= _PINNED)
 
     def _mapped(self, width: int, dtype: torch.dtype) -> Tensor:
         assert self._file is not None
