@@ -4,10 +4,11 @@ Run it from the project's folder whenever a measure, the workload or a document'
 
     python scripts/make_sample.py
     python scripts/make_sample.py --device cuda --keep-profile    # elsewhere, and without another profile
+    python scripts/make_sample.py --only freezing                 # traces, the freeze plan and its trial; the rest stays
 
 It works in a storage folder of its own, so that nothing is answered from an earlier run, and takes some minutes on a
-laptop. It ends with an error when the block plan is not outside its limits or the attention plan not within them: then
-other amounts have to be chosen below.
+laptop (the trial longer). It ends with an error when the block plan is not outside its limits or the attention plan not
+within them: then other amounts have to be chosen below.
 """
 
 from __future__ import annotations
@@ -46,29 +47,54 @@ PLANS = (
 )
 
 
+BOUNDARIES = "4,9,14,19,24,28"
+"""Last frozen layers that the bundled trial sets beside the one that the default rule chooses."""
+TRAINING = ("--epochs", "3", "--batch-size", "8", "--seed", "0", "--compare", "full", "--compare", "lora")
+
+
 def main() -> int:
-    """Profile, searches, plans, verifications: each as a file in sample_data."""
-    asked = _asked()
+    """Profile, searches, plans, verifications, traces, the trial: each as a file in sample_data."""
+    asked, wrong = _asked(), list[str]()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         os.environ["STRATA_HOME"] = str(work / "home")
-        _strata("profile", "--model", "sample", "--device", asked.device, "--out", work / "profile.json")
-        wrong = [plan.name for plan in PLANS if not _made(plan, asked.device, work)]
-        steered = [part for name in STRATEGIES for part in ("--strategy", name)]
-        about = ("--model", "sample", "--device", asked.device, "--budget", "30%")
-        _strata("search", *about, *steered, "--search-out", work / "search.json")
-        if not asked.keep_profile:
-            _bundle(work / "profile.json", DATA / "sample_run.json.gz")
-        _bundle(work / "search.json", DATA / "sample_search.json.gz")
+        _freezing(asked.device, work)
+        if asked.only is None:
+            wrong = _removals(asked.device, work)
+            if not asked.keep_profile:
+                _bundle(work / "profile.json", DATA / "sample_run.json.gz")
     print("\n".join(f"{name}: its verification did not come out as it should; choose another amount." for name in wrong))
     return 1 if wrong else 0
 
 
 def _asked() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Makes the sample's profile, search, plans and verifications.")
+    parser = argparse.ArgumentParser(description="Makes the sample's profile, traces, search, plans, verifications and trial.")
     parser.add_argument("--device", default="cpu", help="device of every command (cpu)")
     parser.add_argument("--keep-profile", action="store_true", help="leave sample_run.json.gz as it is")
+    parser.add_argument("--only", choices=("freezing",), help="freezing: only the traces, the freeze plan and its trial")
     return parser.parse_args()
+
+
+def _freezing(device: str, work: Path) -> None:
+    """Traces with their profile in one pass, the default rule's plan, and that plan tried beside other boundaries."""
+    traces, plan, trial = work / "semantics.json", work / "freeze.json", work / "trial.json"
+    about = ("--model", "sample", "--device", device, "--dtype", "float32")  # the number format of the bundled profile
+    _strata("profile", *about, "--semantics", "--semantics-out", traces, "--out", work / "profile.json")
+    _strata("plan", "--op", "freeze", "--semantics", traces, "--name", "Freeze for the next fine-tune", "--out", plan)
+    _strata("sweep", "--plan", plan, "--device", device, "--boundaries", BOUNDARIES, *TRAINING, "--out", trial)
+    _bundle(traces, DATA / "sample_semantics.json.gz")
+    _bundle(plan, DATA / "sample_plans" / "freeze.json.gz")
+    _bundle(trial, DATA / "sample_trials" / "freeze.json.gz")
+
+
+def _removals(device: str, work: Path) -> list[str]:
+    """The search and the plans that take layers out; returns the plans whose verification came out otherwise than it must."""
+    wrong = [plan.name for plan in PLANS if not _made(plan, device, work)]
+    steered = [part for name in STRATEGIES for part in ("--strategy", name)]
+    about = ("--model", "sample", "--device", device, "--budget", "30%")
+    _strata("search", *about, *steered, "--search-out", work / "search.json")
+    _bundle(work / "search.json", DATA / "sample_search.json.gz")
+    return wrong
 
 
 def _made(plan: SamplePlan, device: str, work: Path) -> bool:

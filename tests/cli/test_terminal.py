@@ -20,7 +20,22 @@ from analysis.cli.terminal import StrataGroup, check_output, chosen_language, ke
 from analysis.errors import Cancelled, GuardrailMissed, InputError, JobLost, ResourceError, StrataError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("sample-model", "profile", "plan", "scan", "search", "verify", "trial", "sweep", "steps", "export", "run-plan", "runs", "worker", "schema")
+COMMANDS = (
+    "sample-model",
+    "profile",
+    "plan",
+    "scan",
+    "search",
+    "verify",
+    "trial",
+    "sweep",
+    "steps",
+    "export",
+    "run-plan",
+    "runs",
+    "worker",
+    "schema",
+)
 
 
 @pytest.fixture(autouse=True)
