@@ -142,7 +142,7 @@ class Asked:
         device = resolve_device(where.device(request.settings.device))
         _say(on_progress, Message(id="Looking at the model"))
         card = describe_model(request.model, on_progress=lambda stage: _say(on_progress, stage))
-        _check_can_run(card.info, request.settings)
+        check_can_run(card.info, request.settings)
         dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
         return cls(request, workload, card, resolve_settings(request.settings, card.info, device, dtype), where, device)
 
@@ -194,7 +194,7 @@ def profile_model(
         Cancelled, ResourceError: see `Pass.run`.
     """
     settings = settings or ProfileSettings()
-    _check_can_run(loaded.info, settings)
+    check_can_run(loaded.info, settings)
     resolved = resolve_settings(settings, loaded.info, loaded.device, loaded.dtype)
     return ProfileJob(loaded, encoded, resolved, watch or Watch(), saving, accumulators).run()
 
@@ -334,7 +334,8 @@ class ProfileJob:
         return tuple(notes)
 
 
-def _check_can_run(info: ModelInfo, settings: ProfileSettings) -> None:
+def check_can_run(info: ModelInfo, settings: ProfileSettings) -> None:
+    """Raises ModelError when the model does not read text, or has no stack of the name asked for."""
     if info.refusal is not None:
         raise ModelError.from_message(info.refusal)
     names = [stack.name for stack in info.stacks]

@@ -158,7 +158,7 @@ class Weigher:
         """C z of every state."""
         if len(self.parts) == 1:
             return states.float() @ self.parts[0]
-        flat = states.flatten(0, 1)[None]
+        flat = states.to(self.parts[0].dtype).flatten(0, 1)[None]
         product = torch.bmm(flat, self.parts[0][None], out_dtype=torch.float32)
         product += torch.bmm(flat, self.parts[1][None], out_dtype=torch.float32)
         return product[0].view_as(states) * self.scale

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analysis.models.head import Head
 
-_CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+_CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 256 * 2**20}
 _LOWEST = -1e30
 """In place of minus infinity, for a word a head rules out: its probability is 0 all the same, and 0 times it is a number."""
 LENS_COLUMNS = ("loss", "top1", "reciprocal_rank", "entropy")

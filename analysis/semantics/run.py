@@ -29,7 +29,7 @@ from analysis.models.head import Head
 from analysis.models.load import load_model
 from analysis.models.stack import LoadedModel, Stack
 from analysis.profiling import distributed
-from analysis.profiling.run import Asked, Loader, ProfileJob, resolve_settings
+from analysis.profiling.run import Asked, Loader, ProfileJob, check_can_run, resolve_settings
 from analysis.profiling.stream import Watch
 from analysis.semantics.bases import Bases
 from analysis.semantics.curves import Tracer
@@ -96,8 +96,9 @@ def trace_model(
         InputError: there is nothing to trace, or no head to trace it to.
         Cancelled, ResourceError: see `Pass.run`.
     """
-    semantic = semantic or SemanticSettings()
-    resolved = resolve_settings(settings or ProfileSettings(), loaded.info, loaded.device, loaded.dtype)
+    semantic, settings = semantic or SemanticSettings(), settings or ProfileSettings()
+    check_can_run(loaded.info, settings)
+    resolved = resolve_settings(settings, loaded.info, loaded.device, loaded.dtype)
     encoder = _encoder(loaded)
     words = chosen_words(semantic, encoded, encoder)
     plan = plan_tokens(encoded, semantic, words, answered=answered)
@@ -164,7 +165,7 @@ class _TraceJob:
         ids = None if self.words is None else torch.from_numpy(self.words)
         bases = Bases.of(weight, ids, device=job.features.device)
         norm = final_norm(job.loaded, job.stack)
-        slices = sorted({example.slice for example in job.encoded.examples} - set(AUTOMATIC_SLICES))
+        slices = sorted({example.slice for example in job.encoded.examples} - {"overall", *AUTOMATIC_SLICES})
         return TraceSums(
             Tracer.of(bases, norm, job.loaded.dtype),
             self._lens(norm, ids, len(weight)),

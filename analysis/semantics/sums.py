@@ -136,7 +136,7 @@ class TraceSums(Sums):
         self.groups = ("overall", *slices)
         self.layout = Layout(len(tracer.curves), features.n_positions)
         self.replicates, self.device, self._clock = replicates, features.device, Clock(features.device)
-        n, k, t, p = len(self.groups), plan.n_kept, plan.n_trace_tokens, features.n_positions
+        n, k, t, p = len(self.groups), plan.n_kept, max(1, plan.n_trace_tokens), features.n_positions  # ranks add no empty tensors
         lay, reps = self.layout, replicates
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:

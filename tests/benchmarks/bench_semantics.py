@@ -99,7 +99,7 @@ def _timed(work: Callable[[], T], loaded: LoadedModel) -> tuple[float, T]:
 
 def _pass(job: ProfileJob, sums: TraceSums | None) -> None:
     if sums is not None:
-        for tensor in sums.tensors.values():
+        for tensor in sums.state().values():
             tensor.zero_()
         job.accumulators = (sums,)
     job.stream(job.units()).run()

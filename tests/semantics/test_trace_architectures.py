@@ -74,6 +74,14 @@ def test_an_encoder_decoder_is_refused_and_told_what_works():
         trace_model(tiny.loaded(build("t5")), tiny.encoded(EXAMPLES), SETTINGS)
 
 
+@pytest.mark.parametrize("name", ["vit", "whisper"])
+def test_what_reads_no_text_is_refused_in_its_own_words(name):
+    model = tiny.loaded(build(name))
+    with pytest.raises(ModelError) as refused:
+        trace_model(model, tiny.encoded(EXAMPLES), SETTINGS)
+    assert refused.value.message == model.info.refusal
+
+
 def test_a_model_without_a_head_is_refused():
     bare = build("llama").model
     with pytest.raises(ModelError, match="no output head"):
