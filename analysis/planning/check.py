@@ -34,6 +34,8 @@ def plan_in_words(plan: Plan) -> Message:
         parts = tuple(plan_in_words(plan.model_copy(update={"operations": (one,)})) for one in plan.operations)
         return Message(id="{first}, and {n} more operations", values={"first": parts[0], "n": len(parts) - 1})
     n_blocks = plan.model.n_blocks
+    if isinstance(operation, Freeze) and operation.eof_layer < 0:
+        return Message(id="All {n_blocks} layers train; none is frozen", values={"n_blocks": n_blocks})
     if isinstance(operation, Freeze):
         return Message(
             id="{n} of {n_blocks} layers frozen (0 to {eof}); counted from 0",

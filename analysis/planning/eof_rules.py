@@ -10,6 +10,7 @@ Shapes: curves [..., P] with P = L + 1 residual positions, undefined values nan;
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -107,9 +108,11 @@ def resampled_means(curves: Floats, weights: Floats, times: Floats) -> Floats:
     return means
 
 
+@lru_cache(maxsize=2)
 def resamples(n: int, replicates: int, seed: int = 0) -> Floats:
     """[R, n] how often each of n prompts is drawn, n draws with replacement each time; the same for the same seed."""
     drawn: Floats = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=replicates).astype(np.float64)
+    drawn.flags.writeable = False  # kept for the next rule
     return drawn
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis.contracts import Change, ModelInfo, StepModel, TrainingProjection, TrainingShape
+from analysis.errors import PlanError
 from analysis.planning.memory import WIDTHS
 from analysis.planning.steps import predict_step
 from analysis.planning.training_flops import check_boundary, step_flops
@@ -42,10 +43,11 @@ def project_training(
         stack: the stack that trains; None: the model's first.
 
     Raises:
-        PlanError: nothing would train.
+        PlanError: nothing would train, or weights of so few bits could not.
     """
     blocks = info.stack(stack)
     check_boundary(eof_layer, blocks.n_blocks)
+    _check_base(shape)
     known = steps if steps is not None and fits(steps, info, shape, blocks.name) else None
     of_full, of_plan = (training_bytes(info, eof, shape, stack=stack, steps=known) for eof in (-1, eof_layer))
     frozen = eof_layer >= 0
@@ -69,6 +71,16 @@ def fits(steps: StepModel, info: ModelInfo, shape: TrainingShape, stack: str) ->
     """Whether measured steps are of this model and this very step: times of another shape say nothing here."""
     same = (steps.model_commit, steps.stack, steps.n_blocks) == (info.commit, stack, info.stack(stack).n_blocks)
     return same and steps.shape == shape
+
+
+def _check_base(shape: TrainingShape) -> None:
+    """Raises PlanError for weights of 4 or 8 bits that were to be trained themselves."""
+    if shape.method == "full" and shape.weight_bits < 16:
+        raise PlanError(
+            "Weights of {bits} bits cannot be trained themselves; only adapters on them can. Train adapters (LoRA), or choose 16 or 32 "
+            "bits.",
+            bits=shape.weight_bits,
+        )
 
 
 def _byte_changes(full: TrainingBytes, plan: TrainingBytes) -> dict[str, object]:

@@ -11,6 +11,7 @@ from analysis.planning import (
     check_plan,
     compare_plans,
     enriched,
+    plan_in_words,
     plan_to_json,
     project,
     project_training,
@@ -189,3 +190,17 @@ def test_a_choice_that_prompts_do_not_agree_on_is_said_to_be_not_firm() -> None:
     ]
     plan = propose_freeze(MODEL, semantics=semantics.model_copy(update={"examples": tuple(apart)}))
     assert "not firm" in notes_of(plan)
+
+
+def test_a_quantised_base_can_only_carry_adapters() -> None:
+    with pytest.raises(PlanError, match="only adapters"):
+        propose_freeze(MODEL, eof_layer=9, shape=TrainingShape(weight_bits=4))
+    adapted = propose_freeze(MODEL, eof_layer=9, shape=TrainingShape(method="lora", weight_bits=4))
+    assert adapted.projection is not None
+    assert adapted.projection.training is not None
+    assert adapted.projection.training.weight_bytes.full < MODEL.weight_bytes
+
+
+def test_a_plan_that_freezes_nothing_says_so_in_words() -> None:
+    assert plan_in_words(propose_freeze(MODEL, eof_layer=-1)).in_english() == "All 30 layers train; none is frozen"
+    assert plan_in_words(propose_freeze(MODEL, eof_layer=9)).in_english() == "10 of 30 layers frozen (0 to 9); counted from 0"
