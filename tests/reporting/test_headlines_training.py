@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from typing import Any, get_args
 
 import pytest
@@ -23,7 +24,7 @@ from analysis.contracts import (
 from analysis.contracts.freezing import Change, TrainingProjection, TrainingShape
 from analysis.contracts.semantics import CURVES
 from analysis.i18n import render
-from analysis.reporting import headlines
+from analysis.reporting import figures, headlines
 from analysis.reporting import training_words as words
 from tests.trained_builders import make_arm, make_freeze_plan, make_semantics, make_trial
 
@@ -210,6 +211,12 @@ def test_every_rule_curve_arm_and_stop_has_words_in_both_languages() -> None:
         english, japanese = both(Message(id=sentence))
         assert english.endswith(".")
         assert japanese.endswith("。")
+
+
+def test_percent_figures_are_as_fine_as_a_headline_needs() -> None:
+    assert doctest.testmod(figures).attempted == 1
+    assert doctest.testmod(figures).failed == 0
+    assert [figures.percent_figure(share) for share in (0.0, 0.004, 0.0996, 1.0, -0.25)] == ["0", "0.4", "10", "100", "-25"]
 
 
 @pytest.mark.parametrize(

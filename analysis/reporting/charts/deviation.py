@@ -150,7 +150,7 @@ def gain(
     holes = [block for block, value in enumerate(gains) if value is None or block == n - 1]
     outlines = [box(block - 0.5, block + 0.5, low, high) for block in holes]
     figure.add_trace(hatched([x for xs, _ in outlines for x in xs], [y for _, ys in outlines for y in ys], look))
-    subtitle = t("bars: how much nearer to the right word; hatched: not defined, or the last layer, which always trains")
+    subtitle = t("hatched: not defined, or last (always trains)")
     dressed(figure, look, height=height, title=t("What each layer brings nearer to the right word"), subtitle=subtitle)
     figure.update_xaxes(_layer_axis(n, look), title={"text": t("layer, counted from 0"), "standoff": 6}, range=[-0.7, n - 0.3])
     figure.update_yaxes(
@@ -487,14 +487,12 @@ def _mark_boundary(figure: go.Figure, look: Look, eof_layer: int, n_blocks: int,
 
 def _dress_panels(figure: go.Figure, panels: Sequence[Sequence[_Line]], look: Look, n: int, straight: Series | None) -> None:
     for row, lines in enumerate(panels, start=1):
-        figure.update_yaxes(
-            title={"text": _unit(lines[0].unit, look)}, showgrid=True, gridcolor=look.palette.grid, nticks=6, row=row, col=1
-        )
+        figure.update_yaxes(title={"text": _axis_title(lines, look)}, showgrid=True, gridcolor=look.palette.grid, nticks=6, row=row, col=1)
     _position_axes(figure, look, n, rows=len(panels))
 
 
 def _position_axes(figure: go.Figure, look: Look, n: int, *, rows: int) -> None:
-    every = 1 if n <= 9 else 5 if n <= 41 else 10
+    every = 1 if n <= 7 else 5 if n <= 25 else 10  # labels stay apart on a phone
     places = [0, *(position for position in range(1, n) if (n - 1 - position) % every == 0 and position > every / 2)]
     figure.update_xaxes(
         range=[-0.6, n - 0.4],
@@ -517,13 +515,20 @@ def _unit(curve: CurveName, look: Look) -> str:
     return look.t("loss (nats)") if curve == "lens" else look.t("deviation")
 
 
+def _axis_title(lines: Sequence[_Line], look: Look) -> str:
+    """The unit, and what it is measured against where all lines share that."""
+    unit = _unit(lines[0].unit, look)
+    if lines[0].unit == "lens" or len({line.unit for line in lines}) > 1:
+        return unit
+    return look.t("{unit}, {basis}", unit=unit, basis=look.t(words.CURVE_TITLES[lines[0].unit]))
+
+
 def _subtitle(lines: Sequence[_Line], look: Look) -> str:
     if not lines:
         return look.t("not defined here")
     kinds = {line.unit for line in lines}
     if len(kinds) == 1 and lines[0].unit != "lens":
-        basis = look.t(words.CURVE_TITLES[lines[0].unit])
-        return look.t("0: on the right word, 1: at a right angle; words {basis}; band: 95% interval", basis=basis)
+        return look.t("0: right word, 1: right angle; band: 95% interval")
     return look.t("less is nearer; band: 95% interval")
 
 

@@ -17,7 +17,7 @@ from analysis.reporting.charts.series import reach
 SYMBOLS: Mapping[ArmKind, str] = {"freeze": "circle", "full": "square", "lora": "diamond-open", "lora_freeze": "triangle-up-open"}
 """Way of training -> marker: told apart by shape, not by colour."""
 
-_PLOT_WIDTH = 540.0
+_PLOT_WIDTH = 420.0
 _LINE = 17
 
 
@@ -38,7 +38,7 @@ def sweep_front(trial: Trial, look: Look, *, height: int = 480) -> go.Figure:
         figure,
         look,
         height=height,
-        title=t("Training time against loss: which boundary, and which rule"),
+        title=t("Training time against loss, by boundary and rule"),
         subtitle=t("vertical lines: 95% interval; left and low is better"),
     )
     drawn, chosen = [arm for _, arm in arms], chosen_by(trial)
@@ -80,7 +80,8 @@ def sweep_rows(trial: Trial, look: Look) -> list[dict[str, object]]:
 
 def chosen_by(trial: Trial) -> Mapping[str, tuple[EofStrategy, ...]]:
     """Frozen arm -> the rules whose boundary it tried."""
-    found = {point.arm: point.chosen_by for point in trial.front if point.chosen_by}
+    told = {choice.strategy for choice in trial.choices}
+    found = {point.arm: rules for point in trial.front if (rules := tuple(rule for rule in point.chosen_by if rule not in told))}
     for choice in trial.choices:
         arm = next((arm for arm in trial.arms if arm.kind == "freeze" and arm.eof_layer == choice.eof_layer), None)
         if arm is not None and choice.strategy not in found.get(arm.name, ()):
@@ -179,7 +180,7 @@ def _span(arms: Sequence[TrialArm]) -> tuple[float, float]:
     seconds = [arm.points[-1].seconds for arm in arms] or [0.0, 1.0]
     quickest, slowest = min(seconds), max(seconds)
     edge = 0.12 * max(slowest - quickest, 0.2 * slowest, 1e-6)
-    return (max(0.0, quickest - edge), slowest + edge)
+    return (max(0.0, quickest - edge), slowest + 1.5 * edge)
 
 
 @dataclass(frozen=True)

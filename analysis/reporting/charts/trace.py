@@ -184,7 +184,7 @@ def _click_targets(trace: TokenTrace, matrix: Matrix, names: list[str], look: Lo
 
 
 def _axes(figure: go.Figure, look: Look, n: int, names: list[str]) -> None:
-    every = 1 if n <= 9 else 5 if n <= 41 else 10
+    every = 1 if n <= 7 else 5 if n <= 25 else 10  # labels stay apart on a phone
     places = [0, *(position for position in range(1, n) if (n - 1 - position) % every == 0 and position > every / 2)]
     frame = {"showline": True, "mirror": True, "linewidth": 1, "linecolor": look.palette.text}
     figure.update_xaxes(
