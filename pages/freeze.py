@@ -54,7 +54,7 @@ with jobs:
     watch_traces()
 left, right = st.columns([6, 5], gap="large")
 with left:
-    moved, drawn, why = st.container(), st.container(), st.container()
+    form, moved, drawn, why = (st.container() for _ in range(4))
 with right:
     saved, fields = st.container(), st.container()
 with fields:
@@ -88,15 +88,12 @@ with answer:
     standing(replace(about, plan=stored), sample=headlines.is_sample(found))
     keep_box(plan, stored, primary=not untold or bool(gap))
 
-with drawn:
-    if traces is not None:
+if traces is None and not gap:
+    with form:
+        traces_form(found, primary=untold and not running("semantics_job"))
+if traces is not None:
+    with drawn:
         show_deviation(traces, eof_layer, about.run.id)
-    else:
-        if gap:
-            st.info(gap, icon=":material/info:")
-        else:
-            traces_form(found, primary=untold and not running("semantics_job"))
-            st.markdown(t("Until then the last layers can be trained as it is widely done: place the boundary by hand or by a limit."))
 with why:
     why_here(plan, recommended, found.n_blocks)
     if traces is not None:

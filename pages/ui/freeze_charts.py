@@ -8,7 +8,7 @@ import streamlit as st
 
 from analysis.contracts import CurveName, EofChoice, Semantics
 from analysis.contracts.semantics import CURVES, TokenTrace
-from analysis.i18n.numbers import number, percent
+from analysis.i18n.numbers import number, percent, span
 from analysis.planning.eof import virtual_curve
 from analysis.reporting.charts import deviation as charts
 from analysis.reporting.charts.trace import token_trace, token_trace_alt, token_trace_rows
@@ -28,7 +28,8 @@ def deviation_heading(traces: Semantics | None) -> None:
     """What the slider and the chart under it are about."""
     t = words()
     if traces is None:
-        section(t("Which layers stay as they are"), None, help=term("freeze"))
+        section(t("Without traces: which layers stay as they are"), None, help=term("freeze"))
+        st.caption(t("The last layers can be trained as it is widely done: place the boundary by hand or by a limit."))
     else:
         section(t("How far each layer still is from the right word"), "measured", help=term("semantic deviation"))
 
@@ -204,7 +205,7 @@ def fidelity_rows(traces: Semantics) -> list[dict[str, str]]:
     t, code = words(), language()
     rows = []
     for one in sorted(traces.fidelity, key=lambda one: -one.right):
-        low_high = "" if one.interval is None else f"{percent(one.interval[0], code, 1)} – {percent(one.interval[1], code, 1)}"
+        low_high = "" if one.interval is None else span(percent(one.interval[0], code, 1), percent(one.interval[1], code, 1), code)
         used = t("used by the rules") if one.curve == traces.default_curve else t("the model's own head") if one.curve == "lens" else ""
         rows.append(
             {

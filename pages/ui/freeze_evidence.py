@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analysis.contracts import EofChoice, Plan, Semantics
-from analysis.i18n.numbers import number, percent
+from analysis.i18n.numbers import number, percent, span
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.freeze_charts import excerpt_words, fidelity_rows, fidelity_words
 from pages.ui.freeze_rule import rule_title
@@ -19,52 +19,55 @@ def why_here(plan: Plan, recommended: Plan | None, n_blocks: int) -> None:
     t = words()
     eof_layer = -1 if plan.eof_layer is None else plan.eof_layer
     st.markdown(f"**{what_trains(eof_layer, n_blocks)}**")
-    choice = plan.provenance.eof_choice
+    choice, remarks = plan.provenance.eof_choice, [say(note) for note in plan.provenance.notes]
     if choice is not None and choice.eof_layer == eof_layer:
         st.markdown(say(choice.reason))
-        if sure := surely(choice):
-            st.caption(sure)
+        remarks = [sure, *remarks] if (sure := surely(choice)) else remarks
     elif recommended is not None and recommended.eof_layer is not None:
         st.markdown(t("Placed by hand. The rule chosen above says: {boundary}.", boundary=frozen_words(recommended.eof_layer)))
-    for note in plan.provenance.notes:
-        st.caption(say(note))
+    if remarks:
+        st.caption("\n".join(f"- {remark}" for remark in remarks))
 
 
 def show_rules(choices: tuple[EofChoice, ...]) -> None:
     """What every rule would choose without a limit, how sure, and why."""
     t = words()
     section(t("What every rule would choose"), "measured")
-    rows = rule_rows(choices)
-    table(rows, alt=t("Every rule with the layer it would freeze up to, and how sure it is"))
-    download_rows(rows, "rules.csv", key="rules")
+    table(rule_rows(choices), alt=t("Every rule with the layer it would freeze up to, and how sure it is"))
+    with st.container(horizontal=True, gap="small"):
+        with st.popover(t("Why each rule says so"), icon=":material/help:"):
+            for choice in _ordered(choices):
+                st.markdown(f"**{rule_title(choice.strategy)}**  \n{say(choice.reason)}")
+        download_rows(rule_rows(choices), "rules.csv", key="rules")
+
+
+def _ordered(choices: tuple[EofChoice, ...]) -> list[EofChoice]:
+    """Rules that have an answer, then the others."""
+    return sorted(choices, key=lambda choice: choice.eof_layer is None)
 
 
 def rule_rows(choices: tuple[EofChoice, ...]) -> Rows:
-    """Rules that have an answer, then the others with the reason."""
-    t, code = words(), language()
-    ordered = sorted(choices, key=lambda choice: choice.eof_layer is None)
+    """Each rule with its answer, how many resamples agree, and what most prompts choose for themselves."""
+    t = words()
     return [
         {
             t("Rule"): rule_title(choice.strategy),
-            t("Freezes"): "" if choice.eof_layer is None else frozen_words(choice.eof_layer),
-            t("Agreement"): "" if choice.agreement is None else percent(choice.agreement, code),
-            t("Range"): _range(choice),
+            t("Freezes"): t("no answer") if choice.eof_layer is None else frozen_words(choice.eof_layer),
+            t("Resamples that agree, and their range"): _agreement(choice),
             t("Most prompts choose"): _vote(choice),
-            t("Why"): _unmarked(choice),
         }
-        for choice in ordered
+        for choice in _ordered(choices)
     ]
 
 
-def _unmarked(choice: EofChoice) -> str:
-    """The reason as plain text: tables take care of markdown themselves."""
-    return say(choice.reason).replace("\\", "")
-
-
-def _range(choice: EofChoice) -> str:
-    if choice.low is None or choice.high is None:
+def _agreement(choice: EofChoice) -> str:
+    if choice.agreement is None:
         return ""
-    return str(choice.low) if choice.low == choice.high else words()("{low} to {high}", low=choice.low, high=choice.high)
+    share = percent(choice.agreement, language())
+    if choice.low is None or choice.high is None:
+        return share
+    low_high = str(choice.low) if choice.low == choice.high else span(str(choice.low), str(choice.high), language())
+    return f"{share} ({low_high})"
 
 
 def _vote(choice: EofChoice) -> str:

@@ -59,7 +59,7 @@ class Evidence:
 def rule_fields(traces: Semantics | None, n_blocks: int) -> Rule:
     """Draws the rule, how prompts are put together, and what may train at most."""
     t = words()
-    left, middle, right = st.columns([4, 4, 6], gap="medium")
+    left, middle, right = st.columns([4, 4, 6] if traces else [4, 6, 4], gap="medium")
     names: list[EofStrategy] = list(RULES) if traces else ["train_last"]
     with left:
         strategy = st.selectbox(
@@ -72,18 +72,19 @@ def rule_fields(traces: Semantics | None, n_blocks: int) -> Rule:
             on_change=_let_go,
             help=_rules_help(names),
         )
-    with middle:
-        aggregate = st.radio(
-            t("Prompts are put together by"),
-            list(AGGREGATES),
-            format_func=lambda name: t(AGGREGATES[name]),
-            key="freeze_aggregate",
-            persist_state="session",
-            on_change=_let_go,
-            disabled=traces is None,
-            help=t("The mean can hide that prompts differ; the vote shows it. Both are given in the table of rules below."),
-        )
-    with right:
+    aggregate: Aggregate | None = None
+    if traces:
+        with middle:
+            aggregate = st.radio(
+                t("Prompts are put together by"),
+                list(AGGREGATES),
+                format_func=lambda name: t(AGGREGATES[name]),
+                key="freeze_aggregate",
+                persist_state="session",
+                on_change=_let_go,
+                help=t("The mean can hide that prompts differ; the vote shows it. Both are given in the table of rules below."),
+            )
+    with right if traces else middle:
         budget = _budget_fields(n_blocks, traced=traces is not None)
     return Rule(strategy or names[0], aggregate or "mean", budget)
 

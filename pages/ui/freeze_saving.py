@@ -135,30 +135,29 @@ def show_savings(projected: TrainingProjection, steps: StepModel | None) -> None
 
 
 def saving_rows(projected: TrainingProjection) -> Rows:
-    """Every projected figure with everything trained, with the plan, with the cache, and the share saved."""
+    """Every projected figure with everything trained and with the plan, and the share saved; once more where the cache changes it."""
     t, code = words(), language()
-    heads = [t("Training"), t("Everything trained"), t("With the plan"), t("From the 2nd epoch, cached"), t("Saved")]
-    cached = any(change is not None and change.cached is not None for _, change, _ in _figures(projected))
-    rows = []
-    for title, change, kind in _figures(projected):
-        if change is None or not (change.full or change.plan):
-            continue
-        best = change.saved_share_cached if change.cached is not None else change.saved_share
-        cells = [title, _written(change.full, kind, projected), _written(change.plan, kind, projected)]
-        cells.append("" if change.cached is None else _written(change.cached, kind, projected))
-        cells.append(_saved(change, best, code))
-        rows.append({head: cell for head, cell in zip(heads, cells, strict=True) if cached or head != heads[3]})
+    heads = t("Training"), t("Everything trained"), t("With the plan"), t("Saved")
+    rows: list[dict[str, str]] = []
+    for title, full, plan, kind in _figures(projected):
+        figures = _written(full, kind, projected), _written(plan, kind, projected), _saved(full, plan, code)
+        rows.append(dict(zip(heads, (title, *figures), strict=True)))
     if projected.cache_bytes:
-        extra = dict.fromkeys(rows[0] if rows else heads, "")
-        rows.append(extra | {heads[0]: t("Cached output of the frozen layers"), heads[2]: size(projected.cache_bytes, code)})
+        rows.append(dict(zip(heads, (t("Cached output of the frozen layers"), "", size(projected.cache_bytes, code), ""), strict=True)))
     return rows
 
 
-def _figures(projected: TrainingProjection) -> Iterator[tuple[str, Change | None, str]]:
-    """Title, figure and kind, in reading order: time and work first, the parts of the memory under their sum."""
+def _figures(projected: TrainingProjection) -> Iterator[tuple[str, float, float, str]]:
+    """Title, everything trained, with the plan, and kind, in reading order: time and work first, then the memory and its parts."""
     t = words()
     for field, kind in _KINDS.items():
-        yield t(FIGURES[field]), getattr(projected, field), kind
+        change: Change | None = getattr(projected, field)
+        if change is None or not (change.full or change.plan):
+            continue
+        yield t(FIGURES[field]), change.full, change.plan, kind
+        if change.cached is not None:
+            titles = {"step_ms": t("· from the 2nd epoch, cached"), "step_flops": t("· from the 2nd epoch, cached")}
+            yield titles.get(field, t("· with the cache")), change.full, change.cached, kind
 
 
 def _written(value: float, kind: str, projected: TrainingProjection) -> str:
@@ -176,15 +175,13 @@ def _written(value: float, kind: str, projected: TrainingProjection) -> str:
     return amount(value, code)
 
 
-def _saved(change: Change, best: float, code: str) -> str:
-    """The share saved; where the cache saves more, as a range."""
-    t, first = words(), change.saved_share
-    if not round(first * 1000) and not round(best * 1000):
+def _saved(full: float, plan: float, code: str) -> str:
+    """The change as a share, with the word that says which way."""
+    t, change = words(), (plan - full) / full if full else 0.0
+    if not round(change * 100):
         return t("unchanged")
-    if first < 0 or best < 0:
-        return t("{percent} more", percent=percent(abs(min(first, best)), code))
-    low, high = percent(first, code), percent(best, code)
-    return t("{percent} less", percent=low if low == high else t("{low} to {high}", low=low, high=high))
+    share = percent(abs(change), code)
+    return t("{percent} more", percent=share) if change > 0 else t("{percent} less", percent=share)
 
 
 def steps_box(found: Profile, shape: TrainingShape, steps: StepModel | None) -> None:

@@ -8,7 +8,7 @@ from analysis.contracts import Plan, PlanSummary, Semantics, Trial
 from analysis.i18n import LANGUAGES, Language
 from analysis.reporting.why_layer import why_page
 from pages.ui.freeze_words import frozen_words
-from pages.ui.language import language, plain, words
+from pages.ui.language import language, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_shelf import download
 from pages.ui.session import client, forget, go, remember
@@ -42,8 +42,6 @@ def keep_box(plan: Plan, stored: PlanSummary | None, *, primary: bool) -> None:
         if stored is not None and st.button(t("Make another plan"), key="new_plan", icon=":material/tune:"):
             forget("plan")
             st.rerun()
-    if stored is not None:
-        st.caption(t("Stored as {name}.", name=plain(stored.name)))
     if tried or saved:
         with saying_errors():
             if stored is None:

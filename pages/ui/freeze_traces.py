@@ -10,6 +10,8 @@ import streamlit as st
 from analysis.contracts import Profile, SemanticRequest, SemanticSettings
 from analysis.i18n import N_
 from analysis.i18n.numbers import duration, number
+from pages.ui.evidence import section
+from pages.ui.glossary import term
 from pages.ui.job_box import running, watched
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
@@ -43,6 +45,8 @@ def traces_form(found: Profile, *, primary: bool) -> None:
         primary: whether measuring is the page's next step.
     """
     t = words()
+    if primary:
+        section(t("How near each layer comes to the right word"), None, help=term("semantic deviation"))
     st.caption(
         t(
             "Model: {model}. Prompts: {workload}. Only their responses count: a trace asks how near each layer is to the right next word.",

@@ -48,7 +48,7 @@ def plan_picker(about: Subject, plans: Sequence[PlanSummary]) -> None:
     st.selectbox(
         t("Plan that is tried"),
         list(known),
-        index=None,
+        index=0 if st.session_state.plan_to_try else None,
         placeholder=t("Choose one"),
         format_func=lambda found: _plan_words(known[found]) if found in known else "",
         key="plan_to_try",

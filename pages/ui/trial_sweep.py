@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from analysis.contracts import EofChoice, Trial, TrialArm
-from analysis.i18n.numbers import number, percent
+from analysis.i18n.numbers import percent
 from analysis.reporting.charts.sweep import sweep_alt, sweep_front, sweep_rows
 from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, section, table
@@ -53,8 +53,7 @@ def rule_rows(found: Trial) -> Rows:
                 t("Rule"): rule_title(choice.strategy),
                 t("Freezes"): t("no answer") if choice.eof_layer is None else frozen_words(choice.eof_layer),
                 t("Kept gain"): t("not tried") if arm is None and choice.eof_layer is not None else _kept(arm),
-                t("Training time"): "" if seconds is None else t("{n} s", n=number(seconds, code, 1)),
-                t("Of full fine-tuning's time"): "" if share is None else percent(share, code),
+                t("Training time, of full fine-tuning's"): "" if share is None else percent(share, code),
             }
         )
     return sorted(rows, key=lambda row: (row[t("Kept gain")] in ("", t("not tried")),))

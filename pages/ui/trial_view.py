@@ -45,12 +45,11 @@ def show_curves(found: Trial) -> None:
     """How the loss fell along the training, by tokens or by measured seconds."""
     t = words()
     section(t("How the loss fell"), origin_of_trial(found), help=term("trial fine-tune"))
-    against = st.segmented_control(
+    against = st.radio(
         t("Along"),
         list(AGAINST),
         format_func=lambda name: t(AGAINST[name]),
-        default="tokens",
-        required=True,
+        horizontal=True,
         key="curves_against",
         persist_state="session",
     )
@@ -70,7 +69,7 @@ def show_arms(found: Trial) -> None:
     t = words()
     section(t("What each way of training gained"), origin_of_trial(found))
     table(arm_rows(found), alt=t("Every way of training with its gain, its cost and how it ended"))
-    download_rows(arm_rows(found, more=True), "trial.csv", key="arms")
+    download_rows([_arm_row(one) | _cost_row(one) | _more_of(one) for one in _ordered(found)], "trial.csv", key="arms")
     st.caption(
         t(
             "Loss in nats per response token on {n} examples that nothing learns from; kept: share of full fine-tuning's gain at the same "
@@ -80,29 +79,47 @@ def show_arms(found: Trial) -> None:
     )
 
 
-def arm_rows(found: Trial, *, more: bool = False) -> Rows:
-    """The plan's own boundary first, then the others; columns that say nothing are left out. `more`: for the file."""
-    ordered = sorted(found.arms, key=lambda one: (one is not found.own, one.kind != "full", one.kind, one.eof_layer))
-    rows = [_arm_row(one) | (_more_of(one) if more else {}) for one in ordered]
+def arm_rows(found: Trial) -> Rows:
+    """What every way of training gained, the plan's own boundary first."""
+    return _told([_arm_row(one) for one in _ordered(found)])
+
+
+def _ordered(found: Trial) -> list[TrialArm]:
+    return sorted(found.arms, key=lambda one: (one is not found.own, one.kind != "full", one.kind, one.eof_layer))
+
+
+def _told(rows: list[dict[str, object]]) -> Rows:
+    """The table without columns that say nothing in any row: a phone has little room."""
     told = {head for row in rows for head, value in row.items() if value != ""}
     return [{head: value for head, value in row.items() if head in told} for row in rows]
 
 
 def _arm_row(one: TrialArm) -> dict[str, object]:
-    t, code, cost = words(), language(), one.cost
-    later = "" if cost.later_epochs_ms is None else t("{n} ms", n=number(cost.later_epochs_ms.p50, code, 1))
-    memory = "" if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, code)
+    t, code = words(), language()
     return {
         t("Way of training"): arm_words(one),
         t("Loss, before to after"): _before_after(one),
         t("Gain (95% interval)"): estimate_words(one.reduction),
         t("Kept gain (95% interval)"): estimate_words(one.kept_at_tokens, share=True),
         t("At equal time"): "" if one.kept_at_cost is None else percent(one.kept_at_cost, code),
-        t("Step"): t("{n} ms", n=number(cost.first_epoch_ms.p50, code, 1)),
-        t("Step, cached"): later,
-        t("Peak memory"): memory,
-        t("Learning rate"): f"{one.learning_rate:g}",
         t("How it ended"): "" if one.stop == "done" else t(STOPS[one.stop]),
+    }
+
+
+def cost_rows(found: Trial) -> Rows:
+    """What a step of every way of training took."""
+    return _told([_cost_row(one) for one in _ordered(found)])
+
+
+def _cost_row(one: TrialArm) -> dict[str, object]:
+    t, code, cost = words(), language(), one.cost
+    return {
+        t("Way of training"): arm_words(one),
+        t("Step"): t("{n} ms", n=number(cost.first_epoch_ms.p50, code, 1)),
+        t("Step, cached"): "" if cost.later_epochs_ms is None else t("{n} ms", n=number(cost.later_epochs_ms.p50, code, 1)),
+        t("Peak memory"): "" if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, code),
+        t("Weights that train"): amount(one.n_trainable, code),
+        t("Learning rate"): f"{one.learning_rate:g}",
     }
 
 
@@ -114,10 +131,10 @@ def _before_after(one: TrialArm) -> str:
 
 
 def _more_of(one: TrialArm) -> dict[str, object]:
+    """What only the file has room for."""
     t, code = words(), language()
     tried = "; ".join(f"{rate}: {t('diverged') if loss is None else number(loss, code, 3)}" for rate, loss in one.tried.items())
     return {
-        t("Weights that train"): amount(one.n_trainable, code),
         t("Learning rates tried, loss on the tuning part"): tried,
         t("Steps"): one.cost.n_steps,
         t("Tokens per second"): number(one.cost.tokens_per_second, code, 0),
@@ -130,6 +147,7 @@ def show_costs(found: Trial) -> None:
     t = words()
     section(t("What a training step took"), origin_of_trial(found))
     draw(partial(charts.step_bars, found, look()), of=(found.id,), key="step_bars", alt=charts.step_alt(found, look()))
+    table(cost_rows(found), alt=t("Time, memory and weights of a training step, by way of training"))
     draw(partial(charts.memory_bars, found, look()), of=(found.id,), key="memory_bars", alt=charts.memory_alt(found, look()))
     download_rows(charts.cost_rows(found, look()), "cost.csv", key="trial_cost")
 
@@ -182,12 +200,12 @@ def show_checks(found: Trial) -> None:
     if changed := [one for one in found.arms if one.frozen_identical is False]:
         st.error(t("Frozen weights changed in: {arms}. Do not use this trial.", arms=_names(changed)), icon=":material/error:")
     elif any(one.frozen_identical for one in found.arms):
-        st.markdown(f":material/check: {t('Every frozen weight is bit for bit what it was.')}")
+        st.markdown(t("Every frozen weight is bit for bit what it was."))
     if pulled := [one for one in found.arms if one.gradient_free is False]:
         said = t("Weights below the boundary had gradients in: {arms}. The saving is smaller than it should be.", arms=_names(pulled))
         st.error(said, icon=":material/error:")
     elif any(one.gradient_free for one in found.arms):
-        st.markdown(f":material/check: {t('No weight below the boundary ever had a gradient, so nothing was computed for it.')}")
+        st.markdown(t("No weight below the boundary ever had a gradient, so nothing was computed for it."))
     st.caption(
         t(
             "{n} examples trained, {tuning} more chose the learning rates, {judges} others judged.",

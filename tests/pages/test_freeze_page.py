@@ -163,10 +163,10 @@ def test_a_stored_plan_opens_with_its_boundary_and_trial(visit: Visit, client: C
     client.import_document(trial.model_dump_json().encode(), "trial.json")
     app = visit("freeze", plan=plan.id)
     assert slider(app).value == 19
-    assert "Stored as nineteen" in said(app)
+    assert "Plan: nineteen" in said(app)
     assert primary(app) == ["See its trial"]
     slider(app).set_value(12).run()
-    assert "Stored as" not in said(app)
+    assert "No plan yet" in said(app)
     assert primary(app) == ["Try it"]
 
 

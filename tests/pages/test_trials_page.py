@@ -243,7 +243,7 @@ def test_a_sweep_shows_every_rules_choice_and_what_it_would_have_kept(
 def test_curves_can_be_drawn_against_seconds(visit: Visit, plan: Plan, tried: StoreTrial) -> None:
     tried()
     app = visit("trials", plan=plan.id)
-    app.button_group(key="curves_against").set_value("seconds").run()
+    app.radio(key="curves_against").set_value("seconds").run()
     assert not app.exception
 
 
