@@ -183,7 +183,9 @@ def _with_prompts(answer: _Answer, strategy: EofStrategy, aggregate: Aggregate, 
         if not total.any():
             return replace(answer, reason=words.NO_SCORE, unlimited=None)
         best = int(total.argmax()) - 1
-        answer = replace(answer, unlimited=best, reason=words.why_vote(best, votes[best], int(voting.sum())))
+        answer = replace(
+            answer, unlimited=best, reason=words.why_vote(best, votes[best], int(voting.sum()), most=votes[best] == max(votes.values()))
+        )
         again = (times @ ballots).argmax(axis=1) - 1
     again = again[again >= -1]
     if not len(again):

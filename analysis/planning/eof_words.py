@@ -25,14 +25,14 @@ def why_curve(strategy: EofStrategy, eof: int, curve: list[float], score: float)
     return _why_gain(strategy, eof, score, curve[0] - curve[-1])
 
 
-def why_vote(eof: int, n: int, total: int) -> Message:
-    """Most prompts choose this layer for themselves."""
+def why_vote(eof: int, n: int, total: int, *, most: bool) -> Message:
+    """Most prompts choose this layer for themselves, or (not `most`) fewer that weigh more."""
+    values = {"n": n, "total": total, "eof": eof}
     if eof < 0:
-        return Message(id="{n} of {total} prompts would freeze no layer, more than choose any one layer.", values={"n": n, "total": total})
-    return Message(
-        id="{n} of {total} prompts choose layer {eof} for themselves, more than choose any other.",
-        values={"n": n, "total": total, "eof": eof},
-    )
+        return Message(id="{n} of {total} prompts would freeze no layer, and together they weigh most.", values={"n": n, "total": total})
+    if most:
+        return Message(id="{n} of {total} prompts choose layer {eof} for themselves, more than choose any other.", values=values)
+    return Message(id="{n} of {total} prompts choose layer {eof} for themselves, and together they weigh most.", values=values)
 
 
 def why_prefix(strategy: EofStrategy, eof: int, times: float) -> Message:

@@ -131,6 +131,7 @@ def test_votes_are_prompts_own_choices_and_weights_decide() -> None:
     choice = choose_eof(semantics, "gain", aggregate="vote")
     assert choice.votes == {0: 3, 2: 2}
     assert choice.eof_layer == 2
+    assert choice.reason.in_english() == "2 of 5 prompts choose layer 2 for themselves, and together they weigh most."
     assert choose_eof(semantics, "gain").eof_layer == 1  # the mean curve's own
 
 
