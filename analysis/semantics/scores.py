@@ -15,6 +15,8 @@ from analysis.semantics.tokens import TokenPlan
 from analysis.workload import EncodedExample
 
 LENS: CurveName = "lens"
+MANY_SINKS = 0.01
+"""Share of the response tokens from which it matters that their predicting states are sinks."""
 
 
 class TraceBook:
@@ -107,16 +109,27 @@ class TraceBook:
         )
 
     def notes(self) -> list[Message]:
-        """What the curves do not hold."""
-        invalid = round(float(self.sums["invalid"][0]))
-        if not invalid:
-            return []
-        return [
-            Message(
-                id="Response tokens left out of the traces because the model's numbers overflowed there: {n}. Use bfloat16 or float32.",
-                values={"n": invalid},
+        """What the curves do not hold, and what they hold that a profile's scores leave out."""
+        invalid, sinks = (round(float(self.sums[name][0])) for name in ("invalid", "sinks"))
+        notes = []
+        if invalid:
+            notes.append(
+                Message(
+                    id="Response tokens left out of the traces because the model's numbers overflowed there: {n}. Use bfloat16 or float32.",
+                    values={"n": invalid},
+                )
             )
-        ]
+        if sinks > MANY_SINKS * self.sums["tokens"][0]:
+            notes.append(
+                Message(
+                    id=(
+                        "Response tokens that follow a sink token, whose state is unlike all others: {n}. They are counted in the traces, "
+                        "because something has to predict them."
+                    ),
+                    values={"n": sinks},
+                )
+            )
+        return notes
 
 
 def _deviation_curve(mean: Floats, replicate_sums: Floats, replicate_weights: Floats) -> DeviationCurve:

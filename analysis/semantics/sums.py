@@ -14,7 +14,7 @@ from analysis.profiling.accumulators import Sums
 from analysis.profiling.bootstrap import poisson_weights
 from analysis.profiling.features import Features
 from analysis.profiling.measures import PIECE_BYTES, UnitSums, to_device
-from analysis.profiling.units import Unit
+from analysis.profiling.units import SINK, Unit
 from analysis.semantics.curves import Tracer
 from analysis.semantics.lens import LENS_COLUMNS, Lens
 from analysis.semantics.tokens import Bools, Ints, TokenPlan
@@ -109,6 +109,7 @@ class _Added:
     lens_sums: Tensor
     lens_counts: Tensor
     invalid: Tensor
+    sinks: Tensor
     traces: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     lens_traces: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
@@ -165,6 +166,7 @@ class TraceSums(Sums):
             trace_words=zeros(t, p, dtype=torch.int64),
             trace_lens_known=zeros(t),
             invalid=zeros(1),
+            sinks=zeros(1),
             seconds=zeros(1),
         )
 
@@ -214,18 +216,22 @@ class TraceSums(Sums):
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-        added = _Added(zeros(n_examples, lay.width), zeros(n_examples), zeros(n_examples, lay.lens_width), zeros(n_examples), zeros(1))
+        added = _Added(
+            zeros(n_examples, lay.width), zeros(n_examples), zeros(n_examples, lay.lens_width), zeros(n_examples), zeros(1), zeros(1)
+        )
         directions = self.tracer.bases.directions(rows.words)
         everyone = torch.arange(n_examples, device=self.device)[:, None]
         step = max(8, PIECE_BYTES[self.device.type] // (4 * lay.n_positions * directions.shape[-1]))
         for start in range(0, len(rows.lens), step):
             self.check()
             piece = slice(start, start + step)
-            valid = unit.kind[rows.slots[piece]] >= 0
+            kind = unit.kind[rows.slots[piece]]
+            valid = kind >= 0
             states = unit.states(rows.slots[piece])
             member = ((everyone == rows.members[piece]) & valid).double()
             self._measure_piece(added, rows, piece, states, directions[piece], member)
             added.invalid += (~valid).sum()
+            added.sinks += (kind == SINK).sum()
         return added
 
     def _measure_piece(self, added: _Added, rows: _Rows, piece: slice, states: Tensor, directions: Tensor, member: Tensor) -> None:
@@ -285,6 +291,7 @@ class TraceSums(Sums):
         mine["replicate_rights"] += draws @ torch.cat([rights, head[:, None]], dim=1)
         mine["replicate_lens_weights"] += (groups * added.lens_counts) @ draws.T
         mine["invalid"] += added.invalid
+        mine["sinks"] += added.sinks
 
     def _keep_examples(self, added: _Added, unit: Unit) -> None:
         rows = np.array([one.row for one in self.plan.examples[unit.first_example : unit.first_example + len(unit.examples)]])

@@ -64,6 +64,18 @@ def test_a_response_at_the_very_start_has_nothing_before_it_to_predict_it():
     assert plan.examples[0].positions.min() > 0
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_states_of_sinks_that_predict_a_response_are_counted_and_said(opens):
+    """A response right behind the first token is predicted from a sink."""
+    made = [
+        replace(example, kinds=np.where(np.arange(len(example.kinds)) == 1, RESPONSE, example.kinds).astype(np.uint8))
+        for example in EXAMPLES
+    ]
+    _, found = trace_model(tiny.loaded(tiny.tiny_llama()), tiny.encoded(made if opens else EXAMPLES), SETTINGS, PLAIN)
+    assert any("sink token" in note.in_english() and note.values["n"] == 6 for note in found.notes) == opens
+    assert found.overall.n_tokens == (24 if opens else 18)
+
+
 def test_unknown_words_are_named():
     with pytest.raises(InputError, match="does not know these words: unicorn, <unk> ghost \\(unknown: 2\\)"):
         word_ids(encoder(), ["night", "unicorn", "<unk> ghost"])
