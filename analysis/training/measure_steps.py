@@ -139,10 +139,11 @@ def measure_steps(
     )
 
 
-def same_steps(known: StepModel, loaded: LoadedModel, stack: Stack, shape: TrainingShape) -> bool:
-    """Whether known steps are those of this model, device and shape."""
+def same_steps(known: StepModel, loaded: LoadedModel, stack: Stack, shape: TrainingShape, eof_layer: int) -> bool:
+    """Whether known steps are those of this model, device and shape, and were measured at other boundaries than this one."""
     here = (loaded.info.commit, stack.info.name, device_name(loaded.device), shape)
-    return (known.model_commit, known.stack, known.device_name, known.shape) == here
+    same = (known.model_commit, known.stack, known.device_name, known.shape) == here
+    return same and all(point.eof_layer != eof_layer for point in known.points)
 
 
 def boundaries_to_fit(n_blocks: int, avoid: Sequence[int] = ()) -> list[int]:
@@ -295,7 +296,7 @@ class _Bench:
                 parameter.data = parameter.data.float()
                 parameter.requires_grad_(True)
             prefix = Prefix(self.stack, eof_layer)
-            trainee = Trainee(self.loaded, self.stack, prefix, self._cache() if cached else None)
+            trainee = Trainee(self.loaded, self.stack, prefix)
             optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0, fused=self.device.type == "cuda")
             frozen = [parameter for parameter in self.loaded.model.parameters() if not parameter.requires_grad]
 
@@ -306,9 +307,10 @@ class _Bench:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
 
-            trainee.train()
             try:
                 with prefix.watched():
+                    trainee.cache = self._cache(trainee, prefix) if cached else None
+                    trainee.train()
                     yield trainee, step
             finally:
                 optimizer.state.clear()
@@ -325,15 +327,14 @@ class _Bench:
         with adapters(self.loaded, self.stack, eof_layer, rank=rank, alpha=2 * rank, seed=0) as new:
             yield list(new)
 
-    def _cache(self) -> PrefixCache:
+    def _cache(self, trainee: Trainee, prefix: Prefix) -> PrefixCache:
+        """For what enters the first layer that trains, in the number format in which it enters."""
+        with trainee.judging():
+            trainee.final_states(self.inputs()["input_ids"][:1, :4], None)
+        state = prefix.entered
+        assert state is not None
         return PrefixCache(
-            "memory",
-            None,
-            None,
-            lengths=self.examples.lengths,
-            width=self.loaded.info.hidden_size,
-            dtype=self.loaded.dtype,
-            device=self.device,
+            "memory", None, None, lengths=self.examples.lengths, width=state.shape[-1], dtype=state.dtype, device=state.device
         )
 
     def point(self, point: Point, laps: _Laps) -> StepPoint:

@@ -12,22 +12,23 @@ from analysis.contracts import ProjectionError, TrainingProjection, TrialArm
 
 
 def projection_errors(
-    projection: TrainingProjection | None, arm: TrialArm, *, step_flops: float | None = None
+    projection: TrainingProjection | None, arm: TrialArm, *, step_flops: tuple[float, float] | None = None
 ) -> tuple[ProjectionError, ...]:
     """Every projected figure of the plan's own arm that has a measurement beside it.
 
     Args:
         projection: what was worked out for the plan's boundary; None: nothing is compared.
         arm: what was trained at that boundary.
-        step_flops: floating-point operations of one of its steps, counted; None: they were not.
+        step_flops: floating-point operations of a step, worked out as a counter sees them, and counted; None: they were not.
     """
     return () if projection is None else tuple(_rows(projection, arm, step_flops))
 
 
-def _rows(projection: TrainingProjection, arm: TrialArm, step_flops: float | None) -> Iterator[ProjectionError]:
+def _rows(projection: TrainingProjection, arm: TrialArm, step_flops: tuple[float, float] | None) -> Iterator[ProjectionError]:
     cost = arm.cost
     yield from _row("n_trainable", projection.n_trainable.plan, float(arm.n_trainable))
-    yield from _row("step_flops", projection.step_flops.plan, step_flops)
+    if step_flops is not None:
+        yield from _row("step_flops", *step_flops)
     if projection.step_ms is not None:
         yield from _row("step_ms", projection.step_ms.plan, cost.first_epoch_ms.p50)
         if projection.step_ms.cached is not None and cost.later_epochs_ms is not None and cost.cache != "off":

@@ -20,8 +20,10 @@ from analysis.contracts import (
 from analysis.planning.eof import all_choices
 from analysis.planning.freeze import project_training
 from analysis.planning.sweep_front import at_cost, front, kept
+from analysis.planning.training_flops import step_flops
 from analysis.training import promises
 from analysis.training.arms import ArmRunner, Asked, Trained
+from analysis.training.counted_flops import counted_step_flops
 from analysis.training.evaluate import Judged
 from analysis.training.prepare import Prepared
 from analysis.training.release import Released
@@ -91,7 +93,7 @@ def assemble(
         update={
             "choices": choices,
             "front": front(arms, choices) if is_sweep else (),
-            "projection_errors": () if own is None else promises.projection_errors(projection, own),
+            "projection_errors": () if own is None else promises.projection_errors(projection, own, step_flops=_flops(runner, eof, shape)),
             "notes": (*runner.parts.notes, *ready.notes, *runner.notes, *found.notes, *_remarks(ready, found, semantics)),
         }
     )
@@ -147,6 +149,14 @@ def projected(runner: ArmRunner, eof_layer: int, shape: TrainingShape, steps: St
         steps=steps,
         stack=runner.stack.info.name,
     )
+
+
+def _flops(runner: ArmRunner, eof_layer: int, shape: TrainingShape) -> tuple[float, float] | None:
+    """Of a step at the plan's boundary: worked out as a counter sees it, and counted."""
+    counted = counted_step_flops(runner.loaded, runner.stack, eof_layer, shape)
+    if counted is None:
+        return None
+    return step_flops(runner.loaded.info, eof_layer, shape, stack=runner.stack.info.name, counted=True), float(counted)
 
 
 def _with_own(arms: Sequence[TrialArm], eof_layer: int) -> tuple[TrialArm, ...]:

@@ -148,7 +148,7 @@ class TrialJob:
         """Training steps of the trial's own mean shape, measured at other boundaries than the plan's, to judge the projection by."""
         shape = trial_shape(self.loaded, self.parts.train, self.settings)
         known = self.known_steps
-        if known is not None and same_steps(known, self.loaded, self.stack, shape):
+        if known is not None and same_steps(known, self.loaded, self.stack, shape, self.eof_layer):
             return known, ()
         try:
             with course.part(Message(id="Timing training steps"), STEPS_WEIGHT) as watch:
