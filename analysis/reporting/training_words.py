@@ -45,7 +45,9 @@ RULES: Mapping[EofStrategy, RuleWords] = {
         N_("logit lens"), N_("As the largest gain, but by what the model's own head would say at every layer instead of by an angle."), True
     ),
     "gradient": RuleWords(
-        N_("gradient norm"), N_("Freezes the first layers whose weights the training examples pull on less than on half of the layers.")
+        N_("gradient norm"),
+        N_("Freezes the first layers whose weights the training examples pull on less than on half of the layers."),
+        True,
     ),
     "plasticity": RuleWords(
         N_("settled gradients"), N_("Freezes the first layers whose pull changes least while a trial trains, as AutoFreeze does.")

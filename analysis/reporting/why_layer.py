@@ -115,16 +115,10 @@ class _Page:
         return " ".join(part for part in (render(choice.reason, self.language), said, self._moved(choice)) if part)
 
     def _moved(self, choice: EofChoice) -> str:
-        """Said where the plan does not end where the rule alone would."""
+        """Said where the plan does not end where the rule said; what a budget moved, the rule's own reason tells."""
         t = self.t
         if choice.eof_layer != self.eof_layer:
             return t("A person then set the last frozen layer to {eof}.", eof=self.eof_layer)
-        if choice.unlimited is not None and choice.unlimited != choice.eof_layer:
-            return t(
-                "The rule alone would end at layer {unlimited}; the budget moved it to {eof}.",
-                unlimited=choice.unlimited,
-                eof=self.eof_layer,
-            )
         return ""
 
     def sureness(self) -> str:

@@ -206,7 +206,7 @@ def test_every_rule_curve_arm_and_stop_has_words_in_both_languages() -> None:
     assert set(words.KINDS) == set(get_args(ArmKind))
     assert set(words.STOPS) == set(get_args(StopReason))
     assert set(words.FIGURES) == {name for name, field in TrainingProjection.model_fields.items() if "Change" in str(field.annotation)}
-    assert {name for name, rule in words.RULES.items() if rule.ours} == {"gain", "scaled_gain", "exponent", "lens"}
+    assert {name for name, rule in words.RULES.items() if rule.ours} == {"gain", "scaled_gain", "exponent", "lens", "gradient"}
     for sentence in (*(rule.meaning for rule in words.RULES.values()), *words.CURVE_MEANINGS.values()):
         english, japanese = both(Message(id=sentence))
         assert english.endswith(".")
@@ -236,4 +236,4 @@ def test_ways_of_training_are_named_in_short() -> None:
     said = [both(words.way(kind, eof))[0] for kind, eof in (("freeze", 19), ("freeze", -1), ("full", -1), ("lora", -1), ("lora_freeze", 9))]
     assert said == ["freeze 0–19", "freeze none", "full fine-tuning", "LoRA on all layers", "LoRA, freeze 0–9"]
     assert both(words.rule("gain")) == ("largest gain (our reading)", "改善幅最大（独自の解釈）")
-    assert both(words.rule("gradient"))[0] == "gradient norm"
+    assert both(words.rule("plasticity"))[0] == "settled gradients"

@@ -38,8 +38,13 @@ def plan_with(choice: Mapping[str, Any] | None = None, eof_layer: int = 19, **ch
     return plan.model_copy(update={"provenance": provenance, **changes})
 
 
+def _hostile(name: str) -> Mapping[str, Any]:
+    reason = Message(id="{first} {second}", values={"first": name, "second": name})
+    return {"by_slice": {f"{name}{place}": 3 for place in range(12)}, "reason": reason}
+
+
 def full_page(language: Language, *, hostile: str = "") -> str:
-    choice = {**CHOICE, **({"by_slice": {f"{hostile}{place}": 3 for place in range(12)}} if hostile else {})}
+    choice = {**CHOICE, **(_hostile(hostile) if hostile else {})}
     plan = plan_with(choice)
     trial = make_trial(19, plan=plan, boundaries=(2, 4, 9, 14, 19, 24, 27), kinds=("full", "lora", "lora_freeze"))
     if hostile:
@@ -75,13 +80,11 @@ def test_without_trial_and_traces_the_page_says_so() -> None:
     assert "<svg" not in page
 
 
-def test_a_boundary_that_a_person_or_the_budget_moved_is_told() -> None:
+def test_a_boundary_that_a_person_moved_is_told() -> None:
     semantics = make_semantics()
     moved = why_page(plan_with({**CHOICE, "eof_layer": 22}), semantics, None, "en")
     assert "A person then set the last frozen layer to 19." in moved
-    limited = why_page(plan_with({**CHOICE, "unlimited": 12}), semantics, None, "en")
-    assert "The rule alone would end at layer 12; the budget moved it to 19." in limited
-    assert "budget" not in why_page(plan_with({**CHOICE, "unlimited": 19}), semantics, None, "en")
+    assert "A person" not in why_page(plan_with(CHOICE), semantics, None, "en")
 
 
 def test_a_plan_that_freezes_nothing_is_refused() -> None:
