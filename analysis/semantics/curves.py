@@ -45,15 +45,15 @@ class Tracer:
     def _of_form(self, states: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         wide = states.float()
         dots = torch.bmm(wide, directions.mT).mT  # [n, bases, P]
-        plain = _Squares.of(wide, wide)
-        white = _Squares.of(wide, self.weigher(states))
+        plain = Squares.of(wide, wide)
+        white = Squares.of(wide, self.weigher(states))
         squares = [white if basis == "whitened" else plain for basis in BASES]
-        both = _Squares(*(torch.stack([getattr(one, name) for one in squares], dim=1) for name in ("state", "along", "step")))
+        both = Squares(*(torch.stack([getattr(one, name) for one in squares], dim=1) for name in ("state", "along", "step")))
         return trace(dots.double(), both)
 
 
 @dataclass(frozen=True)
-class _Squares:
+class Squares:
     """Inner products in some coordinates: state [.., P] |z|^2, along [.., L] (z' - z).z, step [.., L] |z' - z|^2."""
 
     state: Tensor
@@ -61,18 +61,23 @@ class _Squares:
     step: Tensor
 
     @classmethod
-    def of(cls, states: Tensor, mapped: Tensor) -> _Squares:
+    def of(cls, states: Tensor, mapped: Tensor) -> Squares:
         """From states and the states times the coordinates' matrix; differences are taken first, so nothing cancels."""
         step, mapped_step = states[:, 1:] - states[:, :-1], mapped[:, 1:] - mapped[:, :-1]
         return cls(_dot(states, mapped), _dot(mapped_step, states[:, :-1]), _dot(mapped_step, step))
 
 
-def trace(dots: Float[Tensor, "*n positions"], squares: _Squares) -> tuple[Tensor, Tensor]:
+def trace(dots: Float[Tensor, "*n positions"], squares: Squares) -> tuple[Tensor, Tensor]:
     """Deviation 1 - cos(z, s) [.., P], and the cosine between z' - z and |z| s - z [.., L], the straight way to the word.
 
     Args:
         dots: z.s with s of length 1.
         squares: of the same states in the same coordinates.
+
+    >>> states, word = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([0.0, 1.0])
+    >>> deviation, alignment = trace(states @ word, Squares.of(states[None], states[None]))
+    >>> [round(x, 3) for x in deviation[0].tolist()], [round(x, 3) for x in alignment[0].tolist()]
+    ([1.0, 0.293], [0.707])
     """
     length = squares.state.clamp_min(0).sqrt()
     deviation = 1 - _ratio(dots, length)
