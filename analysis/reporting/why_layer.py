@@ -21,7 +21,7 @@ from analysis.reporting.certificate_style import CSS, FONT
 
 _MOST_ARMS = 7
 _MOST_SLICES = 6
-_MOST_RULES = 8
+_LONG_REASON = 320
 _LONGEST = 110
 _STYLE = (
     ".lead{font-size:11pt;border:1pt solid #1a1a1a;padding:2mm 3mm;margin:3mm 0 0}"
@@ -31,6 +31,7 @@ _STYLE = (
     "svg{display:block;width:100%;height:auto}"
     ".trials td:nth-child(n+2){text-align:right;white-space:nowrap}"
     ".pair{align-items:start}.pair .facts th{width:44%}"
+    "main.dense{font-size:7.6pt;line-height:1.2}main.dense .lead{font-size:9.5pt}main.dense svg{width:80%;margin:0 auto}"
     "figure{margin:0}figcaption{color:#444;font-size:7.8pt}"
 )
 
@@ -60,7 +61,7 @@ def why_page(plan: Plan, semantics: Semantics | None, trial: Trial | None, langu
     title = _text(page.t("Why this layer"))
     return (
         f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n<title>{title} {plan.id}</title>\n'
-        f"<style>{FONT}{CSS}{_STYLE}</style>\n</head>\n<body>\n<main>\n" + "\n".join(body) + "\n</main>\n</body>\n</html>\n"
+        f"<style>{FONT}{CSS}{_STYLE}</style>\n</head>\n<body>\n<main{page.density}>\n" + "\n".join(body) + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -78,6 +79,11 @@ class _Page:
     @property
     def choice(self) -> EofChoice | None:
         return self.plan.provenance.eof_choice
+
+    @property
+    def density(self) -> str:
+        """Smaller type where so much is told that it would not stay on one page."""
+        return ' class="dense"' if len(self._reason()) > _LONG_REASON or len(self._differing()) > _MOST_SLICES else ""
 
     def head(self) -> str:
         t, plan = self.t, self.plan
@@ -129,12 +135,17 @@ class _Page:
         facts = [(t("Resamples that agree"), percent(choice.agreement, self.language))]
         if choice.low is not None and choice.high is not None:
             facts.append((t("Range over resamples"), t("layers {range}", range=span(str(choice.low), str(choice.high), self.language))))
-        differing = [(name, layer) for name, layer in choice.by_slice.items() if layer != self.eof_layer]
+        differing = self._differing()
         if choice.by_slice:
             facts.append((t("Slices that would choose another layer"), f"{len(differing)} / {len(choice.by_slice)}"))
         shown = "; ".join(f"{_cut(name, 24)}: {layer}" for name, layer in differing[:_MOST_SLICES])
-        more = f"<p>{_text(shown, 200)}</p>" if shown else ""
+        more = f"<p>{_text(shown, 150)}</p>" if shown else ""
         return f"<section>{title}{_facts(facts)}{more}</section>"
+
+    def _differing(self) -> list[tuple[str, int]]:
+        """Slices that would choose another layer for themselves."""
+        by_slice = self.choice.by_slice if self.choice else {}
+        return [(name, layer) for name, layer in by_slice.items() if layer != self.eof_layer]
 
     def worth(self) -> str:
         t, semantics = self.t, self.semantics
