@@ -104,7 +104,7 @@ def _tell_checks(arms: Sequence[TrialArm], terminal: Terminal) -> None:
     if changed:
         terminal.tell("Not as it should be: frozen weights changed in {runs}. Do not rely on these runs.", runs=changed)
     elif frozen:
-        terminal.tell("Checked: every frozen weight is bit for bit what it was ({n} runs).", n=len(frozen))
+        terminal.tell("Checked: every frozen weight is bit for bit what it was (runs: {n}).", n=len(frozen))
     if pulled:
         terminal.tell(
             "Not as it should be: gradients reached frozen layers in {runs}. Their times are not those of a frozen run.", runs=pulled

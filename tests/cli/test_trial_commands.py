@@ -82,6 +82,12 @@ def test_from_a_model_and_answers_to_a_sweep_a_trial_and_what_is_kept(model: Pat
     assert [one.id for one in kept] == [trial.id]
     assert next(one.state for one in open_store().plans.plans() if one.id == trial.plan_id) == "verified"
     assert not list((tmp_path / "home" / "checkpoints").glob("trial-*"))
+    swept = invoke("sweep", "--plan", plan, *data, *short, "--boundaries", "0,2", "--no-store", "--out", tmp_path / "sweep.json")
+    assert swept.exit_code == 0, swept.output
+    assert {arm.name for arm in _opened(tmp_path / "sweep.json").arms} == {"freeze 0", "freeze 1", "freeze 2", "full"}
+    assert "No run is both cheaper and better than these" in swept.stderr
+    japanese = invoke("trial", "--plan", plan, *data, *short, "--no-store", "--lang", "ja")
+    assert not ENGLISH.search(japanese.stderr.replace(str(answers), "")), japanese.stderr
 
 
 @pytest.fixture
