@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,8 +64,10 @@ def run_steps(
     info = describe_model(request.model, on_progress=lambda stage: say(watch, stage)).info
     check_shape(request.shape, info)
     say(watch, Message(id="Loading the model"))
-    loaded = load(request.model, device=str(resolve_device(request.device)), dtype=request.shape.dtype)
-    return measure_steps(loaded, request.shape, stack=request.stack, watch=watch)
+    shape = request.shape
+    stored = "float32" if shape.weight_bits == 32 else shape.dtype
+    loaded = load(request.model, device=str(resolve_device(request.device)), dtype=stored)
+    return measure_steps(replace(loaded, dtype=getattr(torch, shape.dtype)), shape, stack=request.stack, watch=watch)
 
 
 def check_shape(shape: TrainingShape, info: ModelInfo) -> None:
@@ -75,6 +77,11 @@ def check_shape(shape: TrainingShape, info: ModelInfo) -> None:
     if shape.weight_bits < 16:
         raise InputError(
             "Steps on weights of {bits} bits are projected, not measured. Measure with weights of 16 or 32 bits.", bits=shape.weight_bits
+        )
+    if shape.dtype == "float32" and min(shape.weight_bits, shape.trained_bits) < 32:
+        raise InputError(
+            "Steps that are computed in float32 on weights of {bits} bits cannot be measured. Choose bfloat16, or weights of 32 bits.",
+            bits=min(shape.weight_bits, shape.trained_bits),
         )
     if info.max_context_tokens is not None and shape.sequence_tokens > info.max_context_tokens:
         raise InputError(
@@ -97,8 +104,8 @@ def measure_steps(
     """Times steps at a few boundaries and fits what a layer takes, frozen and trained.
 
     Args:
-        loaded: the model; its weights are bit for bit what they were afterwards.
-        shape: what a step is.
+        loaded: the model; its weights are bit for bit what they were afterwards. `loaded.dtype` is the number format computed in.
+        shape: what a step is; its weights that train are put into `trained_bits` meanwhile, frozen ones stay as they were loaded.
         stack: the stack that trains; None: the model's first.
         watch: told how far it is, and asked whether to stop.
         boundaries: last frozen blocks to fit to; None: nothing frozen, the middle, and all but the last layer.
@@ -220,6 +227,7 @@ class _Bench:
         self.device = loaded.device
         self.meter = energy_meter(self.device)
         self.examples = random_examples(shape, loaded.info.vocab_size, padded=padded)
+        self._trained_in = torch.float32 if shape.trained_bits == 32 else loaded.dtype
         self._norms = norms_behind(stack)
         self._dtypes = {parameter: parameter.dtype for parameter in self.weights()}
 
@@ -262,9 +270,10 @@ class _Bench:
                 raise
             return False
         finally:
-            self.to_stored_format()
             if self.device.type == "cuda":
                 gc.collect()
+            self.to_stored_format()
+            if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         return True
 
@@ -293,7 +302,7 @@ class _Bench:
             for parameter in self.loaded.model.parameters():
                 parameter.requires_grad_(False)
             for parameter in trained:
-                parameter.data = parameter.data.float()
+                parameter.data = parameter.data.to(self._trained_in)
                 parameter.requires_grad_(True)
             prefix = Prefix(self.stack, eof_layer)
             trainee = Trainee(self.loaded, self.stack, prefix)

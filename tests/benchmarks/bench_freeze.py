@@ -1,7 +1,7 @@
 """What freezing saves in a training step on this machine, beside the arithmetic and beside what is projected.
 
     python tests/benchmarks/bench_freeze.py --model sample --device cuda --dtype bfloat16 --batch 16 --tokens 512 --boundaries 9,19,24,28
-    python tests/benchmarks/bench_freeze.py --model 7b --device cuda --dtype bfloat16 --batch 4 --tokens 512 --boundaries 9,19,24,30
+    python tests/benchmarks/bench_freeze.py --model 7b --device cuda --dtype bfloat16 --batch 2 --tokens 512 --boundaries 9,19,24,30
 
 Real steps (forward, backward, clipping, AdamW in float32) on random tokens, full fine-tuning and every boundary in turns, with
 the frozen prefix computed and with it read from a cache in memory. "floor" is the ratio of FLOPs; "projected" comes from a fit

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
-from analysis.contracts import Progress, TrainingShape
+from analysis.contracts import Progress, StepsRequest, TrainingShape
 from analysis.errors import Cancelled, InputError, ModelError, ResourceError
+from analysis.models.load import describe_model, load_model
+from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
 from analysis.training import measure_steps as room
 from analysis.training.measure_steps import (
@@ -16,10 +21,12 @@ from analysis.training.measure_steps import (
     measure_points,
     measure_steps,
     random_examples,
+    run_steps,
 )
 from tests.builders import make_model
 from tests.profiling.tiny import loaded, tiny_llama
 from tests.training.tiny_training import model_named, weights_of
+from tests.verification import tiny_verification as tv
 
 SHAPE = TrainingShape(batch_size=2, sequence_tokens=8, response_tokens=3, dtype="float32", lora_rank=2)
 
@@ -117,6 +124,27 @@ def test_steps_that_are_only_projected_are_refused() -> None:
         check_shape(SHAPE.model_copy(update={"weight_bits": 4}), make_model(4))
     with pytest.raises(InputError, match="at most 64"):
         check_shape(SHAPE.model_copy(update={"sequence_tokens": 65}), make_model(4).model_copy(update={"max_context_tokens": 64}))
+
+
+def test_a_request_is_measured_in_the_number_formats_it_names(tmp_path: Path) -> None:
+    source = tv.save(tv.tiny_llama(3), tmp_path / "model")
+    kept: list[torch.dtype] = []
+
+    def load(*names: Any, **more: Any) -> LoadedModel:
+        kept.append(load_model(*names, **more).dtype)
+        return load_model(*names, **more)
+
+    for weight_bits, trained_bits in ((32, 32), (16, 16)):
+        shape = SHAPE.model_copy(update={"dtype": "bfloat16", "weight_bits": weight_bits, "trained_bits": trained_bits})
+        found = run_steps(StepsRequest(model=source, device="cpu", shape=shape), load=load)
+        assert found.shape == shape
+        assert found.model_commit == describe_model(source).info.commit
+    assert kept == [torch.float32, torch.bfloat16]
+
+
+def test_narrow_weights_are_not_computed_in_float32() -> None:
+    with pytest.raises(InputError, match="computed in float32 on weights of 16 bits"):
+        check_shape(SHAPE.model_copy(update={"trained_bits": 16}), make_model(4))
 
 
 def test_a_model_without_words_is_refused() -> None:
