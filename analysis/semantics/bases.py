@@ -147,8 +147,11 @@ class Weigher:
     @classmethod
     def of(cls, gram: Float[Tensor, "width width"], dtype: torch.dtype) -> Weigher:
         """Ready for states of a number format, on the Gram's device."""
-        if not (gram.is_cuda and dtype in HALF):
-            return cls((gram.float(),), 1.0)
+        return cls.split(gram, dtype) if gram.is_cuda and dtype in HALF else cls((gram.float(),), 1.0)
+
+    @classmethod
+    def split(cls, gram: Float[Tensor, "width width"], dtype: torch.dtype) -> Weigher:
+        """The matrix as two half-precision parts, brought to 1 first so that float16 can hold it."""
         scale = float(gram.abs().max())
         unit = gram / scale
         high = unit.to(dtype)

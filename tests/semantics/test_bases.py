@@ -76,6 +76,17 @@ def test_chosen_words_are_a_vocabulary_of_their_own():
     assert some.small
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.bfloat16, 2**-15), (torch.float16, 2**-19)])
+def test_half_precision_parts_keep_the_gram(dtype, rtol, monkeypatch):
+    """The CPU has no half-precision product with float32 results, so it is written out here."""
+    monkeypatch.setattr(torch, "bmm", lambda a, b, out_dtype: (a.double() @ b.double()).to(out_dtype))
+    weight, states = head(500, 32), torch.from_numpy(np.random.default_rng(5).normal(size=(4, 3, 32))).to(dtype)
+    gram = weight.T @ weight
+    wanted = states.double() @ gram
+    found = Weigher.split(gram, dtype)(states).double()
+    assert float((found - wanted).norm() / wanted.norm()) < rtol
+
+
 def test_the_weigher_multiplies_by_the_gram():
     gram, states = torch.eye(8, dtype=torch.float64) * 3, torch.ones(2, 4, 8)
     torch.testing.assert_close(Weigher.of(gram, torch.float32)(states), 3 * states)

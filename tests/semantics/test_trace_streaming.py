@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from analysis.contracts import Profile, ProfileSettings, Semantics, SemanticSettings
 from analysis.errors import Cancelled
@@ -14,7 +15,7 @@ from analysis.profiling.stream import Saving, Watch
 from analysis.semantics.run import _TraceJob, trace_model
 from analysis.semantics.scores import TraceBook
 from analysis.semantics.tokens import plan_tokens
-from tests.profiling import tiny
+from tests.profiling import oracle, tiny
 
 SETTINGS = ProfileSettings(unit_tokens=100, cka_minibatch=16, batch_tokens=100)
 SEMANTIC = SemanticSettings(gradients=False, lens_tokens=30, traces=3)
@@ -122,6 +123,25 @@ def test_a_stop_in_the_middle_of_a_unit_leaves_whole_sums(model):
     assert {name: float(tensor.double().abs().sum()) for name, tensor in sums.tensors.items() if name != "seconds"} == {
         name: 0.0 for name in sums.tensors if name != "seconds"
     }
+
+
+def test_other_accumulators_get_the_states_as_the_model_made_them(model):
+    """Although the profile takes the mean out of its buffer afterwards."""
+    seen: dict[str, torch.Tensor] = {}
+
+    class Keeping:
+        def update(self, unit):
+            for member, example in enumerate(unit.unit.examples):
+                seen[example.example_id] = unit.states(torch.from_numpy(unit.unit.slots[member]))
+
+        def state(self):
+            return {}
+
+    profile_model(model, tiny.encoded(EXAMPLES), SETTINGS, accumulators=[Keeping()])
+    assert len(seen) == len(EXAMPLES)
+    for example in EXAMPLES:
+        wanted, _ = oracle.states_of(model.stack(), example)
+        np.testing.assert_allclose(seen[example.example_id].numpy(), wanted, atol=1e-4)
 
 
 def test_intervals_hold_their_means(whole):
