@@ -15,7 +15,7 @@ from pages.ui.freeze_evidence import show_fidelity, show_gradients, show_rules, 
 from pages.ui.freeze_rule import boundary_slider, every_choice, placed_by_hand, proposed_by, rule_fields
 from pages.ui.freeze_saving import show_savings, steps_box, training_fields
 from pages.ui.freeze_shelf import keep_box, why_box
-from pages.ui.freeze_subject import freeze_plan, gathered, stored_twin, with_stored
+from pages.ui.freeze_subject import freeze_plan, gathered, of_its_run, stored_twin, with_stored
 from pages.ui.freeze_traces import response_gap, traces_form, watch_traces
 from pages.ui.job_box import running
 from pages.ui.language import say, words
@@ -41,13 +41,17 @@ TERMS = (
 )
 
 ensure_session("freeze")
-t, about = words(), subject()
+t = words()
+with stopping_on_errors():
+    asked = subject()
+    about = of_its_run(asked)
+    about = about if about.run else replace(about, run=asked.run)
 if about.run is None:
     empty_state(about, t("There is nothing to freeze yet: the boundary is chosen from what a run measured."))
 with stopping_on_errors():
     found = profile(about.run.id)
     traces = semantics_of(about.run.id)
-    about, chosen = freeze_plan(about, found)
+    chosen = freeze_plan(about, found)
 
 answer, jobs, choices = st.container(), st.container(), st.container(border=True)
 with jobs:
@@ -115,7 +119,7 @@ if traces is not None:
         show_gradients(traces)
     with right:
         show_fidelity(traces)
-        show_lens(traces, eof_layer)
+        show_lens(traces)
         show_slice_choices(choice)
     with st.expander(t("Measure the traces again, with other words"), icon=":material/replay:"):
         traces_form(found, primary=False)

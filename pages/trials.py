@@ -9,13 +9,14 @@ from analysis.reporting import headlines
 from pages.ui.evidence import how_do_we_know, section
 from pages.ui.exports import export_box
 from pages.ui.frame import footer, headline, standing, subject
+from pages.ui.freeze_subject import of_its_run
 from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.session import client, ensure_session, profile, semantics_of, stored_plan, trial
 from pages.ui.trial_documents import trial_documents
 from pages.ui.trial_form import trial_box
-from pages.ui.trial_picker import chosen_trial, freeze_plans, no_freeze_plan, of_run, plan_picker, trial_picker, watch_trial
+from pages.ui.trial_picker import chosen_trial, freeze_plans, no_freeze_plan, plan_picker, trial_picker, watch_trial
 from pages.ui.trial_sweep import show_sweep
 from pages.ui.trial_view import curve_rows, origin_of_trial, show_arms, show_checks, show_costs, show_curves, show_projections, show_slices
 
@@ -40,7 +41,7 @@ if about.plan is None or about.plan.eof_layer is None:
     no_freeze_plan(replace(about, plan=None), plans)
 with stopping_on_errors():
     plan = stored_plan(about.plan)
-    about = of_run(about, plan)
+    about = of_its_run(about)
     run = profile(about.run.id) if about.run else None
     traces = semantics_of(about.run.id) if about.run else None
 answer, box = st.container(), st.container()

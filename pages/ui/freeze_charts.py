@@ -136,15 +136,15 @@ def show_gain(traces: Semantics, eof_layer: int, choice: EofChoice | None) -> No
     )
 
 
-def show_lens(traces: Semantics, eof_layer: int) -> None:
+def show_lens(traces: Semantics) -> None:
     """What the model's own head would say from every layer."""
     t = words()
     if traces.overall.lens is None:
         return
     st.subheader(t("What the model would say at each layer"), anchor=False)
     draw(
-        partial(charts.lens, traces, look(), eof_layer=eof_layer),
-        of=(traces.id, eof_layer),
+        partial(charts.lens, traces, look()),
+        of=(traces.id,),
         key="lens",
         alt=charts.lens_alt(traces, look()),
     )

@@ -7,17 +7,33 @@ from dataclasses import replace
 from analysis.contracts import Plan, PlanSummary, Profile, Semantics, TrainingShape
 from pages.ui.frame import Subject
 from pages.ui.freeze_rule import Evidence
-from pages.ui.session import client, stored_plan
+from pages.ui.session import client, profile, remember, stored_plan
+from pages.ui.verify_picker import run_of
 
 
-def freeze_plan(about: Subject, found: Profile) -> tuple[Subject, Plan | None]:
-    """The plan in use, where it freezes layers of this run's model; another kind of plan is none here."""
+def of_its_run(about: Subject) -> Subject:
+    """The page is about the run of the freeze plan in use: the one chosen where it is the same model's, else the one that is here."""
     if about.plan is None or about.plan.eof_layer is None:
-        return replace(about, plan=None), None
+        return replace(about, plan=None)
     plan = stored_plan(about.plan)
-    same = (plan.model.commit, plan.model.stack) == (found.model.commit, found.stack)
-    fits = same and plan.eof_layer is not None and plan.eof_layer <= found.n_blocks - 2
-    return (about, plan) if fits else (replace(about, plan=None), None)
+    if about.run is not None and _same_model(plan, profile(about.run.id)):
+        return about
+    run = run_of(plan)
+    if run is not None:
+        remember("run", run.id)
+    return replace(about, run=run)
+
+
+def freeze_plan(about: Subject, found: Profile) -> Plan | None:
+    """The plan in use, where it freezes layers of this run's model; another kind of plan is none here."""
+    if about.plan is None or about.plan.eof_layer is None or about.plan.eof_layer > found.n_blocks - 2:
+        return None
+    plan = stored_plan(about.plan)
+    return plan if _same_model(plan, found) else None
+
+
+def _same_model(plan: Plan, found: Profile) -> bool:
+    return (plan.model.commit, plan.model.stack) == (found.model.commit, found.stack)
 
 
 def gathered(found: Profile, traces: Semantics | None, shape: TrainingShape) -> Evidence:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NoReturn
 
 import streamlit as st
 
-from analysis.contracts import Plan, PlanSummary, TrialSummary
+from analysis.contracts import PlanSummary, TrialSummary
 from analysis.i18n.numbers import percent
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
 from pages.ui.freeze_words import frozen_words
@@ -17,20 +16,11 @@ from pages.ui.language import language, words
 from pages.ui.messages import saying_errors
 from pages.ui.session import chosen, client, forget, forget_plans, remember, remembered
 from pages.ui.stored import use_plan
-from pages.ui.verify_picker import run_of
 
 
 def freeze_plans() -> list[PlanSummary]:
     """Stored plans that freeze layers, newest first."""
     return [plan for plan in client().plans() if plan.eof_layer is not None]
-
-
-def of_run(about: Subject, plan: Plan) -> Subject:
-    """The page is about the run that the plan was made from, where that is still here; else about none."""
-    run = run_of(plan)
-    if run is not None:
-        remember("run", run.id)
-    return replace(about, run=run)
 
 
 def plan_picker(about: Subject, plans: Sequence[PlanSummary]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.contracts import Plan, Profile, Search, Verification
+from analysis.contracts import Plan, Profile, Search, Semantics, Trial, Verification
 from analysis.runs.client import open_client
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ class Server:
         return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
 
 
-Document = Profile | Search | Plan | Verification
+Document = Profile | Search | Plan | Verification | Semantics | Trial
 StartServer = Callable[..., Server]
 
 
