@@ -72,7 +72,8 @@ def saved_bytes(trainee: Trainee, inputs: dict[str, Any], device: torch.device) 
         if not out_of_memory(exc):
             raise
         return None
-    saved._kept.clear()
+    finally:
+        saved._kept.clear()
     return saved
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,31 +9,30 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from transformers.trainer_utils import get_last_checkpoint
 
 from analysis.contracts import Message, TrialSettings
 from analysis.contracts.freezing import TrainingShape
 from analysis.contracts.profile import Series
 from analysis.contracts.trial import ArmKind, CacheKind, StepCost, StopReason, TrialPoint
-from analysis.contracts.verification import Distribution
 from analysis.errors import Cancelled, ResourceError, WorkloadError
 from analysis.models.stack import LoadedModel, Stack
 from analysis.profiling.stream import Watch, out_of_memory
-from analysis.training import callbacks
+from analysis.training import callbacks, resuming
+from analysis.training.accounts import step_cost
 from analysis.training.activations import Saved, saved_bytes
-from analysis.training.callbacks import Diary, StepTrainer, Task
+from analysis.training.callbacks import StepTrainer
 from analysis.training.checks import Frozen, check_trainable, diverged_note, restored, unchanged
 from analysis.training.data import Parts, TrainingSet, schedule, steps_in_epoch
+from analysis.training.diary import Diary, Task
 from analysis.training.lora import adapters, has_experts
 from analysis.training.prefix import Prefix, norms_behind
 from analysis.training.prefix_cache import PrefixCache, open_cache
 from analysis.training.trainee import Trainee
-from analysis.verification.energy import MILLIJOULES_PER_MWH, energy_meter
+from analysis.verification.energy import energy_meter
 
 Evaluate = Callable[[TrialPoint], TrialPoint]
 """Given a draft (step, tokens, seconds, flops, train_loss) while the arm's weights are in the model, returns it with the losses that were
@@ -351,25 +348,15 @@ class _Arm:
 
     def _stopped(self, trainer: StepTrainer, exc: Cancelled) -> Cancelled:
         """Keeps what was trained so far, at the last whole step."""
-        if not self.keep or trainer.state.global_step == 0:
-            return exc
-        trainer.recorder.rewind()
-        trainer.recorder.finish()
-        trained = sum(p.numel() * p.element_size() for p in trainer.model.trained().values())
-        if shutil.disk_usage(self.folder).free < 4 * trained:
-            return exc
-        trainer.model.zero_grad(set_to_none=True)
-        trainer._save_checkpoint(trainer.model, None)
-        written = Path(get_last_checkpoint(str(self.folder)))
-        (written / _DIARY).write_text(json.dumps({"key": self.key(), "diary": trainer.diary.as_json()}), encoding="utf-8")
-        return Cancelled("Stopped at your request. What was trained so far is kept: the same training goes on from there.")
+        if self.keep and resuming.save(trainer, self.folder, self.key()):
+            return Cancelled("Stopped at your request. What was trained so far is kept: the same training goes on from there.")
+        return exc
 
     def _taken_up(self) -> tuple[Diary, Path | None]:
         """Where this same arm was stopped; else a new diary. Only what this program wrote for this very arm is read."""
-        found = get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
-        diary = None if found is None else read_diary(Path(found), self.key())
-        if found is not None and diary is not None:
-            return diary, Path(found)
+        found = resuming.find(self.folder, self.key())
+        if found is not None:
+            return found
         if self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
@@ -377,19 +364,10 @@ class _Arm:
 
     def key(self) -> str:
         """The same for the same arm on the same model and examples."""
-        examples = hashlib.blake2b(digest_size=16)
-        for example in self.parts.train:
-            examples.update(example.input_ids.tobytes() + example.kinds.tobytes() + repr(example.weight).encode())
         names = ("batch_size", "warmup_share", "weight_decay", "lora_rank", "lora_alpha", "train_norm", "points")
-        parts: dict[str, Any] = {
-            "model": self.loaded.info.commit,
-            "stack": self.stack.info.name,
-            "dtype": str(self.loaded.dtype),
-            "examples": examples.hexdigest(),
-            "spec": {name: value for name, value in asdict(self.spec).items() if name not in ("max_seconds", "cache_bytes")},
-            "settings": {name: getattr(self.settings, name) for name in names},
-        }
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        asked = {name: value for name, value in asdict(self.spec).items() if name not in ("max_seconds", "cache_bytes")}
+        given = {name: getattr(self.settings, name) for name in names}
+        return resuming.key(self.loaded, self.stack, self.parts, {"spec": asked, "settings": given})
 
     # -- afterwards ----------------------------------------------------------------------------------------------------
 
@@ -406,7 +384,7 @@ class _Arm:
         return ArmRun(
             spec=self.spec,
             points=tuple(diary.points),
-            cost=self._cost(trainee, diary, saved),
+            cost=step_cost(trainee, diary, saved, self.epoch),
             n_trainable=n_trainable,
             n_frozen=sum(parameter.numel() for parameter in frozen.parameters),
             n_steps=done,
@@ -423,49 +401,10 @@ class _Arm:
             notes=tuple(self.notes),
         )
 
-    def _cost(self, trainee: Trainee, diary: Diary, saved: Saved | None) -> StepCost:
-        first, later = diary.step_ms[: self.epoch], diary.step_ms[self.epoch :]
-        kept = trainee.cache
-        return StepCost(
-            first_epoch_ms=_distribution(first),
-            later_epochs_ms=_distribution(later) if later else None,
-            n_steps=len(diary.step_ms),
-            tokens_per_second=diary.tokens / diary.seconds if diary.seconds else 0.0,
-            peak_memory_bytes=diary.peak_bytes,
-            weight_bytes=_bytes(trainee.parameters()),
-            gradient_bytes=diary.gradient_bytes,
-            optimizer_bytes=diary.optimizer_bytes,
-            activation_bytes=None if saved is None else saved.activations,
-            cache="off" if kept is None else kept.kind,
-            cache_bytes=0 if kept is None else kept.n_bytes,
-            energy_wh=None if diary.millijoules is None else diary.millijoules / MILLIJOULES_PER_MWH / 1e3,
-        )
-
-
-_DIARY = "arm.json"
-
-
-def read_diary(checkpoint: Path, key: str) -> Diary | None:
-    """What was written beside a checkpoint, if this very arm wrote it; None: another one did, or it cannot be read."""
-    try:
-        stored = json.loads((checkpoint / _DIARY).read_text(encoding="utf-8"))
-        return Diary.from_json(stored["diary"]) if stored["key"] == key else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
 
 def _without(parameters: list[nn.Parameter], trained: tuple[nn.Parameter, ...]) -> list[nn.Parameter]:
     out = {id(parameter) for parameter in trained}
     return [parameter for parameter in parameters if id(parameter) not in out]
-
-
-def _bytes(tensors: Iterator[nn.Parameter]) -> int:
-    return sum({tensor.untyped_storage().data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
-
-
-def _distribution(milliseconds: list[float]) -> Distribution:
-    p50, p95 = np.percentile(milliseconds, [50, 95])
-    return Distribution(p50=float(p50), p95=float(p95), n=len(milliseconds))
 
 
 def _smaller(name: str, micro_batch: int) -> Message:

@@ -15,7 +15,8 @@ from analysis.errors import ModelError, PlanError
 from analysis.models.head import Head
 from analysis.models.stack import LoadedModel, Stack
 
-_CHUNK = 1 << 18
+_CHUNK = {"cpu": 1 << 15, "other": 1 << 22}
+"""Words looked at together: on a CPU as many as one core keeps near it, elsewhere as many as keep the device busy."""
 
 
 def check_trainable(loaded: LoadedModel, stack: Stack, eof_layer: int) -> None:
@@ -129,8 +130,9 @@ def digest(tensor: Tensor) -> tuple[int, int]:
     """
     words, tables = _words(tensor), _tables(tensor.device)
     sums = torch.zeros(len(tables), dtype=torch.int64, device=tensor.device)
-    for number, start in enumerate(range(0, len(words), _CHUNK)):
-        chunk = words[start : start + _CHUNK].to(torch.int64)
+    size = len(tables[0])
+    for number, start in enumerate(range(0, len(words), size)):
+        chunk = words[start : start + size].to(torch.int64)
         partial = torch.stack([(chunk * table[: len(chunk)]).sum() for table in tables])
         sums += partial * (2 * number + 1)
     first, second = sums.tolist()
@@ -149,8 +151,8 @@ def _words(tensor: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     """Odd numbers for the places of a chunk."""
-    draw = torch.Generator().manual_seed(0x5EED)
-    first, second = (torch.randint(-(2**62), 2**62, (_CHUNK,), generator=draw, dtype=torch.int64) * 2 + 1 for _ in range(2))
+    draw, size = torch.Generator().manual_seed(0x5EED), _CHUNK["cpu" if device.type == "cpu" else "other"]
+    first, second = (torch.randint(-(2**62), 2**62, (size,), generator=draw, dtype=torch.int64) * 2 + 1 for _ in range(2))
     return first.to(device), second.to(device)
 
 

@@ -15,7 +15,7 @@ from analysis.errors import ResourceError, WorkloadError
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
 from analysis.training import arm as arms
-from analysis.training import callbacks
+from analysis.training import callbacks, resuming
 from analysis.training.callbacks import StepTrainer
 from analysis.training.data import Parts
 from analysis.training.trainee import Trainee
@@ -311,7 +311,7 @@ def test_a_cache_is_opened_only_where_a_second_epoch_uses_it() -> None:
 
 
 def test_saving_is_left_when_the_disk_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arms.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(resuming.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     calls = iter(range(100))
     with pytest.raises(Exception, match=r"^Stopped at your request\.$"):
         run_arm(model_named("llama"), folder=tmp_path, watch=Watch(should_stop=lambda: next(calls) > 2))

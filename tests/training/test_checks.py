@@ -29,9 +29,9 @@ def test_any_single_changed_bit_changes_the_digest(n: int, dtype: torch.dtype, d
 
 
 def test_a_digest_goes_over_the_ends_of_its_chunks_and_tells_swapped_values_apart() -> None:
-    tensor = torch.arange(600_000, dtype=torch.float64)
+    tensor = torch.arange(100_000, dtype=torch.float64)
     before = digest(tensor)
-    tensor[[0, 262_144]] = tensor[[262_144, 0]]
+    tensor[[0, 32_768]] = tensor[[32_768, 0]]
     assert digest(tensor) != before
     assert digest(torch.zeros(0)) == (0, 0)
     assert digest(torch.tensor(1.5)) != digest(torch.tensor(2.5))

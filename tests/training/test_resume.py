@@ -15,7 +15,7 @@ from analysis.contracts.trial import TrialPoint
 from analysis.errors import Cancelled
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
-from analysis.training import arm
+from analysis.training import resuming
 from analysis.training.arm import ArmRun
 from tests.training.tiny_training import model_named, run_arm, weights_of
 
@@ -111,7 +111,7 @@ def test_a_damaged_diary_is_not_gone_on_from(tmp_path: Path) -> None:
     (diary,) = tmp_path.glob("checkpoint-*/arm.json")
     for text in ("{", "[]", json.dumps({"key": 3})):
         diary.write_text(text, encoding="utf-8")
-        assert arm.read_diary(diary.parent, "key") is None
+        assert resuming.read_diary(diary.parent, "key") is None
     run, _ = ends_of(model, folder=tmp_path)
     assert not run.resumed
 
