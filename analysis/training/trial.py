@@ -117,6 +117,11 @@ class TrialJob:
         if self.semantics is not None and not self._own(self.semantics):
             self.semantics = None
             self.notes.append(Message(id="The semantic traces that were given are of another model or stack, so they were left aside."))
+        elif self.semantics is not None and self.semantics.workload.content_hash != self.ready.training.info.content_hash:
+            names = {"traced": self.semantics.workload.name, "tried": self.ready.training.info.name}
+            self.notes.append(
+                Message(id='The rules chose by traces of the workload "{traced}"; it is tried here on "{tried}".', values=names)
+            )
 
     def _own(self, semantics: Semantics) -> bool:
         return (semantics.model.commit, semantics.stack) == (self.loaded.info.commit, self.stack.info.name)

@@ -379,6 +379,13 @@ def test_traces_of_another_model_are_left_aside_and_said(info: ModelInfo, path: 
     assert any("another model" in note.in_english() for note in found.notes)
 
 
+def test_traces_of_another_workload_are_used_and_said(info: ModelInfo, path: str, memory: LoadedModel) -> None:
+    semantics = make_semantics(4, model=info)
+    found = run_trial(tt.request(tt.plan_for(info, 1), path, compare=()), load=lambda *_, **__: memory, semantics=semantics)
+    assert next(choice for choice in found.choices if choice.strategy == "gain").eof_layer is not None
+    assert any("The rules chose by traces of the workload" in note.in_english() for note in found.notes)
+
+
 def test_one_bar_runs_over_the_whole_trial_with_the_arm_in_words(info: ModelInfo, path: str, memory: LoadedModel) -> None:
     told: list[Progress] = []
     run_trial(tt.request(tt.plan_for(info, 1), path, compare=("full",)), load=lambda *_, **__: memory, on_progress=told.append)
