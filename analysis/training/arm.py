@@ -25,7 +25,7 @@ from analysis.training import callbacks, resuming
 from analysis.training.accounts import step_cost
 from analysis.training.activations import Saved, saved_bytes
 from analysis.training.callbacks import StepTrainer
-from analysis.training.checks import Frozen, check_trainable, diverged_note, restored, unchanged
+from analysis.training.checks import Frozen, check_trainable, diverged_note, restored, smaller_note, unchanged
 from analysis.training.data import Parts, TrainingSet, schedule, steps_in_epoch
 from analysis.training.diary import Diary, Task
 from analysis.training.lora import adapters, has_experts
@@ -211,7 +211,8 @@ class _Arm:
             prefix = Prefix(self.stack, self.spec.eof_layer)
             originals = list(self.loaded.model.parameters())
             trained = cleanup.enter_context(self._trained())
-            frozen = Frozen.of(_without(originals, trained), self._buffers())
+            taken = {id(parameter) for parameter in trained}
+            frozen = Frozen.of([parameter for parameter in originals if id(parameter) not in taken], self._buffers())
             trainee = Trainee(self.loaded, self.stack, prefix)
             cleanup.enter_context(prefix.watched())
             trainee.cache = cleanup.enter_context(self._cache(trainee, prefix))
@@ -289,8 +290,7 @@ class _Arm:
         return saved_bytes(trainee, callbacks.inputs_of(batch, weights, self.loaded.device), self.loaded.device)
 
     def _task(self, evaluate: Evaluate | None, flops: Flops | None, frozen: Frozen) -> Task:
-        n = len(self.steps)
-        moments = np.unique(np.linspace(0, n, max(self.settings.points, 2)).round().astype(int))
+        moments = np.unique(np.linspace(0, len(self.steps), max(self.settings.points, 2)).round().astype(int))
         return Task(
             name=self.spec.name,
             data=self.data,
@@ -374,20 +374,18 @@ class _Arm:
     def _told(
         self, trainee: Trainee, diary: Diary, saved: Saved | None, frozen: Frozen, trained: tuple[nn.Parameter, ...], *, resumed: bool
     ) -> ArmRun:
-        n_trainable = sum(parameter.numel() for parameter in trained)
         full = self.spec.kind == "full"
-        done = len(diary.step_ms)
         if diary.halvings:
-            self.notes.append(_smaller(self.spec.name, diary.micro_batch))
+            self.notes.append(smaller_note(self.spec.name, diary.micro_batch))
         if diary.diverged:
-            self.notes.append(diverged_note(self.spec.name, done))
+            self.notes.append(diverged_note(self.spec.name, len(diary.step_ms)))
         return ArmRun(
             spec=self.spec,
             points=tuple(diary.points),
             cost=step_cost(trainee, diary, saved, self.epoch),
-            n_trainable=n_trainable,
+            n_trainable=sum(parameter.numel() for parameter in trained),
             n_frozen=sum(parameter.numel() for parameter in frozen.parameters),
-            n_steps=done,
+            n_steps=len(diary.step_ms),
             tokens=diary.tokens,
             seconds=diary.seconds,
             micro_batch=diary.micro_batch,
@@ -400,15 +398,3 @@ class _Arm:
             resumed=resumed,
             notes=tuple(self.notes),
         )
-
-
-def _without(parameters: list[nn.Parameter], trained: tuple[nn.Parameter, ...]) -> list[nn.Parameter]:
-    out = {id(parameter) for parameter in trained}
-    return [parameter for parameter in parameters if id(parameter) not in out]
-
-
-def _smaller(name: str, micro_batch: int) -> Message:
-    return Message(
-        id="{arm}: memory ran out, so a step was divided into passes of {n} examples. The result is the same; a step takes longer.",
-        values={"arm": name, "n": micro_batch},
-    )

@@ -162,3 +162,11 @@ def diverged_note(name: str, step: int) -> Message:
         id="{arm}: the loss was no number any more at step {step}, so the arm stopped there. Its learning rate is too high.",
         values={"arm": name, "step": step},
     )
+
+
+def smaller_note(name: str, micro_batch: int) -> Message:
+    """Said where memory ran out on the way."""
+    return Message(
+        id="{arm}: memory ran out, so a step was divided into passes of {n} examples. The result is the same; a step takes longer.",
+        values={"arm": name, "n": micro_batch},
+    )
