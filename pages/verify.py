@@ -8,7 +8,7 @@ from analysis.reporting import headlines
 from pages.ui.certificate_box import documents
 from pages.ui.evidence import how_do_we_know, section
 from pages.ui.exports import export_box
-from pages.ui.frame import footer, headline, no_plan, standing, subject
+from pages.ui.frame import footer, headline, no_plan, standing, subject, tried_not_verified
 from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
@@ -38,6 +38,8 @@ ensure_session("verify")
 t, about = words(), subject()
 if about.plan is None:
     no_plan(about)
+if about.plan.eof_layer is not None:
+    tried_not_verified(about)
 with stopping_on_errors():
     plan = stored_plan(about.plan)
     found_run = made_from(plan)

@@ -158,7 +158,7 @@ def no_plan(about: Subject) -> NoReturn:
     t = words()
     headline(t("No plan is chosen yet: a verification runs one plan beside the untouched model."))
     standing(about, next_label=t("Go to Plans"), next_page="plans")
-    plans = client().plans()
+    plans = [plan for plan in client().plans() if plan.eof_layer is None]
     if plans:
         names = {plan.id: plan for plan in plans}
 
@@ -179,6 +179,15 @@ def no_plan(about: Subject) -> NoReturn:
     else:
         st.markdown(t("Make a plan first, save it, and come back: the button above leads there."))
     footer(("verification", "plan", "guardrail"))
+    st.stop()
+
+
+def tried_not_verified(about: Subject) -> NoReturn:
+    """What Verify says of a plan that freezes: the model answers as before, so there is nothing to run beside the original."""
+    t = words()
+    headline(t("A plan that freezes changes no answer: it is tried by a short training, not verified."))
+    standing(about, next_label=t("Go to Trials"), next_page="trials")
+    footer(("freeze", "trial fine-tune", "verification", "plan"))
     st.stop()
 
 

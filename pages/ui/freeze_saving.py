@@ -19,6 +19,8 @@ from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.session import client, remember
 
+Format = Literal["bfloat16", "float16", "float32"]
+DTYPES: tuple[Format, ...] = ("bfloat16", "float16", "float32")
 METHODS: dict[TrainMethod, str] = {"full": N_("All weights of the free layers"), "lora": N_("LoRA in the free layers")}
 BITS: dict[int, str] = {32: N_("32 bits"), 16: N_("16 bits"), 8: N_("8 bits (quantised)"), 4: N_("4 bits (quantised)")}
 _KINDS = {
@@ -37,7 +39,7 @@ _KINDS = {
 }
 """Field of a projection -> how it is written, in reading order."""
 CURRENCY_LIMIT, LARGEST_PRICE = 8, 1e9
-SECONDS_PER_HOUR = 3600
+SECONDS_PER_HOUR, MEASURED_BITS = 3600, 16
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def training_fields(found: Profile) -> Training:
     t = words()
     with st.expander(t("The training that is meant"), icon=":material/tune:"):
         badge("assumed")
-        a, b = st.columns(2, gap="medium")
+        a, b, c = st.columns(3, gap="medium")
         method = a.selectbox(
             t("Method"), list(METHODS), format_func=lambda name: t(METHODS[name]), key="train_method", persist_state="session"
         )
@@ -66,6 +68,14 @@ def training_fields(found: Profile) -> Training:
             key=f"train_bits_{method}",
             persist_state="session",
             help=t("Bits of the weights that do not train. 8 and 4: a quantised base, for LoRA only; projected, not run here."),
+        )
+        dtype = c.selectbox(
+            t("Computed in"),
+            DTYPES,
+            index=DTYPES.index(usual_dtype(found)),
+            key=f"train_dtype_{found.id}",
+            persist_state="session",
+            help=t("The number format of the computation; weights that train, their gradients and the optimiser's state keep 32 bits."),
         )
         a, b, c = st.columns(3, gap="medium")
         epochs = a.number_input(t("Epochs"), min_value=1, max_value=1000, value=3, key="train_epochs", persist_state="session")
@@ -96,6 +106,7 @@ def training_fields(found: Profile) -> Training:
         method=method or "full",
         batch_size=int(batch or 8),
         sequence_tokens=int(tokens or usual_tokens(found)),
+        dtype=dtype or usual_dtype(found),
         weight_bits=cast(Literal[4, 8, 16, 32], bits or 32),
     )
     return Training(shape, int(epochs or 3), float(price) if price else None, (currency or "").strip())
@@ -110,6 +121,11 @@ def usual_tokens(found: Profile) -> int:
     """
     mean = found.counts.n_tokens / max(found.counts.n_examples, 1)
     return max(64, -(-int(mean) // 64) * 64)
+
+
+def usual_dtype(found: Profile) -> Format:
+    """The number format that the run was measured in, where training can use it."""
+    return next((name for name in DTYPES if name == found.timing.dtype), "bfloat16")
 
 
 def show_savings(projected: TrainingProjection, steps: StepModel | None) -> None:
@@ -187,6 +203,9 @@ def _saved(full: float, plan: float, code: str) -> str:
 def steps_box(found: Profile, shape: TrainingShape, steps: StepModel | None) -> None:
     """The button that measures training steps of this model on this machine, and the job while it runs."""
     t = words()
+    if shape.weight_bits < MEASURED_BITS:
+        st.caption(t("Steps on quantised weights are projected, not measured."))
+        return
     pressed = st.button(
         t("Measure training steps again") if steps else t("Measure training steps on this machine"),
         key="measure_steps",
@@ -195,6 +214,8 @@ def steps_box(found: Profile, shape: TrainingShape, steps: StepModel | None) -> 
         disabled=running("steps_job"),
         help=t("A few steps of this very training, with everything trained and with parts frozen. No weight is kept, no file is touched."),
     )
+    if steps is None:
+        _other_steps(found)
     if pressed:
         with saying_errors():
             request = StepsRequest(model=found.model.source, stack=found.stack, device=found.settings.device, shape=shape)
@@ -205,3 +226,27 @@ def steps_box(found: Profile, shape: TrainingShape, steps: StepModel | None) -> 
         for note in over.notes:
             st.caption(say(note))
         st.rerun()
+
+
+def _other_steps(found: Profile) -> None:
+    """Steps of another training that were measured here, and the way to mean that one."""
+    t, known = words(), client().step_model(found.model.commit, stack=found.stack)
+    if known is None:
+        return
+    shape = known.shape
+
+    def take() -> None:
+        state = st.session_state
+        state["train_method"], state[f"train_bits_{shape.method}"] = shape.method, shape.weight_bits
+        state["train_batch"], state[f"train_tokens_{found.id}"] = shape.batch_size, shape.sequence_tokens
+        state[f"train_dtype_{found.id}"] = shape.dtype
+
+    told = t(
+        "Steps measured here are of another training: {method}, batches of {batch}, {tokens} tokens, {dtype}.",
+        method=t(METHODS[shape.method]),
+        batch=shape.batch_size,
+        tokens=shape.sequence_tokens,
+        dtype=shape.dtype,
+    )
+    st.caption(told)
+    st.button(t("Mean that training"), key="take_steps", type="tertiary", on_click=take)

@@ -10,7 +10,7 @@ from pages.ui.language import words
 from pages.ui.plan_form import controls, proposed
 from pages.ui.search_form import plan_of_search, search_controls
 from pages.ui.search_job import measure_first
-from pages.ui.session import remembered
+from pages.ui.session import forget, go, remembered
 
 WAYS = {"changes": N_("From what layers change"), "costs": N_("From what removing them costs")}
 
@@ -43,3 +43,12 @@ def made_plan(run_id: str, found: Profile, search: Search | None) -> Plan | None
         measure_first(found)
         return None
     return plan_of_search(run_id, search, search_controls(found, search), found)
+
+
+def freeze_door() -> None:
+    """The way to plans that take nothing out: layers are frozen while the others are trained."""
+    t = words()
+    why = t("Takes nothing out: the first layers stay as they are while a fine-tune trains the others.")
+    if st.button(t("Freeze layers for training instead"), key="freeze_door", type="tertiary", icon=":material/ac_unit:", help=why):
+        forget("plan")
+        go("freeze")

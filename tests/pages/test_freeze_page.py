@@ -10,7 +10,7 @@ import pytest
 from builders import make_profile, make_workload
 from streamlit.testing.v1 import AppTest
 
-from analysis.contracts import Job, Message, Plan, Progress, Semantics, TrainingShape
+from analysis.contracts import Job, Message, Plan, Progress, Semantics, StepModel, TrainingShape
 from analysis.planning.freeze import propose_freeze
 from analysis.runs.client import Client
 from tests.trained_builders import make_semantics, make_trial
@@ -269,3 +269,61 @@ def test_a_rerun_with_stored_traces_is_quick(visit: Visit, traced: Semantics) ->
     started = time.perf_counter()
     app.run()
     assert time.perf_counter() - started < 1.5
+
+
+def step_model(traces: Semantics, shape: TrainingShape) -> StepModel:
+    """Steps of this model, as if measured here: 20 ms in any case, 1 ms a frozen layer, 3 ms a trained one."""
+    return StepModel(
+        model_commit=traces.model.commit,
+        stack=traces.stack,
+        device="cpu",
+        device_name="a CPU",
+        shape=shape,
+        n_blocks=traces.n_blocks,
+        fixed_ms=20.0,
+        frozen_block_ms=1.0,
+        trained_block_ms=3.0,
+        power_watts=90.0,
+        points=(),
+        error_share=0.03,
+        measured_at="2026-11-22T06:00:00+00:00",
+    )
+
+
+def test_measured_steps_bring_time_energy_and_money(visit: Visit, traced: Semantics, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "step_model", lambda self, commit, *, stack, shape=None: step_model(traced, shape or TrainingShape()))
+    app = visit("freeze")
+    app.number_input(key="train_price").set_value(2.5).run()
+    app.text_input(key="train_currency").set_value("EUR").run()
+    text = said(app)
+    assert "63.6 ms" in text or "64 ms" in text
+    assert "Times: from steps measured on a CPU on 2026-11-22; points that were not fitted lie at most 3.0% off." in text
+    assert "EUR" in text
+    assert "Wh" in text
+    app.selectbox(key="freeze_limit").set_value("minutes").run()
+    assert not app.error
+
+
+def test_steps_of_another_training_are_offered_as_the_one_that_is_meant(
+    visit: Visit, traced: Semantics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = step_model(traced, TrainingShape(batch_size=2, sequence_tokens=128, dtype="float32"))
+    monkeypatch.setattr(Client, "step_model", lambda self, commit, *, stack, shape=None: known if shape in (None, known.shape) else None)
+    app = visit("freeze")
+    assert "Steps measured here are of another training" in said(app)
+    app.button(key="take_steps").click().run()
+    assert app.number_input(key="train_batch").value == 2
+    assert "Times: from steps measured on a CPU" in said(app)
+
+
+def test_a_plan_that_freezes_is_tried_not_verified(visit: Visit, client: Client, traced: Semantics) -> None:
+    plan = stored_plan_of(client, traced, 19)
+    app = visit("verify", plan=plan.id)
+    assert "tried by a short training, not verified" in app.title[0].value
+    assert primary(app) == ["Go to Trials"]
+
+
+def test_plans_that_remove_layers_lead_to_freezing_too(visit: Visit, traced: Semantics) -> None:
+    app = visit("plans")
+    app.button(key="freeze_door").click().run()
+    assert "Freeze layers 0 to 22" in app.title[0].value
