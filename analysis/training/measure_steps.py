@@ -25,7 +25,7 @@ from analysis.models.stack import LoadedModel, Stack
 from analysis.planning.steps import fit_steps
 from analysis.profiling.stream import Watch, out_of_memory
 from analysis.training.activations import saved_bytes
-from analysis.training.callbacks import inputs_of
+from analysis.training.callbacks import inputs_of, interruptible
 from analysis.training.checks import check_trainable, restored, unchanged
 from analysis.training.data import TrainingSet
 from analysis.training.lora import adapters
@@ -264,7 +264,8 @@ class _Bench:
                 if laps.activation_bytes is None:
                     saved = saved_bytes(trainee, self.inputs(), self.device)
                     laps.activation_bytes = None if saved is None else saved.activations
-                self._timed(step, laps, steps, listen)
+                with interruptible(self.stack, listen):
+                    self._timed(step, laps, steps, listen)
         except (RuntimeError, MemoryError) as exc:
             if not out_of_memory(exc):
                 raise
