@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from analysis.cli.choosing import stoppable
 from analysis.cli.documents import write_document
-from analysis.cli.progress import shown_progress
+from analysis.cli.progress import shown_progress, stages_of
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import Profile, ProfileRequest, SemanticRequest, Semantics, SemanticSettings
+from analysis.contracts import Message, Profile, ProfileRequest, SemanticRequest, Semantics, SemanticSettings
 from analysis.errors import InputError
 from analysis.home import home
 from analysis.i18n import render
@@ -58,24 +59,22 @@ def traced(
     from analysis.semantics.run import run_semantics
 
     store, folder = open_store() if keep else None, home() / "checkpoints"
-    if store is not None and (known := _kept(store, request)) is not None:
-        terminal.tell("The same run was kept already, so nothing was computed again.")
-        _write(known, out, semantics_out)
-        return known
     with stopping() as should_stop:
         with shown_progress(terminal) as show:
-            profile, semantics = run_semantics(
-                request, on_progress=stoppable(show, should_stop), should_stop=should_stop, checkpoint_folder=folder
-            )
+            watch = stoppable(show, should_stop)
+            known = _kept(store, request, stages_of(watch)) if store is not None else None
+            profile, semantics = known or run_semantics(request, on_progress=watch, should_stop=should_stop, checkpoint_folder=folder)
+        if known is not None:
+            terminal.tell("The same run was kept already, so nothing was computed again.")
         _write((profile, semantics), out, semantics_out)
-        if store is not None:
+        if store is not None and known is None:
             store.keep_semantics(request, profile, semantics)
         for key in (profile.id, semantics.id):
             checkpoint.forget(folder, key)
     return profile, semantics
 
 
-def _kept(store: Store, request: SemanticRequest) -> tuple[Profile, Semantics] | None:
+def _kept(store: Store, request: SemanticRequest, say: Callable[[Message], None]) -> tuple[Profile, Semantics] | None:
     """What the same request came to before; None: one of the two is not kept."""
     from analysis.models.device import resolve_device
     from analysis.models.load import describe_model
@@ -85,7 +84,7 @@ def _kept(store: Store, request: SemanticRequest) -> tuple[Profile, Semantics] |
     if os.environ.get("WORLD_SIZE", "1") != "1":
         return None  # several processes measure together or not at all
     workload = requested_workload(request).info.content_hash
-    device, commit = str(resolve_device(request.settings.device)), describe_model(request.model).info.commit
+    device, commit = str(resolve_device(request.settings.device)), describe_model(request.model, on_progress=say).info.commit
     traces = store.semantics.answer(semantics_key(request, commit=commit, workload_hash=workload, device=device))
     plain = ProfileRequest(**request.model_dump(exclude={"semantics"}))
     run = store.runs.answer(request_key(plain, commit=commit, workload_hash=workload, device=device))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from analysis.cli.choosing import stoppable
 from analysis.cli.documents import write_document
-from analysis.cli.progress import shown_progress
+from analysis.cli.progress import shown_progress, stages_of
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import ArmKind, Message, Progress, Semantics, StepModel, Trial, TrialRequest, TrialSettings
+from analysis.contracts import ArmKind, Progress, Semantics, StepModel, Trial, TrialRequest, TrialSettings
 from analysis.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ def _here(request: TrialRequest, store: Store, show: Callable[[Progress], None])
     from analysis.runs.store import this_host
     from analysis.workload import requested_workload
 
-    show(Progress(stage=Message(id="Looking at the model")))
-    plan, info = request.plan, describe_model(request.model).info
+    plan, info = request.plan, describe_model(request.model, on_progress=stages_of(show)).info
     workload = requested_workload(judged_on(request)).info.content_hash
     device = str(resolve_device(request.settings.device))
     key = trial_key(request, commit=info.commit, workload_hash=workload, device=device, host=this_host())
