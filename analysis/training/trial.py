@@ -50,6 +50,7 @@ from analysis.training.shapes import trial_shape
 from analysis.verification.asked import check_vocabulary, say
 
 Loader = Callable[..., LoadedModel]
+STEPS = "steps"
 STEPS_WEIGHT = 50.0
 """About how many steps of full fine-tuning the timing of steps takes."""
 
@@ -135,11 +136,11 @@ class TrialJob:
         self.runner = ArmRunner(self.loaded, self.stack, self.ready, self.parts, course, Kept(self.folder, self._key()))
         self.runner.expect([*wanted, *(Asked("freeze", eof) for eof in inward if Asked("freeze", eof) not in wanted)])
         self.runner.judge_original()
+        steps, remarks = self._steps(course)  # first, so that no arm pays for a device that is still cold
         trained = {asked: found for asked in wanted if (found := self.runner.train(asked)) is not None}
         released = self._release(inward, trained) if inward else None
         if not trained:
             raise PlanError("No arm of the trial could be trained to its end. Give more minutes, or smaller learning rates.")
-        steps, remarks = self._steps(course)
         findings = Findings(trained, released, steps, (*self.notes, *remarks))
         machine = self._machine(started, time.monotonic() - clock)
         return assemble(self.ready, self.runner, findings, machine, versions(), self.semantics)
@@ -155,10 +156,15 @@ class TrialJob:
         known = self.known_steps
         if known is not None and same_steps(known, self.loaded, self.stack, shape, self.eof_layer):
             return known, ()
+        kept = self.runner.kept.read(STEPS)
+        if kept is not None:
+            return StepModel.model_validate(kept), ()
         try:
             with course.part(Message(id="Timing training steps"), STEPS_WEIGHT) as watch:
                 name, avoid = self.stack.info.name, (self.eof_layer,)
-                return measure_steps(self.loaded, shape, stack=name, watch=watch, avoid=avoid, padded=True), ()
+                found = measure_steps(self.loaded, shape, stack=name, watch=watch, avoid=avoid, padded=True)
+            self.runner.kept.write(STEPS, found.model_dump(mode="json"))
+            return found, ()
         except ResourceError as exc:
             return None, (Message(id="Training steps could not be timed beside the arms: {reason}", values={"reason": exc.message}),)
 

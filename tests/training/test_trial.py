@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from analysis.contracts import ModelInfo, Progress, Skip, Trial
+from analysis.contracts import ModelInfo, Progress, Skip, StepModel, StepPoint, TrainingShape, Trial
 from analysis.errors import Cancelled, ModelError, PlanError, WorkloadError
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
+from analysis.planning.steps import fit_steps
 from analysis.training import arms as arms_room
 from analysis.training import trial as room
 from analysis.training.arm import ArmRun, ArmSpec, train_arm
@@ -418,6 +419,26 @@ def test_a_stopped_trial_goes_on_with_what_it_had(info: ModelInfo, path: str, me
         assert (one.name, one.learning_rate, one.tried) == (other.name, other.learning_rate, other.tried)
         assert one.reduction == other.reduction
         assert one.example_losses == other.example_losses
+
+
+def test_steps_are_timed_before_any_arm_and_once_for_a_trial_that_goes_on(
+    info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path, spied: Spied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[int] = []
+
+    def timing(loaded: LoadedModel, shape: TrainingShape, **more: Any) -> StepModel:
+        timed.append(len(spied.trained))
+        assert more["avoid"] == (1,)
+        points = [StepPoint(eof_layer=eof, p50_ms=ms, p95_ms=ms, repeats=1) for eof, ms in ((-1, 8.0), (2, 4.0))]
+        names = {"model_commit": loaded.info.commit, "stack": loaded.stack().info.name, "device": "cpu", "device_name": "a CPU"}
+        return fit_steps(points, **names, shape=shape, n_blocks=4)
+
+    monkeypatch.setattr(room, "measure_steps", timing)
+    for _ in range(2):
+        found = run_trial(tt.request(tt.plan_for(info, 1), path, compare=()), load=lambda *_, **__: memory, folder=tmp_path)
+        assert found.steps is not None
+        assert "step_ms" in {error.quantity for error in found.projection_errors}
+    assert timed == [0]
 
 
 def test_what_another_trial_left_in_the_folder_is_not_taken(
