@@ -18,7 +18,7 @@ EofLayer = Annotated[
         description="the last frozen block, counted from 0: blocks 0..eof_layer are frozen, the rest train; -1 freezes none, at most L - 2",
     ),
 ]
-EofStrategy = Literal["smallest_deviation", "gain", "scaled_gain", "exponent", "lens", "gradient", "plasticity", "train_last"]
+EofStrategy = Literal["smallest_deviation", "gain", "scaled_gain", "exponent", "lens", "gradient", "plasticity", "train_last", "sweep"]
 EOF_STRATEGIES: tuple[EofStrategy, ...] = (
     "smallest_deviation",
     "gain",
@@ -28,9 +28,11 @@ EOF_STRATEGIES: tuple[EofStrategy, ...] = (
     "gradient",
     "plasticity",
     "train_last",
+    "sweep",
 )
 """R0 `smallest_deviation`, R1 `gain`, R2 `scaled_gain`, R3 `exponent` (methods.md 2.3); `lens` R1 on the logit lens; `gradient` and
-`plasticity` freeze the prefix below the median (AutoFreeze's rule); `train_last` looks at nothing but the budget."""
+`plasticity` freeze the prefix below the median (AutoFreeze's rule); `train_last` looks at nothing but the budget, half of the layers if
+there is none; `sweep` takes what a sweep over several boundaries recommends."""
 Aggregate = Literal["mean", "vote"]
 TrainMethod = Literal["full", "lora"]
 

@@ -27,13 +27,16 @@ first, or `_raw` without."""
 class SemanticSettings(Contract):
     """What was asked for beside the profile's own settings."""
 
-    lens_tokens: NonNegativeInt = Field(
-        default=2048,
+    lens_tokens: NonNegativeInt | None = Field(
+        default=None,
         description="response tokens that also go through the output head at every position, and judge the bases; in content-hash order, "
-        "evenly over slices; 0: none, then the literal basis is used unjudged",
+        "evenly over slices; 0: none, then the literal basis is used unjudged; None: by device, 2,048 on a GPU and 256 elsewhere",
     )
     gradients: bool = Field(default=True, description="one backward pass over responses: the gradient's norm in every block")
-    gradient_tokens: PositiveInt = Field(default=4096, description="tokens of the backward pass at most, prompts included")
+    gradient_tokens: PositiveInt | None = Field(
+        default=None,
+        description="tokens of the backward pass at most, prompts included; None: by device, 4,096 on a GPU and 1,024 elsewhere",
+    )
     vocabulary: Literal["all", "responses", "words"] = Field(
         default="all", description="words the bases are made of: all, those of the workload's responses, or `words`"
     )

@@ -155,7 +155,11 @@ class Trial(Contract):
     front: tuple[SweepPoint, ...] = Field(default=(), description="a sweep: every frozen arm and full fine-tuning on the plane")
     choices: tuple[EofChoice, ...] = Field(default=(), description="what every strategy would have chosen")
     released: tuple[str, ...] = Field(default=(), description="arms in the order in which layers were freed")
-    recommended: EofLayer | None = Field(default=None, description="where releasing stopped")
+    recommended: EofLayer | None = Field(
+        default=None,
+        description="a sweep: the last tried boundary that keeps 90 % of full fine-tuning's gain; releasing: where it stopped. Both by the "
+        "tuning part alone",
+    )
     projection: TrainingProjection | None = None
     steps: StepModel | None = None
     projection_errors: tuple[ProjectionError, ...] = ()

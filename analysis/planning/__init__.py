@@ -5,7 +5,7 @@ from analysis.planning.check import check_plan, plan_in_words
 from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
-from analysis.planning.eof import DEFAULT_STRATEGY, all_choices, choose_eof, virtual_curve
+from analysis.planning.eof import DEFAULT_STRATEGY, all_choices, choose_eof, default_rule, virtual_curve
 from analysis.planning.eof_budget import TrainBudget, parse_train_budget, within
 from analysis.planning.evidence import says_harmless
 from analysis.planning.freeze import project_training, propose_freeze
@@ -54,6 +54,7 @@ __all__ = [
     "best_span",
     "check_plan",
     "choose_eof",
+    "default_rule",
     "compare_plans",
     "criteria_for",
     "enriched",

@@ -67,6 +67,33 @@ def why_last(eof: int, n: int, n_blocks: int) -> Message:
     )
 
 
+def why_half(eof: int, n_blocks: int) -> Message:
+    """No budget: the later half."""
+    if eof < 0:
+        return Message(id="With {n_blocks} layers there is nothing to halve, so no layer is frozen.", values={"n_blocks": n_blocks})
+    return Message(
+        id="The later half of the layers trains ({n} of {n_blocks}): a starting value that looks at nothing. A sweep on your own examples "
+        "finds what they need.",
+        values={"n": n_blocks - 1 - eof, "n_blocks": n_blocks},
+    )
+
+
+def why_sweep(eof: int, *, released: bool) -> Message:
+    """What a sweep recommends."""
+    if released:
+        return Message(
+            id="When layers were freed step by step, training more than layers {first} and later no longer lowered the loss for certain.",
+            values={"first": eof + 1},
+        )
+    if eof < 0:
+        return Message(id="In the sweep no frozen arm kept 90% of what training everything gains, so no layer is frozen.")
+    return Message(
+        id="In the sweep on these examples, freezing up to layer {eof} was the most that kept at least 90% of what training "
+        "everything gains.",
+        values={"eof": eof},
+    )
+
+
 def why_budget(eof: int, unlimited: int, n: int, n_blocks: int) -> Message:
     """The rule alone would let more layers train than the budget does."""
     values = {"n": n, "n_blocks": n_blocks, "eof": eof, "unlimited": unlimited}
@@ -104,7 +131,9 @@ NO_GRADIENTS = Message(
 NO_HISTORY = Message(
     id="This rule watches how gradients change while everything trains: run a trial that compares with full fine-tuning, then ask again."
 )
-NO_BUDGET = Message(id="This rule looks at nothing but the budget, and none was given: say how many layers may train, such as 6 layers.")
+NO_SWEEP = Message(
+    id="This rule takes what a sweep recommends, and there is none for this model and workload: run a sweep, or choose another rule."
+)
 NO_SCORE = Message(
     id="No layer of this model has a score by this rule: the traces are undefined there, or too few layers could be the last frozen one. "
     "Choose another rule, or set the layer by hand."

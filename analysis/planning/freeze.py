@@ -24,7 +24,7 @@ from analysis.contracts import (
     WorkloadRef,
 )
 from analysis.errors import PlanError
-from analysis.planning.eof import DEFAULT_STRATEGY, choose_eof
+from analysis.planning.eof import choose_eof, default_rule
 from analysis.planning.eof_budget import parse_train_budget, within
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import workload_ref
@@ -44,7 +44,7 @@ def propose_freeze(
     *,
     semantics: Semantics | None = None,
     workload: WorkloadRef | None = None,
-    strategy: EofStrategy = DEFAULT_STRATEGY,
+    strategy: EofStrategy | None = None,
     aggregate: Aggregate = "mean",
     eof_layer: int | None = None,
     budget: str | None = None,
@@ -67,14 +67,14 @@ def propose_freeze(
         info: the model.
         semantics: its traces, for rules that read them; of another model, version or stack they are refused.
         workload: what the plan is for; None: that of the traces.
-        strategy, aggregate: the rule, and how prompts are put together.
+        strategy, aggregate: the rule (None: `eof.default_rule`), and how prompts are put together.
         eof_layer: the last frozen layer by hand; then no rule is asked, and a budget only checked against.
         budget: what training may take, as `parse_train_budget` reads it.
         max_trainable: at most so many layers may train; with `budget` the tighter one holds.
         shape: the training step; None: 8 x 512 tokens in bfloat16.
         epochs: how often every example is seen.
         steps: training steps measured on a device, for times; of another model or another step they are left aside.
-        trial: for the rule `plasticity`.
+        trial: for the rules `plasticity` and `sweep`.
         price_per_hour, currency: of the device; None: no money is projected.
         stack: the stack that trains; None: that of the traces, or the model's first.
         name: None given: "Freeze layers 0 to 19".
@@ -91,7 +91,8 @@ def propose_freeze(
     n_blocks = basis.stack.n_blocks
     choice = None
     if eof_layer is None:
-        choice = choose_eof(semantics, strategy, aggregate=aggregate, trial=trial, max_trainable=limits.most_trainable, n_blocks=n_blocks)
+        rule = strategy or default_rule(trial)
+        choice = choose_eof(semantics, rule, aggregate=aggregate, trial=trial, max_trainable=limits.most_trainable, n_blocks=n_blocks)
         if choice.eof_layer is None:
             raise PlanError.from_message(choice.reason)
         eof_layer = choice.eof_layer
@@ -118,7 +119,7 @@ def propose_freeze(
         projection=shapes.model_copy(update={"training": training}),
         provenance=Provenance(
             profile_id=profile_id,
-            criterion=strategy if choice is not None else "by hand",
+            criterion=choice.strategy if choice is not None else "by hand",
             amount=limits.text or "no budget",
             eof_choice=choice,
             semantics_id=semantics.id if semantics else None,

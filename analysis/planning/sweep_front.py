@@ -11,6 +11,8 @@ from analysis.contracts import EofChoice, EofStrategy, Estimate, SweepPoint, Tri
 
 Floats = npt.NDArray[np.float64]
 REPLICATES = 2000
+WORTH_KEEPING = 0.9
+"""Share of full fine-tuning's gain from which on a boundary is recommended."""
 
 
 def front(arms: Sequence[TrialArm], choices: Sequence[EofChoice]) -> tuple[SweepPoint, ...]:
@@ -32,6 +34,18 @@ def front(arms: Sequence[TrialArm], choices: Sequence[EofChoice]) -> tuple[Sweep
         for name, (seconds, loss) in at.items()
     ]
     return tuple(sorted(points, key=lambda point: (point.seconds, point.loss)))
+
+
+def recommended(arms: Sequence[TrialArm], share: float = WORTH_KEEPING) -> int | None:
+    """The last tried boundary that keeps `share` of full fine-tuning's gain on the tuning part; -1: none does; None: cannot be told.
+
+    The verification half has no say in it, so that what an arm did there stays a fair judgement of the choice.
+    """
+    full = next((arm.tuning_reduction.value for arm in arms if arm.kind == "full" and arm.tuning_reduction), None)
+    tried = {arm.eof_layer: arm.tuning_reduction.value for arm in arms if arm.kind == "freeze" and arm.tuning_reduction}
+    if full is None or full <= 0.0 or not tried:
+        return None
+    return max((eof for eof, gained in tried.items() if gained is not None and gained >= share * full), default=-1)
 
 
 def kept(

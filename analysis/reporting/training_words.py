@@ -52,7 +52,14 @@ RULES: Mapping[EofStrategy, RuleWords] = {
     "plasticity": RuleWords(
         N_("settled gradients"), N_("Freezes the first layers whose pull changes least while a trial trains, as AutoFreeze does.")
     ),
-    "train_last": RuleWords(N_("last layers by budget"), N_("Looks at no measurement: trains as many last layers as the budget allows.")),
+    "train_last": RuleWords(
+        N_("last layers by budget"),
+        N_("Looks at no measurement: trains as many last layers as the budget allows; half of them without one."),
+    ),
+    "sweep": RuleWords(
+        N_("what a sweep recommends"),
+        N_("The last boundary that kept 90% of what training everything gains, found by trying several on part of your own examples."),
+    ),
 }
 """Every rule in the order it is offered."""
 

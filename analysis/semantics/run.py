@@ -42,6 +42,9 @@ from analysis.semantics.tokens import TokenPlan, plan_tokens
 from analysis.semantics.vocabulary import Ints, chosen_words
 from analysis.workload import EncodedWorkload, Encoder
 
+LENS_TOKENS = {True: 2048, False: 256}
+GRADIENT_TOKENS = {True: 4096, False: 1024}
+"""Where nobody says how many: on a GPU, and elsewhere."""
 METHODS = {"bases": "1", "deviation": "1", "alignment": "1", "lens": "1", "fidelity": "1", "gradients": "1"}
 
 
@@ -67,15 +70,15 @@ def run_semantics(
         Cancelled: `should_stop` said so.
     """
     asked = Asked.of(request, on_progress)
-    encoded, encoder = asked.encode(), asked.encoder
-    words = chosen_words(request.semantics, encoded, encoder)
+    encoded, encoder, semantic = asked.encode(), asked.encoder, by_device(request.semantics, asked.device)
+    words = chosen_words(semantic, encoded, encoder)
     answered = {example.id for example in asked.workload.examples if example.response}
-    plan = plan_tokens(encoded, request.semantics, words, answered=answered)
-    key = semantics_key(asked.card.info, asked.workload.info.content_hash, asked.settings, request.semantics)
+    plan = plan_tokens(encoded, semantic, words, answered=answered)
+    key = semantics_key(asked.card.info, asked.workload.info.content_hash, asked.settings, semantic)
     watch = Watch(on_progress, should_stop)
     job = asked.job(encoded, key, load=load, watch=watch, checkpoint_folder=checkpoint_folder)
     with distributed.joined(asked.where, asked.device):
-        return _TraceJob(job, request.semantics, plan, words, encoder).run()
+        return _TraceJob(job, semantic, plan, words, encoder).run()
 
 
 def trace_model(
@@ -96,7 +99,7 @@ def trace_model(
         InputError: there is nothing to trace, or no head to trace it to.
         Cancelled, ResourceError: see `Pass.run`.
     """
-    semantic, settings = semantic or SemanticSettings(), settings or ProfileSettings()
+    semantic, settings = by_device(semantic or SemanticSettings(), loaded.device), settings or ProfileSettings()
     check_can_run(loaded.info, settings)
     resolved = resolve_settings(settings, loaded.info, loaded.device, loaded.dtype)
     encoder = _encoder(loaded)
@@ -104,6 +107,17 @@ def trace_model(
     plan = plan_tokens(encoded, semantic, words, answered=answered)
     job = ProfileJob(loaded, encoded, resolved, watch or Watch())
     return _TraceJob(job, semantic, plan, words, encoder).run()
+
+
+def by_device(semantic: SemanticSettings, device: torch.device) -> SemanticSettings:
+    """The settings with every None replaced by what the device can well afford: the lens costs a head at every position."""
+    lens, gradients = LENS_TOKENS[device.type == "cuda"], GRADIENT_TOKENS[device.type == "cuda"]
+    return semantic.model_copy(
+        update={
+            "lens_tokens": lens if semantic.lens_tokens is None else semantic.lens_tokens,
+            "gradient_tokens": semantic.gradient_tokens or gradients,
+        }
+    )
 
 
 def head_weight(loaded: LoadedModel, stack: Stack) -> torch.Tensor:
@@ -193,7 +207,9 @@ class _TraceJob:
             return None, []
         job = self.job
         try:
-            found = gradient_norms(job.loaded, job.stack, job.encoded, tokens=self.semantic.gradient_tokens, watch=job.watch)
+            found = gradient_norms(
+                job.loaded, job.stack, job.encoded, tokens=self.semantic.gradient_tokens or GRADIENT_TOKENS[False], watch=job.watch
+            )
         except (InputError, ResourceError) as exc:
             return None, [Message(id="The gradients of the responses were left out."), exc.message]
         return found, []

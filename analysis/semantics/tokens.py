@@ -82,7 +82,7 @@ def plan_tokens(
     cut = sum(1 for example, found in zip(examples, responses, strict=True) if not len(found) and _was_answered(example, answered))
     silent = sum(1 for found in responses if not len(found)) - cut
     _require(places, n=len(examples), cut=cut, outside=outside)
-    lens = _lens(examples, places, semantic.lens_tokens)
+    lens = _lens(examples, places, semantic.lens_tokens or 0)
     traces = _traces(examples, places, semantic.traces)
     rows = _trace_rows(places, traces)
     kept = iter(range(KEPT_EXAMPLES))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analysis.contracts import EOF_STRATEGIES, DeviationCurve, EofStrategy, ExampleTrace, Semantics
 from analysis.errors import PlanError
-from analysis.planning import all_choices, choose_eof, virtual_curve
+from analysis.planning import all_choices, choose_eof, default_rule, virtual_curve
 from analysis.planning.eof import INTERPRETATIONS
 from analysis.planning.eof_rules import CURVE_RULES, chosen, exponent, gain, prefix_below_median, scaled_gain, smallest_deviation
 from tests.trained_builders import make_arm, make_semantics, make_trial
@@ -169,7 +169,7 @@ def test_prompts_cannot_vote_on_a_curve_that_was_not_kept_for_them() -> None:
         ("lens", no_lens(), "logit lens on"),
         ("gradient", make_semantics(gradients=None), "gradients switched on"),
         ("plasticity", make_semantics(), "run a trial that compares with full fine-tuning"),
-        ("train_last", make_semantics(), "none was given"),
+        ("sweep", make_semantics(), "run a sweep"),
         ("exponent", make_semantics(2), "no layer"),
     ],
 )
@@ -177,6 +177,21 @@ def test_a_rule_without_an_answer_says_what_to_do(strategy: EofStrategy, semanti
     choice = choose_eof(semantics, strategy, n_blocks=30)
     assert choice.eof_layer is None
     assert words.lower() in choice.reason.in_english().lower()
+
+
+def test_without_a_budget_the_later_half_trains() -> None:
+    assert [choose_eof(None, "train_last", n_blocks=n).eof_layer for n in (1, 2, 5, 30)] == [-1, 0, 1, 14]
+
+
+def test_a_sweep_that_recommends_is_the_default_and_marked_as_what_it_is() -> None:
+    swept = make_trial(boundaries=(9, 14, 19), recommended=14)
+    choice = choose_eof(None, "sweep", trial=swept)
+    assert choice.eof_layer == 14
+    assert "kept at least 90%" in choice.reason.in_english()
+    assert default_rule(swept) == "sweep"
+    assert default_rule(make_trial()) == default_rule(None) == "train_last"
+    assert "sweep" in {one.strategy for one in all_choices(None, trial=swept)}
+    assert "sweep" not in {one.strategy for one in all_choices(None, n_blocks=30)}
 
 
 def test_a_model_of_one_layer_can_only_be_trained_whole() -> None:

@@ -7,7 +7,6 @@ import pytest
 from analysis.contracts import Change, Freeze, Plan, StepModel, TrainingShape
 from analysis.errors import PlanError
 from analysis.planning import (
-    DEFAULT_STRATEGY,
     check_plan,
     compare_plans,
     enriched,
@@ -98,7 +97,7 @@ def test_a_layer_by_hand_that_leaves_nothing_to_train_is_refused(eof_layer: int)
 def test_the_tighter_of_two_budgets_holds() -> None:
     assert propose_freeze(MODEL, strategy="train_last", budget="8layers", max_trainable=4).eof_layer == 25
     assert propose_freeze(MODEL, strategy="train_last", budget="4layers", max_trainable=8).eof_layer == 25
-    limited = propose_freeze(MODEL, semantics=make_semantics(), budget="3layers")
+    limited = propose_freeze(MODEL, semantics=make_semantics(), strategy="gain", budget="3layers")
     assert limited.eof_layer == 26
     assert limited.provenance.eof_choice is not None
     assert limited.provenance.eof_choice.unlimited == 22
@@ -106,7 +105,7 @@ def test_the_tighter_of_two_budgets_holds() -> None:
 
 def test_rules_without_an_answer_refuse_the_plan_with_their_reason() -> None:
     with pytest.raises(PlanError, match="none were measured"):
-        propose_freeze(MODEL, strategy=DEFAULT_STRATEGY)
+        propose_freeze(MODEL, strategy="gain")
     with pytest.raises(PlanError, match="watches how gradients change"):
         propose_freeze(MODEL, semantics=make_semantics(), strategy="plasticity")
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.contracts import EofChoice, EofStrategy, Estimate, Message, TrialArm
+from analysis.contracts import ArmKind, EofChoice, EofStrategy, Estimate, Message, TrialArm
 from analysis.planning import at_cost, front, kept
+from analysis.planning.sweep_front import recommended
 from tests.trained_builders import make_arm
 
 WHY = Message(id="Because.")
@@ -124,3 +125,16 @@ def test_equal_cost_is_read_off_full_fine_tunings_course() -> None:
 def test_equal_cost_is_undefined_before_full_fine_tuning_gained_anything() -> None:
     assert at_cost(with_course([(0.0, 3.0), (5.0, 2.4)], 0.6), with_course([(0.0, 3.0), (10.0, 3.5)], -0.5)) is None
     assert at_cost(with_course([(0.0, 3.0), (5.0, 2.4)], 0.6), with_course([(0.0, 3.0), (10.0, None)], 0.5)) is None
+
+
+def test_the_recommended_boundary_is_the_last_that_keeps_enough_of_the_gain_on_the_tuning_part() -> None:
+    def tuned(kind: ArmKind, eof: int, gained: float | None) -> TrialArm:
+        return make_arm(kind, eof, tuning_reduction=Estimate(value=gained))
+
+    full = tuned("full", -1, 0.5)
+    arms = [full, tuned("freeze", 9, 0.49), tuned("freeze", 14, 0.46), tuned("freeze", 19, 0.40), tuned("freeze", 24, None)]
+    assert recommended(arms) == 14
+    assert recommended(arms, share=0.97) == 9
+    assert recommended([full, tuned("freeze", 9, 0.1)]) == -1
+    assert recommended(arms[1:]) is None
+    assert recommended([tuned("full", -1, -0.1), *arms[1:]]) is None
