@@ -9,6 +9,7 @@ what came out and nothing else.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import platform
 import time
 from collections.abc import Callable
@@ -114,6 +115,11 @@ class TrialJob:
         eof = self.ready.plan.eof_layer
         assert eof is not None  # checked
         self.eof_layer = eof
+        if self.settings.release and not self.parts.tuning:
+            raise PlanError(
+                "Releasing layers is decided on examples kept back from training, and there are too few to keep any back. "
+                "Give more examples with responses."
+            )
         self.notes: list[Message] = []
         if self.semantics is not None and not self._own(self.semantics):
             self.semantics = None
@@ -134,7 +140,7 @@ class TrialJob:
         inward = self._inward()
         course = Course(self.watch, STEPS_WEIGHT)
         self.runner = ArmRunner(self.loaded, self.stack, self.ready, self.parts, course, Kept(self.folder, self._key()))
-        self.runner.expect([*wanted, *(Asked("freeze", eof) for eof in inward if Asked("freeze", eof) not in wanted)])
+        self.runner.expect(list(dict.fromkeys([*wanted, *(_plain(Asked("freeze", eof)) for eof in inward)])))
         self.runner.judge_original()
         steps, remarks = self._steps(course)  # first, so that no arm pays for a device that is still cold
         trained = {asked: found for asked in wanted if (found := self.runner.train(asked)) is not None}
@@ -176,14 +182,10 @@ class TrialJob:
     def _release(self, inward: tuple[int, ...], trained: dict[Asked, Trained]) -> Released:
         """Frees layers until the tuning part says that it no longer pays; arms that were trained anyway are not trained again."""
         original = self.runner.tuning_original
-        if original is None:
-            raise PlanError(
-                "Releasing layers is decided on examples kept back from training, and there are too few to keep any back. "
-                "Give more examples with responses."
-            )
+        assert original is not None  # checked
 
         def train(eof: int) -> Judged | None:
-            asked = Asked("full", -1) if eof < 0 else Asked("freeze", eof)
+            asked = _plain(Asked("freeze", eof))
             if asked not in trained:
                 found = self.runner.train(asked)
                 if found is None:
@@ -223,11 +225,13 @@ def _plain(asked: Asked) -> Asked:
 
 
 def versions() -> dict[str, str]:
-    """Of what ran."""
-    return {
+    """Of what ran; PEFT is needed for adapters only."""
+    found = {
         "strata": __version__,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "peft": importlib.metadata.version("peft"),
         "python": platform.python_version(),
     }
+    if importlib.util.find_spec("peft") is not None:
+        found["peft"] = importlib.metadata.version("peft")
+    return found

@@ -355,12 +355,15 @@ def test_an_arm_that_the_budget_ended_is_not_compared_at_the_same_tokens(
 
 
 def test_releasing_frees_layers_until_the_tuning_part_says_stop(info: ModelInfo, path: str, memory: LoadedModel, spied: Spied) -> None:
-    found = run_trial(tt.request(tt.plan_for(info, 1), path, release=True, compare=()), load=lambda *_, **__: memory)
+    told: list[str] = []
+    request = tt.request(tt.plan_for(info, 1), path, release=True, compare=())
+    found = run_trial(request, load=lambda *_, **__: memory, on_progress=lambda progress: told.append(progress.stage.in_english()))
     assert found.released[0] == "freeze 2"
     assert list(found.released) == ["freeze 2", "freeze 1", "freeze 0", "full"][: len(found.released)]
     assert found.recommended in (None, 2, 1, 0, -1)
     assert len({(spec.kind, spec.eof_layer) for spec, _ in spied.trained}) == len(spied.trained)
     assert found.front
+    assert {stage for stage in told if stage.endswith("of 4)")} == {stage for stage in told if stage.endswith(")")}
 
 
 def test_releasing_may_be_held_to_a_number_of_layers(info: ModelInfo, path: str, memory: LoadedModel) -> None:
@@ -372,6 +375,16 @@ def test_releasing_may_be_held_to_a_number_of_layers(info: ModelInfo, path: str,
 def test_releasing_needs_a_tuning_part(info: ModelInfo, path: str) -> None:
     with pytest.raises(PlanError, match="share kept back for it is 0"):
         run_trial(tt.request(tt.plan_for(info, 1), path, release=True, tuning_share=0.0), load=never)
+
+
+def test_releasing_with_too_few_examples_to_keep_any_back_is_refused_before_training(
+    info: ModelInfo, folder: Path, path: str, memory: LoadedModel, spied: Spied
+) -> None:
+    learnt = [example for example in read_workload([Path(path)]).examples if example.part == "calibration"]
+    few = [row for row in tt.rows() if row["prompt"] not in {example.prompt for example in learnt[1:]}]
+    with pytest.raises(PlanError, match="too few to keep any back"):
+        run_trial(tt.request(tt.plan_for(info, 1), tt.write(folder / "few", few), release=True), load=lambda *_, **__: memory)
+    assert not spied.trained
 
 
 def test_traces_of_another_model_are_left_aside_and_said(info: ModelInfo, path: str, memory: LoadedModel) -> None:
