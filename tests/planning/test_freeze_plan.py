@@ -31,7 +31,7 @@ def notes_of(plan: Plan) -> str:
 
 def test_a_plan_is_whole_and_fits_its_model() -> None:
     semantics = make_semantics()
-    plan = propose_freeze(semantics.model, semantics=semantics, profile_id="profile1")
+    plan = propose_freeze(semantics.model, semantics=semantics, strategy="gain", profile_id="profile1")
     assert plan.name == "Freeze layers 0 to 22"
     assert plan.operations == (Freeze(eof_layer=22, stack="decoder"),)
     assert check_plan(plan, semantics.model) == ()
@@ -187,7 +187,7 @@ def test_a_choice_that_prompts_do_not_agree_on_is_said_to_be_not_firm() -> None:
         example.model_copy(update={"deviation": (1.0, *(0.9 if block < 5 + 20 * (number % 2) else 0.4 for block in range(30)))})
         for number, example in enumerate(semantics.examples)
     ]
-    plan = propose_freeze(MODEL, semantics=semantics.model_copy(update={"examples": tuple(apart)}))
+    plan = propose_freeze(MODEL, semantics=semantics.model_copy(update={"examples": tuple(apart)}), strategy="gain")
     assert "not firm" in notes_of(plan)
 
 
