@@ -15,7 +15,7 @@ from analysis.reporting.charts.trace import token_trace, token_trace_alt, token_
 from analysis.reporting.training_words import CURVE_MEANINGS, CURVE_TITLES
 from pages.ui.charts import draw, look
 from pages.ui.evidence import download_rows, how_do_we_know, section
-from pages.ui.freeze_rule import slider_key
+from pages.ui.freeze_rule import ask_boundary
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, words
 from pages.ui.session import forget
@@ -44,7 +44,7 @@ def show_deviation(traces: Semantics, eof_layer: int, run_id: str) -> None:
 
     def clicked(at: list[int]) -> None:
         forget("plan")
-        st.session_state[slider_key(run_id)] = max(-1, min(at[0] - 1, traces.n_blocks - 2))
+        ask_boundary(run_id, max(-1, min(at[0] - 1, traces.n_blocks - 2)))
 
     draw(
         partial(charts.deviation, spoken, look(), curves=(curve,), slices=titles, eof_layer=eof_layer, straight=straight),

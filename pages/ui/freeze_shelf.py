@@ -39,9 +39,6 @@ def keep_box(plan: Plan, stored: PlanSummary | None, *, primary: bool) -> None:
         )
         saved = stored is None and st.button(t("Save this plan"), key="save_plan", icon=":material/bookmark_add:")
         download(plan)
-        if stored is not None and st.button(t("Make another plan"), key="new_plan", icon=":material/tune:"):
-            forget("plan")
-            st.rerun()
     if tried or saved:
         with saying_errors():
             if stored is None:

@@ -33,7 +33,7 @@ def freeze_plan(about: Subject, found: Profile) -> Plan | None:
 
 
 def _same_model(plan: Plan, found: Profile) -> bool:
-    return (plan.model.commit, plan.model.stack) == (found.model.commit, found.stack)
+    return (plan.model.commit, plan.model.stack, plan.model.n_blocks) == (found.model.commit, found.stack, found.n_blocks)
 
 
 def gathered(found: Profile, traces: Semantics | None, shape: TrainingShape) -> Evidence:

@@ -51,8 +51,8 @@ def rule_rows(found: Trial) -> Rows:
         rows.append(
             {
                 t("Rule"): rule_title(choice.strategy),
-                t("Freezes"): t("no answer") if choice.eof_layer is None else frozen_words(choice.eof_layer),
                 t("Kept gain"): t("not tried") if arm is None and choice.eof_layer is not None else _kept(arm),
+                t("Freezes"): t("no answer") if choice.eof_layer is None else frozen_words(choice.eof_layer),
                 t("Training time, of full fine-tuning's"): "" if share is None else percent(share, code),
             }
         )

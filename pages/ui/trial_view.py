@@ -98,10 +98,10 @@ def _arm_row(one: TrialArm) -> dict[str, object]:
     t, code = words(), language()
     return {
         t("Way of training"): arm_words(one),
-        t("Loss, before to after"): _before_after(one),
-        t("Gain (95% interval)"): estimate_words(one.reduction),
         t("Kept gain (95% interval)"): estimate_words(one.kept_at_tokens, share=True),
+        t("Gain (95% interval)"): estimate_words(one.reduction),
         t("At equal time"): "" if one.kept_at_cost is None else percent(one.kept_at_cost, code),
+        t("Loss, before to after"): _before_after(one),
         t("How it ended"): "" if one.stop == "done" else t(STOPS[one.stop]),
     }
 

@@ -76,8 +76,7 @@ def test_the_slider_moves_the_line_and_what_it_saves_from_the_keyboard(server: A
 def test_a_click_on_the_curve_freezes_up_to_there(server: Any, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/freeze?plan={PLAN.id}")
     settled(page)
-    points = page.locator(".st-key-deviation .scatterlayer .trace").last.locator("path.point")
-    points.nth(13).click(force=True)
+    page.locator(".st-key-deviation path.point").nth(13).click(force=True)
     page.get_by_text("Layers 0 to 12 stay as they are; layers 13 to 29 train.").wait_for()
 
 
