@@ -86,7 +86,7 @@ PlanStrategy = Annotated[
         metavar="NAME",
         help=N_(
             "With --search: whose answer is taken, e.g. beam (default), greedy, one_shot, last_n. freeze: the rule that chooses: "
-            "gain, scaled_gain, exponent, smallest_deviation, lens, gradient, plasticity, train_last."
+            "sweep, train_last, gain, scaled_gain, exponent, smallest_deviation, lens, gradient, plasticity."
         ),
     ),
 ]
@@ -166,7 +166,7 @@ LearningRates = Annotated[
     typer.Option(
         "--learning-rate",
         metavar="RATE",
-        help=N_("Learning rate of full and frozen runs. Repeat to have the best chosen; by default 1e-5, 3e-5 and 1e-4."),
+        help=N_("Learning rate of full and frozen runs. Repeat to have the best chosen; by default 3e-5, 1e-4 and 3e-4, and on from there."),
     ),
 ]
 LoraRates = Annotated[
@@ -174,7 +174,7 @@ LoraRates = Annotated[
     typer.Option(
         "--lora-learning-rate",
         metavar="RATE",
-        help=N_("Learning rate of LoRA runs. Repeat to have the best chosen; by default 1e-4, 3e-4 and 1e-3."),
+        help=N_("Learning rate of LoRA runs. Repeat to have the best chosen; by default 1e-4, 3e-4 and 1e-3, and on from there."),
     ),
 ]
 Compare = Annotated[

@@ -23,6 +23,7 @@ from analysis.contracts import (
     TrainingProjection,
     TrainingShape,
     TrainMethod,
+    Trial,
     WorkloadInfo,
     WorkloadRef,
 )
@@ -31,6 +32,7 @@ from analysis.i18n.numbers import amount, duration, number, percent, size
 from analysis.planning import plan_in_words
 from analysis.reporting.training_words import FIGURES
 
+_WITHOUT_TRACES: tuple[EofStrategy, ...] = ("train_last", "sweep", "plasticity")
 _BITS = get_args(TrainingShape.model_fields["weight_bits"].annotation)
 
 
@@ -101,18 +103,28 @@ def frozen_plan(asked: Freezing) -> Plan:
     Raises:
         InputError: what was given cannot be used, or traces are needed and there are none.
     """
-    strategy = strategy_named(asked.strategy)
     found = _evidence(asked)
-    if found.semantics is None and asked.eof_layer is None and strategy != "train_last" and asked.trial is None:
+    trial = read_trial(asked.trial) if asked.trial else _kept_trial(found)
+    strategy = strategy_named(asked.strategy, trial)
+    if found.semantics is None and asked.eof_layer is None and strategy not in _WITHOUT_TRACES:
         raise InputError(
             "No traces of this model and workload are kept, and the rule {rule} chooses by them. Measure them: "
             "python -m analysis profile --semantics --semantics-out semantics.json; or give --eof-layer, or --strategy train_last.",
             rule=strategy,
         )
-    return plan_from(found, asked, strategy)
+    return plan_from(found, asked, strategy, trial)
 
 
-def plan_from(found: Evidence, asked: Freezing, strategy: EofStrategy) -> Plan:
+def _kept_trial(found: Evidence) -> Trial | None:
+    """What was learnt here by training this model on this workload: a sweep's recommendation is the default."""
+    from analysis.runs.client import open_client
+
+    if found.workload is None:
+        return None
+    return open_client().trial_for(found.info.commit, found.stack, found.workload.content_hash)
+
+
+def plan_from(found: Evidence, asked: Freezing, strategy: EofStrategy, trial: Trial | None = None) -> Plan:
     """The freeze plan that a rule makes of the evidence, with the times of this machine where steps were measured."""
     from analysis.planning.freeze import propose_freeze
 
@@ -131,7 +143,7 @@ def plan_from(found: Evidence, asked: Freezing, strategy: EofStrategy) -> Plan:
         shape=shape if steps is None else steps.shape,  # the same step, with as many judged tokens as were timed
         epochs=asked.epochs,
         steps=steps,
-        trial=read_trial(asked.trial) if asked.trial else None,
+        trial=trial,
         price_per_hour=asked.price,
         currency=asked.currency,
         stack=found.stack,
@@ -140,18 +152,18 @@ def plan_from(found: Evidence, asked: Freezing, strategy: EofStrategy) -> Plan:
     )
 
 
-def strategy_named(given: str | None) -> EofStrategy:
-    """The rule that --strategy names; without one the default.
+def strategy_named(given: str | None, trial: Trial | None = None) -> EofStrategy:
+    """The rule that --strategy names; without one what a sweep recommends, else the default.
 
     Raises:
         InputError: something that is not a rule.
     """
-    from analysis.planning.eof import DEFAULT_STRATEGY
+    from analysis.planning.eof import default_rule
 
     found = next((strategy for strategy in EOF_STRATEGIES if strategy == given), None)
     if given is not None and found is None:
         raise InputError("--strategy {given} is not one of: {known}. Choose among these.", given=given[:40], known=EOF_STRATEGIES)
-    return found or DEFAULT_STRATEGY
+    return found or default_rule(trial)
 
 
 def known_steps(commit: str, stack: str, shape: TrainingShape | None) -> StepModel | None:

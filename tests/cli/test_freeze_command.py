@@ -64,7 +64,7 @@ def measured_steps(info: ModelInfo, **shape: Any) -> StepModel:
 
 
 def test_the_layer_its_reason_and_what_a_step_should_cost_are_said_and_kept(files: dict[str, Path]) -> None:
-    plan, result = frozen(files, "--semantics", "SEMANTICS", "--name", "Next fine-tune")
+    plan, result = frozen(files, "--semantics", "SEMANTICS", "--strategy", "gain", "--name", "Next fine-tune")
     assert plan.eof_layer == 22
     assert plan.provenance.semantics_id == make_semantics().id
     assert plan.projection is not None
@@ -89,7 +89,7 @@ def test_the_layer_its_reason_and_what_a_step_should_cost_are_said_and_kept(file
 
 
 def test_a_limit_moves_the_layer_and_the_budget_is_optional(files: dict[str, Path]) -> None:
-    assert frozen(files, "--semantics", "SEMANTICS", "--max-trainable-layers", "4")[0].eof_layer == 25
+    assert frozen(files, "--semantics", "SEMANTICS", "--strategy", "gain", "--max-trainable-layers", "4")[0].eof_layer == 25
     assert frozen(files, "--semantics", "SEMANTICS", "--budget", "5layers")[0].eof_layer == 24
     assert frozen(files, "--semantics", "SEMANTICS", "--strategy", "train_last", "--budget", "6layers")[0].eof_layer == 23
     assert frozen(files, "--semantics", "SEMANTICS", "--eof-layer", "-1")[0].eof_layer == -1
@@ -127,12 +127,12 @@ def test_times_come_from_steps_measured_here_whatever_was_measured_last(files: d
 
 
 def test_a_profile_finds_the_traces_that_are_kept_of_its_workload(files: dict[str, Path]) -> None:
-    refused = invoke("plan", "--op", "freeze", "--profile", files["PROFILE"])
+    refused = invoke("plan", "--op", "freeze", "--profile", files["PROFILE"], "--strategy", "gain")
     assert refused.exit_code == 2
     assert "profile --semantics" in refused.stderr
     traces = open_store().semantics.add(make_semantics())
-    assert frozen(files, "--profile", "PROFILE")[0].eof_layer == 22
-    assert frozen(files, "--semantics", traces[:8])[0].eof_layer == 22
+    assert frozen(files, "--profile", "PROFILE", "--strategy", "gain")[0].eof_layer == 22
+    assert frozen(files, "--semantics", traces[:8], "--strategy", "gain")[0].eof_layer == 22
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_alone_takes_a_layer_by_hand_or_by_the_budget(model: Path, files: dict[str, Path]) -> None:
     assert frozen(files, "--model", model, "--eof-layer", "1")[0].eof_layer == 1
     assert frozen(files, "--model", model, "--strategy", "train_last", "--max-trainable-layers", "1")[0].eof_layer == 2
-    refused = invoke("plan", "--op", "freeze", "--model", model)
+    refused = invoke("plan", "--op", "freeze", "--model", model, "--strategy", "gain")
     assert refused.exit_code == 2
     assert "profile --semantics" in refused.stderr
 
@@ -160,7 +160,7 @@ def test_a_model_alone_takes_a_layer_by_hand_or_by_the_budget(model: Path, files
         ("--semantics", "PROFILE"),
         ("--semantics", "SEMANTICS", "--profile", "PROFILE"),
         ("--semantics", "SEMANTICS", "--strategy", "beam"),
-        ("--semantics", "SEMANTICS", "--strategy", "train_last"),
+        ("--semantics", "SEMANTICS", "--strategy", "sweep"),
         ("--semantics", "SEMANTICS", "--strategy", "plasticity"),
         ("--semantics", "SEMANTICS", "--trial", "PROFILE"),
         ("--semantics", "SEMANTICS", "--eof-layer", "29"),
@@ -201,7 +201,7 @@ def test_removing_layers_still_needs_an_amount_and_nothing_of_freezing(files: di
 
 
 def test_the_japanese_terminal_holds_no_english_sentence(files: dict[str, Path]) -> None:
-    _, result = frozen(files, "--semantics", "SEMANTICS", "--max-trainable-layers", "4", "--lang", "ja")
+    _, result = frozen(files, "--semantics", "SEMANTICS", "--strategy", "gain", "--max-trainable-layers", "4", "--lang", "ja")
     assert not re.search(r"\b[A-Z][a-z]+ [a-z]+ [a-z]+ [a-z]+", result.stderr), result.stderr
 
 
