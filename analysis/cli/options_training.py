@@ -166,7 +166,9 @@ LearningRates = Annotated[
     typer.Option(
         "--learning-rate",
         metavar="RATE",
-        help=N_("Learning rate of full and frozen runs. Repeat to have the best chosen; by default 3e-5, 1e-4 and 3e-4, and on from there."),
+        help=N_(
+            "Learning rate of full and frozen runs. Repeat to have the best chosen; by default 3e-5, 1e-4 and 3e-4, and on from there."
+        ),
     ),
 ]
 LoraRates = Annotated[

@@ -36,8 +36,12 @@ class TrialSettings(Contract):
     epochs: PositiveInt = 3
     batch_size: PositiveInt = Field(default=8, description="examples in an optimiser step")
     micro_batch: PositiveInt | None = Field(default=None, description="examples in one pass; None: the whole batch")
-    learning_rates: tuple[PositiveFloat, ...] = Field(default=(), description="tried for full and frozen arms; empty: 1e-5, 3e-5, 1e-4")
-    lora_learning_rates: tuple[PositiveFloat, ...] = Field(default=(), description="tried for LoRA arms; empty: 1e-4, 3e-4, 1e-3")
+    learning_rates: tuple[PositiveFloat, ...] = Field(
+        default=(), description="tried for full and frozen arms; empty: 3e-5, 1e-4, 3e-4, and on from there while the best is at the end"
+    )
+    lora_learning_rates: tuple[PositiveFloat, ...] = Field(
+        default=(), description="tried for LoRA arms; empty: 1e-4, 3e-4, 1e-3, and on from there"
+    )
     tuning_share: float = Field(
         default=0.2, ge=0.0, le=0.5, description="of the training examples, kept back to choose learning rates and stops"
     )

@@ -19,11 +19,13 @@ from analysis.training.course import Course
 from analysis.training.data import Parts
 from analysis.training.evaluate import Chance, Judged, judge, loss, reduction, slice_reductions
 from analysis.training.kept import Kept, judged_as_json, judged_from_json
-from analysis.training.prepare import Prepared
+from analysis.training.prepare import LEARNING_RATES, LORA_LEARNING_RATES, Prepared
 from analysis.training.tuning import AllDiverged, Tuned, best_learning_rate
 from analysis.verification.batches import default_batch_tokens
 from analysis.workload import EncodedExample
 
+FURTHER_RATES = 3
+"""Learning rates tried past the end of the default ones, where nobody named others."""
 FEWEST_SECONDS = 1.0
 """Less time than this is no time for an arm."""
 
@@ -167,7 +169,7 @@ class ArmRunner:
             loss: float | None = known["loss"]
             return loss
 
-        tuned = best_learning_rate(rates, loss_after)
+        tuned = best_learning_rate(rates, loss_after, further=FURTHER_RATES if rates in (LEARNING_RATES, LORA_LEARNING_RATES) else 0)
         return tuned if self.parts.tuning else replace(tuned, notes=self._untuned(asked, tuned.rate))
 
     def _untuned(self, asked: Asked, rate: float) -> tuple[Message, ...]:

@@ -123,7 +123,8 @@ def measure_steps(
     fit = list(boundaries) if boundaries is not None else boundaries_to_fit(n_blocks, avoid)
     check = [] if boundaries is not None else boundaries_to_check(n_blocks, [*fit, *avoid])
     wanted = [*((eof, False) for eof in fit), *((eof, True) for eof in fit if eof >= 0), *((eof, False) for eof in check)]
-    points, watts = measure_points(loaded, shape, wanted, stack=stack, watch=watch, padded=padded)
+    rounds = 2 * ROUNDS if loaded.device.type == "cuda" else ROUNDS  # quick steps differ more from one to the next
+    points, watts = measure_points(loaded, shape, wanted, stack=stack, watch=watch, rounds=rounds, padded=padded)
     judged = [point for point in points if point.eof_layer in check]
     fitted = [point for point in points if point.eof_layer not in check]
     if len({point.eof_layer for point in fitted}) < min(2, n_blocks):

@@ -20,7 +20,7 @@ from analysis.training.evaluate import with_response
 from analysis.verification.asked import check_fits, check_halves, plan_workload, say
 from analysis.workload import EncodedExample, EncodedWorkload, Encoder, Workload, encode_workload
 
-LEARNING_RATES = (1e-5, 3e-5, 1e-4)
+LEARNING_RATES = (3e-5, 1e-4, 3e-4)
 LORA_LEARNING_RATES = (1e-4, 3e-4, 1e-3)
 HIGHEST_LEARNING_RATE = 1.0
 

@@ -15,11 +15,12 @@ from analysis.contracts import (
     TrainingShape,
     Trial,
     TrialArm,
+    TrialSettings,
     content_hash,
 )
 from analysis.planning.eof import all_choices
 from analysis.planning.freeze import project_training
-from analysis.planning.sweep_front import at_cost, front, kept
+from analysis.planning.sweep_front import at_cost, front, kept, recommended
 from analysis.planning.training_flops import step_flops
 from analysis.training import promises
 from analysis.training.arms import ArmRunner, Asked, Trained
@@ -27,7 +28,7 @@ from analysis.training.counted_flops import counted_step_flops
 from analysis.training.evaluate import Judged
 from analysis.training.prepare import Prepared
 from analysis.training.release import Released
-from analysis.training.shapes import counts_of, trial_shape
+from analysis.training.shapes import counts_of, largest_shape, trial_shape
 
 FULL = Asked("full", -1)
 
@@ -78,7 +79,7 @@ def assemble(
         shape=shape,
         arms=_with_own(arms, eof),
         released=() if found.released is None else tuple(_arm_name(boundary) for boundary in found.released.boundaries),
-        recommended=None if found.released is None else found.released.recommended,
+        recommended=_recommended(arms, settings, found),
         projection=projection,
         steps=found.steps,
         n_training=len(runner.parts.train),
@@ -93,10 +94,19 @@ def assemble(
         update={
             "choices": choices,
             "front": front(arms, choices) if is_sweep else (),
-            "projection_errors": () if own is None else promises.projection_errors(projection, own, step_flops=_flops(runner, eof, shape)),
+            "projection_errors": ()
+            if own is None
+            else promises.projection_errors(projection, own, step_flops=_flops(runner, eof, shape), peak_bytes=_peak(runner, eof)),
             "notes": (*runner.parts.notes, *ready.notes, *runner.notes, *found.notes, *_remarks(ready, found, semantics)),
         }
     )
+
+
+def _recommended(arms: Sequence[TrialArm], settings: TrialSettings, found: Findings) -> int | None:
+    """By the tuning part alone: where releasing stopped, or the last boundary of a sweep that keeps enough."""
+    if found.released is not None:
+        return found.released.recommended
+    return recommended(arms) if settings.boundaries else None
 
 
 def compared(trained: Mapping[Asked, Trained], runner: ArmRunner) -> tuple[TrialArm, ...]:
@@ -157,6 +167,12 @@ def _flops(runner: ArmRunner, eof_layer: int, shape: TrainingShape) -> tuple[flo
     if counted is None:
         return None
     return step_flops(runner.loaded.info, eof_layer, shape, stack=runner.stack.info.name, counted=True), float(counted)
+
+
+def _peak(runner: ArmRunner, eof_layer: int) -> float:
+    """Peak memory worked out for the largest pass of this training: that is what the measured peak comes from."""
+    shape = largest_shape(runner.loaded, runner.parts.train, runner.settings)
+    return projected(runner, eof_layer, shape, None).peak_memory_bytes.plan
 
 
 def _with_own(arms: Sequence[TrialArm], eof_layer: int) -> tuple[TrialArm, ...]:

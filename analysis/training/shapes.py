@@ -38,11 +38,29 @@ def trial_shape(
     size = max(len(members) for members in steps)
     longest = [max(len(examples[member].input_ids) for member in members) for members in steps if len(members) == size]
     answers = [int(learned_tokens(example).sum()) for example in examples]
+    return _shape(loaded, settings, method, size, float(np.mean(longest)), float(np.mean(answers)))
+
+
+def largest_shape(
+    loaded: LoadedModel, examples: Sequence[EncodedExample], settings: TrialSettings, *, method: TrainMethod = "full"
+) -> TrainingShape:
+    """The pass that takes most memory: the one with most padded tokens, and the most response tokens that any pass has."""
+    most = settings.micro_batch or settings.batch_size
+    steps = schedule(len(examples), settings.batch_size, settings.seed, epochs=settings.epochs)
+    passes = [members[start : start + most] for members in steps for start in range(0, len(members), most)]
+    longest = [max(len(examples[member].input_ids) for member in members) for members in passes]
+    answers = [sum(int(learned_tokens(examples[member]).sum()) for member in members) for members in passes]
+    widest = max(range(len(passes)), key=lambda number: len(passes[number]) * longest[number])
+    size = len(passes[widest])
+    return _shape(loaded, settings, method, size, longest[widest], max(answers) / size)
+
+
+def _shape(loaded: LoadedModel, settings: TrialSettings, method: TrainMethod, size: int, length: float, answered: float) -> TrainingShape:
     return TrainingShape(
         method=method,
         batch_size=size,
-        sequence_tokens=max(1, round(float(np.mean(longest)))),
-        response_tokens=max(1, round(float(np.mean(answers)))),
+        sequence_tokens=max(1, round(length)),
+        response_tokens=max(1, round(answered)),
         lora_rank=settings.lora_rank,
         dtype=_DTYPES[loaded.dtype],
         weight_bits=32 if loaded.dtype.itemsize == 4 else 16,

@@ -149,7 +149,7 @@ def _settings(plan: Plan) -> TrialSettings:
         key="trial_rates",
         persist_state="session",
         max_chars=120,
-        placeholder="1e-5, 3e-5, 1e-4",
+        placeholder="3e-5, 1e-4, 3e-4",
         help=t("Separated by commas; the best is chosen on examples kept back from training, never on those that judge."),
     )
     minutes = d.number_input(

@@ -264,14 +264,14 @@ def test_nothing_is_learnt_from_or_chosen_by_the_verification_half(
     judged_by = {example.id for example in read_workload([Path(path)]).examples if example.part == "verification"}
     asked: list[set[str]] = []
 
-    def choosing(rates: Sequence[float], loss_after: Any) -> Any:
+    def choosing(rates: Sequence[float], loss_after: Any, **how: Any) -> Any:
         def spying(rate: float) -> float | None:
             before = len(spied.judged)
             loss: float | None = loss_after(rate)
             asked.append({name for names in spied.judged[before:] for name in names})
             return loss
 
-        return choose(rates, spying)
+        return choose(rates, spying, **how)
 
     choose = arms_room.best_learning_rate
     monkeypatch.setattr(arms_room, "best_learning_rate", choosing)

@@ -45,3 +45,18 @@ def test_all_diverged_is_said_with_the_rates_that_were_tried() -> None:
 def test_a_best_rate_at_the_end_of_the_list_is_remarked_on(best: float, said: str) -> None:
     tuned = best_learning_rate((1e-5, 1e-4, 1e-3), lambda rate: abs(math.log(rate / best)))
     assert [said in note.in_english() for note in tuned.notes] == [True]
+
+
+def test_past_the_end_of_the_list_further_rates_are_tried_until_the_best_is_no_longer_last() -> None:
+    tuned = best_learning_rate((1e-4, 3e-4), lambda rate: abs(math.log(rate / 1e-3)), further=3)
+    assert tuned.rate == 1e-3
+    assert list(tuned.tried) == ["0.0001", "0.0003", "0.001", "0.003"]
+    assert not tuned.notes
+    down = best_learning_rate((1e-4, 3e-4), lambda rate: abs(math.log(rate / 1e-6)), further=2)
+    assert down.rate == 1e-5
+    assert "smallest" in down.notes[0].in_english()
+
+
+def test_a_rate_past_the_end_that_diverges_ends_the_search() -> None:
+    tuned = best_learning_rate((1e-4, 3e-4), lambda rate: 1.0 / rate if rate < 1e-3 else None, further=3)
+    assert (tuned.rate, list(tuned.tried.values())[-1]) == (3e-4, None)
