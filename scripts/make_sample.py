@@ -22,6 +22,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "sample_data"
@@ -76,12 +77,17 @@ def _asked() -> argparse.Namespace:
 
 
 def _freezing(device: str, work: Path) -> None:
-    """Traces with their profile in one pass, the default rule's plan, and that plan tried beside other boundaries."""
+    """Traces with their profile in one pass, a sweep over several boundaries, and the plan that it recommends, tried beside them."""
     traces, plan, trial = work / "semantics.json", work / "freeze.json", work / "trial.json"
     about = ("--model", "sample", "--device", device, "--dtype", "float32")  # the number format of the bundled profile
     _strata("profile", *about, "--semantics", "--semantics-out", traces, "--out", work / "profile.json")
-    _strata("plan", "--op", "freeze", "--semantics", traces, "--name", "Freeze for the next fine-tune", "--out", plan)
-    _strata("sweep", "--plan", plan, "--device", device, "--boundaries", BOUNDARIES, *TRAINING, "--out", trial)
+    planned = ("plan", "--op", "freeze", "--semantics", traces, "--name", "Freeze for the next fine-tune", "--out", plan)
+    swept = ("sweep", "--plan", plan, "--device", device, "--boundaries", BOUNDARIES, *TRAINING, "--out", trial)
+    _strata(*planned)
+    _strata(*swept)
+    if _read(trial)["recommended"] != _read(trial)["eof_layer"]:
+        _strata(*planned, "--strategy", "sweep", "--trial", trial)
+        _strata(*swept)
     _bundle(traces, DATA / "sample_semantics.json.gz")
     _bundle(plan, DATA / "sample_plans" / "freeze.json.gz")
     _bundle(trial, DATA / "sample_trials" / "freeze.json.gz")
@@ -105,7 +111,7 @@ def _made(plan: SamplePlan, device: str, work: Path) -> bool:
     limits = [part for limit in LIMITS for part in ("--guardrail", limit)]
     code = _strata("verify", "--plan", file, "--device", device, *limits, "--texts", "--out", found, allowed=(0, OUTSIDE))
     if code == plan.expected == OUTSIDE:  # too little data exits with the same code: the verdict itself has to be "outside"
-        code = OUTSIDE if json.loads(found.read_text(encoding="utf-8"))["verdict"] == "outside" else -1
+        code = OUTSIDE if _read(found)["verdict"] == "outside" else -1
     _bundle(file, DATA / "sample_plans" / f"{plan.unit}.json.gz")
     _bundle(found, DATA / "sample_verifications" / f"{plan.unit}.json.gz")
     return code == plan.expected
@@ -118,6 +124,12 @@ def _strata(*args: str | Path, allowed: tuple[int, ...] = (0,)) -> int:
     if code not in allowed:
         raise SystemExit(code)
     return code
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A document that a command wrote."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _bundle(source: Path, target: Path) -> None:
