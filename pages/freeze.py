@@ -63,10 +63,10 @@ with right:
     saved, fields = st.container(), st.container()
 with fields:
     training = training_fields(found)
-with choices:
-    rule = rule_fields(traces, found.n_blocks)
 with stopping_on_errors():
     evidence = gathered(found, traces, training.shape)
+with choices:
+    rule = rule_fields(evidence)
 
 recommended: Plan | None = None
 try:

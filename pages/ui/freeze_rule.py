@@ -10,7 +10,7 @@ import streamlit as st
 
 from analysis.contracts import Aggregate, EofChoice, EofStrategy, Plan, Profile, Semantics, StepModel, Trial
 from analysis.i18n import N_
-from analysis.planning.eof import DEFAULT_STRATEGY, all_choices
+from analysis.planning.eof import DEFAULT_STRATEGY, all_choices, default_rule
 from analysis.planning.freeze import propose_freeze
 from analysis.planning.propose import workload_ref
 from analysis.reporting.training_words import OUR_READING, RULES
@@ -28,6 +28,7 @@ LIMITS = {
     "minutes": N_("minutes of training"),
 }
 _UNITS = {"layers": "{n}layers", "flops": "{n}%flops", "memory": "{n}GiB", "minutes": "{n}min"}
+UNTRACED: tuple[EofStrategy, ...] = ("sweep", "train_last")
 AGGREGATES: dict[Aggregate, str] = {"mean": N_("the mean over all prompts"), "vote": N_("what most prompts choose")}
 
 
@@ -56,18 +57,24 @@ class Evidence:
         return (self.found.id, self.found.workload.content_hash, *there)
 
 
-def rule_fields(traces: Semantics | None, n_blocks: int) -> Rule:
+def rules_for(evidence: Evidence) -> list[EofStrategy]:
+    """The rules that can have an answer: a sweep's only where one recommends, those that read traces only where there are any."""
+    swept = default_rule(evidence.trial) == "sweep"
+    return [name for name in RULES if (swept or name != "sweep") and (evidence.traces is not None or name in UNTRACED)]
+
+
+def rule_fields(evidence: Evidence) -> Rule:
     """Draws the rule, how prompts are put together, and what may train at most."""
-    t = words()
+    t, traces, names = words(), evidence.traces, rules_for(evidence)
+    usual = default_rule(evidence.trial)
     left, middle, right = st.columns([4, 4, 6] if traces else [4, 6, 4], gap="medium")
-    names: list[EofStrategy] = list(RULES) if traces else ["train_last"]
     with left:
         strategy = st.selectbox(
             t("Rule"),
             names,
-            index=names.index(DEFAULT_STRATEGY) if DEFAULT_STRATEGY in names else 0,
+            index=names.index(usual) if usual in names else 0,
             format_func=rule_title,
-            key="freeze_rule" if traces else "freeze_rule_untraced",
+            key="freeze_rule" + ("" if traces else "_untraced") + ("_swept" if "sweep" in names else ""),
             persist_state="session",
             on_change=_let_go,
             help=_rules_help(names),
@@ -85,20 +92,19 @@ def rule_fields(traces: Semantics | None, n_blocks: int) -> Rule:
                 help=t("The mean can hide that prompts differ; the vote shows it. Both are given in the table of rules below."),
             )
     with right if traces else middle:
-        budget = _budget_fields(n_blocks, traced=traces is not None)
+        budget = _budget_fields(evidence.found.n_blocks)
     return Rule(strategy or names[0], aggregate or "mean", budget)
 
 
-def _budget_fields(n_blocks: int, *, traced: bool) -> str | None:
+def _budget_fields(n_blocks: int) -> str | None:
     """What may train at most, as planning reads it; None: no limit."""
     t = words()
     left, right = st.columns([3, 2], gap="small", vertical_alignment="bottom")
-    kinds = list(LIMITS) if traced else [kind for kind in LIMITS if kind != "none"]
     kind = left.selectbox(
         t("What may train at most"),
-        kinds,
+        list(LIMITS),
         format_func=lambda name: t(LIMITS[name]),
-        key="freeze_limit" if traced else "freeze_limit_untraced",
+        key="freeze_limit",
         persist_state="session",
         on_change=_let_go,
         help=t("Layers are freed from the output side inwards, as many as the limit allows, and never more than the rule asks for."),

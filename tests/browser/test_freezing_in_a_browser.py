@@ -17,7 +17,9 @@ pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Any]
 PROFILE = make_profile(id="first")
 TRACES = make_semantics(PROFILE.n_blocks, profile=PROFILE, model=PROFILE.model)
-PLAN = propose_freeze(TRACES.model, semantics=TRACES, workload=workload_ref(PROFILE.workload), name="for the next fine-tune")
+PLAN = propose_freeze(
+    TRACES.model, semantics=TRACES, strategy="gain", workload=workload_ref(PROFILE.workload), name="for the next fine-tune"
+)
 UNTRIED = propose_freeze(TRACES.model, semantics=TRACES, eof_layer=9, workload=workload_ref(PROFILE.workload), name="not tried")
 SWEEP = make_trial(22, plan=PLAN, boundaries=(9, 14, 24, 28), choices=all_choices(TRACES), projection=PLAN.projection.training)  # type: ignore[union-attr]
 LONG_NAME = "a-very-long-organisation-name/An-Extremely-Long-Model-Name-7B-Instruct-v2.1"
