@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
@@ -23,6 +24,11 @@ class Progress(Contract):
     total: NonNegativeInt = 0
     tokens_per_second: NonNegativeFloat | None = None
     eta_seconds: NonNegativeFloat | None = None
+    curves: Mapping[str, tuple[tuple[NonNegativeFloat, float], ...]] = Field(
+        default_factory=dict,
+        description="a trial: arm -> (tokens trained on, loss) so far, nats per response token. The loss is that on the tuning part, taken "
+        "now and then; where nothing was kept back for it, the mean training loss since the point before. At most a few hundred numbers",
+    )
 
     @property
     def fraction(self) -> float:
