@@ -29,6 +29,11 @@ class Progress(Contract):
         description="a trial: arm -> (tokens trained on, loss) so far, nats per response token. The loss is that on the tuning part, taken "
         "now and then; where nothing was kept back for it, the mean training loss since the point before. At most a few hundred numbers",
     )
+    training_curve: tuple[tuple[NonNegativeFloat, float], ...] = Field(
+        default=(),
+        description="the training that runs now, be it an arm or one of its learning rates (`stage` says which): (tokens trained on, mean "
+        "training loss since the point before), nats per response token",
+    )
 
     @property
     def fraction(self) -> float:
