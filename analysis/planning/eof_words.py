@@ -13,15 +13,14 @@ def why_curve(strategy: EofStrategy, eof: int, curve: list[float], score: float)
     if strategy == "smallest_deviation":
         return _why_smallest(eof, n_blocks, value, curve[0])
     if strategy == "scaled_gain":
+        return _why_scaled(eof, value)
+    if strategy == "exponent" and score > 0.0:
         return Message(
-            id="After layer {eof} most is left to gain: deviation {value}, weighted by how much the layers above it can still do.",
-            values={"eof": eof, "value": round(value, 4)},
-        )
-    if strategy == "exponent":
-        return Message(
-            id="At layer {eof} the deviation falls most steeply for its depth (exponent {value}).",
+            id="Of the layers that may be frozen, the deviation falls most steeply for its depth at layer {eof} (exponent {value}).",
             values={"eof": eof, "value": round(score, 3)},
         )
+    if strategy == "exponent":
+        score = curve[eof] - value
     return _why_gain(strategy, eof, score, curve[0] - curve[-1])
 
 
@@ -148,7 +147,7 @@ def _why_smallest(eof: int, n_blocks: int, value: float, start: float) -> Messag
     values = {"eof": eof, "value": round(value, 4)}
     if eof < 0:
         return Message(
-            id="No layer brings the state nearer to the right word than the input is (deviation {value}), so no layer is frozen.",
+            id="No layer that may be frozen brings the state nearer to the right word than the input is (deviation {value}), so none is.",
             values=values,
         )
     if eof == n_blocks - 2:
@@ -158,10 +157,29 @@ def _why_smallest(eof: int, n_blocks: int, value: float, start: float) -> Messag
             values=values,
         )
     if math.isnan(start):
-        return Message(id="After layer {eof} the state is nearest to the right word (deviation {value}).", values=values)
+        return Message(
+            id="After layer {eof} the state is nearer to the right word than after any other layer that may be frozen (deviation {value}).",
+            values=values,
+        )
     return Message(
-        id="After layer {eof} the state is nearest to the right word (deviation {value}, at the input {start}).",
+        id="After layer {eof} the state is nearer to the right word than after any other layer that may be frozen (deviation {value}, "
+        "at the input {start}).",
         values={**values, "start": round(start, 4)},
+    )
+
+
+def _why_scaled(eof: int, value: float) -> Message:
+    """The rule's weights fall with depth, so that its answer is layer 0 wherever the curve does not outweigh them."""
+    values = {"eof": eof, "value": round(value, 4)}
+    if eof == 0:
+        return Message(
+            id="After layer 0 most is left to gain (deviation {value}), but only because this rule's own weights are largest there: the "
+            "deviation changes too little from layer to layer to outweigh them, so do not rely on this rule here.",
+            values=values,
+        )
+    return Message(
+        id="After layer {eof} most is left to gain: deviation {value}, weighted by how much the layers above it can still do.",
+        values=values,
     )
 
 
@@ -174,10 +192,34 @@ def _why_gain(strategy: EofStrategy, eof: int, gain: float, total: float) -> Mes
             values=values,
         )
     if math.isnan(total):
-        return Message(id="Layer {eof} brings the state nearer to the right word than any other (gain {gain}).", values=values)
+        return Message(
+            id="Layer {eof} brings the state nearer to the right word than any other layer that may be frozen (gain {gain}).", values=values
+        )
     values = {**values, "total": round(total, 4)}
     if strategy == "lens":
+        return _why_lens(values)
+    if eof == 0:
         return Message(
-            id="Layer {eof} lowers the loss of the model's own head more than any other layer ({gain} of {total} nats).", values=values
+            id="Layer 0 brings the state nearer to the right word than any other layer that may be frozen (gain {gain} of {total}). "
+            "That is the step from the input's own words into the model and says little about where freezing should end, so do not rely on "
+            "this rule here.",
+            values=values,
         )
-    return Message(id="Layer {eof} brings the state nearer to the right word than any other (gain {gain} of {total}).", values=values)
+    return Message(
+        id="Layer {eof} brings the state nearer to the right word than any other layer that may be frozen (gain {gain} of {total}).",
+        values=values,
+    )
+
+
+def _why_lens(values: dict[str, float]) -> Message:
+    if values["eof"] == 0:
+        return Message(
+            id="Layer 0 lowers the loss of the model's own head more than any other layer that may be frozen ({gain} of {total} nats), "
+            "because the head cannot read the input as it stands. That says little about where freezing should end, so do not rely on this "
+            "rule here.",
+            values=values,
+        )
+    return Message(
+        id="Layer {eof} lowers the loss of the model's own head more than any other layer that may be frozen ({gain} of {total} nats).",
+        values=values,
+    )

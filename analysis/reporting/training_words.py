@@ -28,10 +28,16 @@ class RuleWords:
 RULES: Mapping[EofStrategy, RuleWords] = {
     "smallest_deviation": RuleWords(
         N_("smallest deviation"),
-        N_("Freezes up to the layer after which the state is nearest to the right word; the last layer always trains."),
+        N_(
+            "Freezes up to the layer after which the state is nearest to the right word; the last layer always trains and is not looked at."
+        ),
     ),
     "gain": RuleWords(
-        N_("largest gain"), N_("Freezes up to the layer that brings the state nearer to the right word than any other."), True
+        N_("largest gain"),
+        N_(
+            "Freezes up to the layer that brings the state nearer to the right word than any other; the last layer always trains and is not looked at."
+        ),
+        True,
     ),
     "scaled_gain": RuleWords(
         N_("deviation scaled by depth"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.contracts import EOF_STRATEGIES, DeviationCurve, EofStrategy, ExampleTrace, Semantics
+from analysis.contracts import EOF_STRATEGIES, DeviationCurve, EofStrategy, ExampleTrace, LensScores, Semantics
 from analysis.errors import PlanError
 from analysis.planning import all_choices, choose_eof, default_rule, virtual_curve
 from analysis.planning.eof import INTERPRETATIONS
@@ -112,11 +112,34 @@ def test_a_prefix_below_the_median_leaves_at_least_half_to_train(values: list[fl
 def test_a_choice_says_why_with_its_figure() -> None:
     choice = choose_eof(make_semantics(), "gain")
     assert (choice.eof_layer, choice.unlimited, choice.aggregate) == (22, 22, "mean")
-    assert choice.reason.in_english() == "Layer 22 brings the state nearer to the right word than any other (gain 0.1492 of 0.47)."
+    said = choice.reason.in_english()
+    assert said == "Layer 22 brings the state nearer to the right word than any other layer that may be frozen (gain 0.1492 of 0.47)."
     assert len(choice.scores) == 30
     assert choice.scores[-1] is None
     assert max((score, block) for block, score in enumerate(choice.scores) if score is not None)[1] == 22
     assert choice.by_slice.keys() == make_semantics().slices.keys()
+
+
+@pytest.mark.parametrize("strategy", ["smallest_deviation", "gain", "exponent"])
+def test_no_reason_claims_what_the_last_layer_does_better(strategy: EofStrategy) -> None:
+    choice = choose_eof(traced((0.9, 0.85, 0.6, 0.59, 0.2)), strategy)
+    assert choice.eof_layer is not None
+    assert "may be frozen" in choice.reason.in_english()
+
+
+@pytest.mark.parametrize("strategy", ["gain", "scaled_gain", "lens"])
+def test_a_choice_that_only_the_first_layers_step_decides_is_not_to_be_relied_on(strategy: EofStrategy) -> None:
+    """As on the sample model: the step out of the embeddings outdoes all others, or the rule's weights outdo the curve."""
+    semantics = traced((0.944, 0.902, 0.895, 0.896, 0.866, 0.815))
+    lens = LensScores(n_tokens=9, loss=(99.6, 16.4, 18.1, 17.3, 9.0, 3.5), top1=(0.0,) * 6, reciprocal_rank=(0.0,) * 6, entropy=(0.0,) * 6)
+    choice = choose_eof(semantics.model_copy(update={"overall": semantics.overall.model_copy(update={"lens": lens})}), strategy)
+    assert choice.eof_layer == 0
+    assert "do not rely on this rule here" in choice.reason.in_english()
+
+
+def test_a_curve_that_only_rises_has_no_steepest_fall() -> None:
+    choice = choose_eof(traced((0.5, 0.6, 0.7, 0.75, 0.9)), "exponent")
+    assert "No layer that may be frozen brings the state nearer" in choice.reason.in_english()
 
 
 def test_our_readings_are_marked() -> None:
