@@ -35,7 +35,8 @@ RULES: Mapping[EofStrategy, RuleWords] = {
     "gain": RuleWords(
         N_("largest gain"),
         N_(
-            "Freezes up to the layer that brings the state nearer to the right word than any other; the last layer always trains and is not looked at."
+            "Freezes up to the layer that brings the state nearer to the right word than any other; the last layer always trains and is "
+            "not looked at."
         ),
         True,
     ),
