@@ -120,6 +120,7 @@ class StepPoint(Contract):
     repeats: PositiveInt
     peak_memory_bytes: NonNegativeInt | None = Field(default=None, description="on the device; None: not told there")
     activation_bytes: NonNegativeInt | None = Field(default=None, description="tensors saved for the backward pass, counted")
+    in_fit: bool = Field(default=True, description="false: measured in the same turns, but kept out of the fit, to judge it by")
 
 
 class StepModel(Contract):
@@ -148,3 +149,7 @@ class StepModel(Contract):
     points: tuple[StepPoint, ...]
     error_share: NonNegativeFloat | None = Field(default=None, description="largest |fit - measured| / measured over points not in the fit")
     measured_at: str
+
+    def measured(self, eof_layer: int, cached: bool = False) -> StepPoint | None:
+        """The steps that were really run at a boundary, in turns with those at all others; None: none were."""
+        return next((point for point in self.points if (point.eof_layer, point.cached) == (eof_layer, cached)), None)

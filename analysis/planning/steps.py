@@ -77,7 +77,7 @@ def fit_steps(
         fixed_bytes=fixed_bytes,
         trained_block_bytes=block_bytes,
         power_watts=power_watts,
-        points=(*points, *check),
+        points=(*points, *(point.model_copy(update={"in_fit": False}) for point in check)),
         measured_at=measured_at or datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return model.model_copy(update={"error_share": _error(model, check)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.contracts import EofChoice, Message, Plan, Semantics, Trial, TrialArm
 from analysis.contracts.freezing import TrainingProjection
 from analysis.reporting.figures import percent_figure
+from analysis.reporting.step_times import StepTimes, step_times
 
 ENOUGH = 0.9
 """Share of full fine-tuning's gain from which a plan is said to have kept it."""
@@ -68,11 +69,11 @@ def _tried(trial: Trial, eof_layer: int, projection: TrainingProjection | None) 
     kept = own.kept_at_tokens.value if own.kept_at_tokens else None
     if full is None or kept is None:
         return _both(_projected_saving(eof_layer, projection), _not_compared(own))
-    return _judged(own, full, kept, values)
+    return _judged(own, step_times(trial, own, full), kept, values)
 
 
-def _judged(own: TrialArm, full: TrialArm, kept: float, values: dict[str, object]) -> Message:
-    saved = 1 - own.cost.first_epoch_ms.p50 / full.cost.first_epoch_ms.p50 if full.cost.first_epoch_ms.p50 else 0.0
+def _judged(own: TrialArm, times: StepTimes, kept: float, values: dict[str, object]) -> Message:
+    saved = times.saved
     values = {**values, "t": percent_figure(abs(saved)), "g": percent_figure(min(kept, 1.0))}
     if own.eof_layer < 0:
         return Message(
@@ -95,15 +96,15 @@ def _judged(own: TrialArm, full: TrialArm, kept: float, values: dict[str, object
     )
     if saved < 0:
         return says
-    return _with_certainty(_with_cache(says, own, full), own)
+    return _with_certainty(_with_cache(says, times), own)
 
 
-def _with_cache(says: Message, own: TrialArm, full: TrialArm) -> Message:
+def _with_cache(says: Message, times: StepTimes) -> Message:
     """From the second epoch on the frozen layers are read from the cache: said where it was measured and helps."""
-    later, whole = own.cost.later_epochs_ms, full.cost.first_epoch_ms.p50
-    if own.cost.cache == "off" or later is None or later.p50 >= own.cost.first_epoch_ms.p50 or not whole:
+    if times.cached is None or times.cached >= times.own or not times.full:
         return says
-    return _both(says, Message(id="From the second epoch on it takes {c}% less.", values={"c": percent_figure(1 - later.p50 / whole)}))
+    values = {"c": percent_figure(1 - times.cached / times.full)}
+    return _both(says, Message(id="From the second epoch on it takes {c}% less.", values=values))
 
 
 def _with_certainty(says: Message, own: TrialArm) -> Message:
@@ -138,7 +139,7 @@ def _sweep(trial: Trial) -> Message:
             values={"n": len(frozen), "enough": round(100 * ENOUGH), "eof": best.eof_layer, "g": percent_figure(max(kept, 0.0))},
         )
     deepest, kept = max(good, key=lambda pair: pair[0].eof_layer)
-    saved = 1 - deepest.cost.first_epoch_ms.p50 / full.cost.first_epoch_ms.p50 if full.cost.first_epoch_ms.p50 else 0.0
+    saved = step_times(trial, deepest, full).saved
     values = {
         "n": len(frozen),
         "eof": deepest.eof_layer,

@@ -99,6 +99,7 @@ def measure_steps(
     watch: Watch | None = None,
     boundaries: Sequence[int] | None = None,
     avoid: Sequence[int] = (),
+    beside: Sequence[int] = (),
     padded: bool = False,
 ) -> StepModel:
     """Times steps at a few boundaries and fits what a layer takes, frozen and trained.
@@ -109,7 +110,9 @@ def measure_steps(
         stack: the stack that trains; None: the model's first.
         watch: told how far it is, and asked whether to stop.
         boundaries: last frozen blocks to fit to; None: nothing frozen, the middle, and all but the last layer.
-        avoid: boundaries that are not measured, because the fit is to be judged by them.
+        avoid: boundaries kept out of the fit, which is judged by them: they are measured in the same turns, with the cache and without.
+            One that the fit cannot do without is in it all the same. None: the fit is judged three quarters up, without the cache.
+        beside: boundaries to be measured in the same turns without the cache, whether they are fitted to or not.
         padded: one sequence is a token shorter than the others, so that attention is given a mask, as it is on real examples.
 
     Raises:
@@ -121,12 +124,12 @@ def measure_steps(
     check_head(loaded, chosen)
     n_blocks = chosen.info.n_blocks
     fit = list(boundaries) if boundaries is not None else boundaries_to_fit(n_blocks, avoid)
-    check = [] if boundaries is not None else boundaries_to_check(n_blocks, [*fit, *avoid])
-    wanted = [*((eof, False) for eof in fit), *((eof, True) for eof in fit if eof >= 0), *((eof, False) for eof in check)]
+    further = boundaries_to_check(n_blocks, fit) if boundaries is None and not avoid else []
+    wanted = [*_both_ways(fit), *_both_ways([eof for eof in avoid if eof not in fit]), *((eof, False) for eof in (*beside, *further))]
     rounds = 2 * ROUNDS if loaded.device.type == "cuda" else ROUNDS  # quick steps differ more from one to the next
     points, watts = measure_points(loaded, shape, wanted, stack=stack, watch=watch, rounds=rounds, padded=padded)
-    judged = [point for point in points if point.eof_layer in check]
-    fitted = [point for point in points if point.eof_layer not in check]
+    fitted = [point for point in points if point.eof_layer in fit]
+    judged = [point for point in points if point.eof_layer not in fit]
     if len({point.eof_layer for point in fitted}) < min(2, n_blocks):
         raise ResourceError(
             "Training steps of {batch} sequences of {tokens} tokens do not fit the memory of {device}. Give fewer or shorter sequences.",
@@ -147,22 +150,33 @@ def measure_steps(
     )
 
 
-def same_steps(known: StepModel, loaded: LoadedModel, stack: Stack, shape: TrainingShape, eof_layer: int) -> bool:
-    """Whether known steps are those of this model, device and shape, and were measured at other boundaries than this one."""
+def _both_ways(boundaries: Sequence[int]) -> list[Point]:
+    """Boundaries without the cache, and with it where there is something to keep."""
+    return [*((eof, False) for eof in boundaries), *((eof, True) for eof in boundaries if eof >= 0)]
+
+
+def same_steps(
+    known: StepModel, loaded: LoadedModel, stack: Stack, shape: TrainingShape, *, avoid: Sequence[int] = (), beside: Sequence[int] = ()
+) -> bool:
+    """Whether known steps are what `measure_steps` would measure now: of this model, device and shape, at these boundaries."""
     here = (loaded.info.commit, stack.info.name, device_name(loaded.device), shape)
-    same = (known.model_commit, known.stack, known.device_name, known.shape) == here
-    return same and all(point.eof_layer != eof_layer for point in known.points)
+    if (known.model_commit, known.stack, known.device_name, known.shape) != here:
+        return False
+    fit = boundaries_to_fit(known.n_blocks, avoid)
+    kept_out = {point.eof_layer for point in known.points if not point.in_fit}
+    return all(known.measured(eof) is not None for eof in (*fit, *beside)) and kept_out >= set(avoid) - set(fit)
 
 
 def boundaries_to_fit(n_blocks: int, avoid: Sequence[int] = ()) -> list[int]:
-    """Nothing frozen, the middle, and all but the last layer; or their neighbours where those are to be avoided.
+    """Nothing frozen, the middle, and all but the last layer; or their neighbours where those are to be avoided and there are others.
 
-    >>> boundaries_to_fit(30), boundaries_to_fit(30, avoid=(14,)), boundaries_to_fit(2)
-    ([-1, 14, 28], [-1, 13, 28], [-1, 0])
+    >>> boundaries_to_fit(30), boundaries_to_fit(30, avoid=(14,)), boundaries_to_fit(2), boundaries_to_fit(2, avoid=(0,))
+    ([-1, 14, 28], [-1, 13, 28], [-1, 0], [-1, 0])
     """
     found = [-1]
     for wanted in ((n_blocks - 2) // 2, n_blocks - 2):
-        free = [eof for eof in range(n_blocks - 1) if eof not in (*found, *avoid)]
+        left = [eof for eof in range(n_blocks - 1) if eof not in found]
+        free = [eof for eof in left if eof not in avoid] or (left if len(found) == 1 else [])
         if free:
             found.append(min(free, key=lambda eof: (abs(eof - wanted), eof)))
     return sorted(found)

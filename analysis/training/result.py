@@ -96,7 +96,9 @@ def assemble(
             "front": front(arms, choices) if is_sweep else (),
             "projection_errors": ()
             if own is None
-            else promises.projection_errors(projection, own, step_flops=_flops(runner, eof, shape), peak_bytes=_peak(runner, eof)),
+            else promises.projection_errors(
+                projection, own, steps=found.steps, step_flops=_flops(runner, eof, shape), peak_bytes=_peak(runner, eof)
+            ),
             "notes": (*runner.parts.notes, *ready.notes, *runner.notes, *found.notes, *_remarks(ready, found, semantics)),
         }
     )

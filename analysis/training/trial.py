@@ -157,18 +157,18 @@ class TrialJob:
         return content_hash(self.loaded.info.commit, self.ready.training.info.content_hash, shaping, versions())
 
     def _steps(self, course: Course) -> tuple[StepModel | None, tuple[Message, ...]]:
-        """Training steps of the trial's own mean shape, measured at other boundaries than the plan's, to judge the projection by."""
+        """Training steps of the trial's own mean shape, measured in turns: at the boundaries that are tried, and at those fitted to."""
         shape = trial_shape(self.loaded, self.parts.train, self.settings)
-        known = self.known_steps
-        if known is not None and same_steps(known, self.loaded, self.stack, shape, self.eof_layer):
-            return known, ()
-        kept = self.runner.kept.read(STEPS)
-        if kept is not None:
-            return StepModel.model_validate(kept), ()
+        avoid = (self.eof_layer,) if self.eof_layer >= 0 else ()
+        beside = tuple(eof for eof in self.settings.boundaries if eof >= 0)
+        known, kept = self.known_steps, self.runner.kept.read(STEPS)
+        for steps in (known, None if kept is None else StepModel.model_validate(kept)):
+            if steps is not None and same_steps(steps, self.loaded, self.stack, shape, avoid=avoid, beside=beside):
+                return steps, ()
         try:
             with course.part(Message(id="Timing training steps"), STEPS_WEIGHT) as watch:
-                name, avoid = self.stack.info.name, (self.eof_layer,)
-                found = measure_steps(self.loaded, shape, stack=name, watch=watch, avoid=avoid, padded=True)
+                name = self.stack.info.name
+                found = measure_steps(self.loaded, shape, stack=name, watch=watch, avoid=avoid, beside=beside, padded=True)
             self.runner.kept.write(STEPS, found.model_dump(mode="json"))
             return found, ()
         except ResourceError as exc:

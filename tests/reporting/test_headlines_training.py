@@ -17,6 +17,8 @@ from analysis.contracts import (
     Plan,
     Projection,
     Quantity,
+    StepModel,
+    StepPoint,
     StopReason,
     Trial,
     TrialArm,
@@ -152,6 +154,25 @@ def test_what_the_cache_adds_from_the_second_epoch_on_is_said() -> None:
     english, japanese = both(headlines.freeze(plan_with(None), trial(own.model_copy(update={"cost": cost}), full())))
     assert english.endswith("From the second epoch on it takes 69% less.")
     assert japanese.endswith("2エポック目からは69%短くなります。")
+
+
+def in_turns(*times: tuple[int, bool, float]) -> StepModel:
+    points = tuple(StepPoint(eof_layer=eof, cached=cached, p50_ms=ms, p95_ms=ms, repeats=9, in_fit=eof < 0) for eof, cached, ms in times)
+    names = {"model_commit": "c", "stack": "s", "device": "cpu", "device_name": "CPU", "n_blocks": 30, "measured_at": "2026-01-01"}
+    times = {"fixed_ms": 1.0, "frozen_block_ms": 1.0, "trained_block_ms": 3.0, "points": points}
+    return StepModel.model_validate({**names, **times, "shape": TrainingShape()})
+
+
+def test_steps_that_took_turns_speak_before_arms_that_ran_minutes_apart() -> None:
+    noisy = (arm(ms=110.0), full())
+    steps = in_turns((-1, False, 50.0), (19, False, 25.0), (19, True, 10.0))
+    told = both(headlines.freeze(plan_with(None), trial(*noisy, steps=steps)))[0]
+    assert "takes 50% less time" in told
+    assert "From the second epoch" not in told  # the arm kept no cache
+    cost = arm(ms=110.0).cost.model_copy(update={"cache": "disk"})
+    assert "From the second epoch on it takes 80% less." in both(headlines.trials(trial(arm(cost=cost), full(), steps=steps)))[0]
+    assert "takes 10% more time" in both(headlines.trials(trial(*noisy, steps=in_turns((-1, False, 50.0)))))[0]
+    assert "takes 50% less time" in both(headlines.trials(sweep(*noisy).model_copy(update={"steps": steps})))[0]
 
 
 def test_a_trial_of_another_boundary_does_not_speak_for_the_plan() -> None:

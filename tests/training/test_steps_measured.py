@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from analysis.contracts import Progress, StepsRequest, TrainingShape
 from analysis.errors import Cancelled, InputError, ModelError, ResourceError
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
+from analysis.planning.steps import predict_step
 from analysis.profiling.stream import Watch
 from analysis.training import measure_steps as room
 from analysis.training.measure_steps import (
@@ -22,6 +24,7 @@ from analysis.training.measure_steps import (
     measure_steps,
     random_examples,
     run_steps,
+    same_steps,
 )
 from tests.builders import make_model
 from tests.profiling.tiny import loaded, tiny_llama
@@ -47,6 +50,30 @@ def test_steps_are_fitted_and_the_model_is_bit_for_bit_what_it_was(method: str, 
     assert all(point.repeats == room.ROUNDS * room.STEPS_A_TURN >= 10 for point in found.points)
     assert found.error_share is not None
     assert found.n_blocks == 6
+
+
+def test_the_boundary_that_is_tried_takes_turns_with_the_others_and_judges_the_fit() -> None:
+    model = loaded(tiny_llama(6))
+    found = measure_steps(model, SHAPE, avoid=(2,), beside=(0, 4))
+    kept_out = [(point.eof_layer, point.cached) for point in found.points if not point.in_fit]
+    assert kept_out == [(2, False), (2, True), (0, False)]
+    assert [(p.eof_layer, p.cached) for p in found.points if p.in_fit] == [(-1, False), (1, False), (4, False), (1, True), (4, True)]
+    assert found.error_share == max(abs(predict_step(found, p.eof_layer, p.cached) / p.p50_ms - 1) for p in found.points if not p.in_fit)
+    same = partial(same_steps, found, model, model.stack())
+    assert same(SHAPE, avoid=(2,), beside=(0, 4))
+    assert same(SHAPE, avoid=(2,))
+    assert not same(SHAPE, avoid=(3,))  # it was not measured
+    assert not same(SHAPE, avoid=(4,))  # the fit was made from it
+    assert not same(SHAPE, avoid=(2,), beside=(3,))
+    assert not same(SHAPE.model_copy(update={"batch_size": 3}), avoid=(2,))
+
+
+def test_two_layers_leave_no_boundary_to_judge_the_fit_by() -> None:
+    model = loaded(tiny_llama(2))
+    found = measure_steps(model, SHAPE, avoid=(0,))
+    assert all(point.in_fit for point in found.points)
+    assert found.error_share is None
+    assert same_steps(found, model, model.stack(), SHAPE, avoid=(0,))
 
 
 def test_less_is_kept_for_the_backward_pass_the_more_is_frozen() -> None:

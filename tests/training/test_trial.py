@@ -12,9 +12,11 @@ import torch
 
 from analysis.contracts import ModelInfo, Progress, Skip, StepModel, StepPoint, TrainingShape, Trial
 from analysis.errors import Cancelled, ModelError, PlanError, WorkloadError
+from analysis.models.device import device_name
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
 from analysis.planning.steps import fit_steps
+from analysis.reporting.step_times import step_times
 from analysis.training import arms as arms_room
 from analysis.training import trial as room
 from analysis.training.arm import ArmRun, ArmSpec, train_arm
@@ -441,17 +443,22 @@ def test_steps_are_timed_before_any_arm_and_once_for_a_trial_that_goes_on(
 
     def timing(loaded: LoadedModel, shape: TrainingShape, **more: Any) -> StepModel:
         timed.append(len(spied.trained))
-        assert more["avoid"] == (1,)
-        points = [StepPoint(eof_layer=eof, p50_ms=ms, p95_ms=ms, repeats=1) for eof, ms in ((-1, 8.0), (2, 4.0))]
-        names = {"model_commit": loaded.info.commit, "stack": loaded.stack().info.name, "device": "cpu", "device_name": "a CPU"}
-        return fit_steps(points, **names, shape=shape, n_blocks=4)
+        assert more["avoid"] == ((1,), (2,))[len(timed) - 1]
+        points = [StepPoint(eof_layer=eof, p50_ms=ms, p95_ms=ms, repeats=1) for eof, ms in ((-1, 8.0), (0, 7.0), (2, 4.0), (1, 6.0))]
+        names = {"model_commit": loaded.info.commit, "stack": loaded.stack().info.name, "device": "cpu"}
+        return fit_steps(points[:3], check=points[3:], **names, device_name=device_name(loaded.device), shape=shape, n_blocks=4)
 
     monkeypatch.setattr(room, "measure_steps", timing)
     for _ in range(2):
         found = run_trial(tt.request(tt.plan_for(info, 1), path, compare=()), load=lambda *_, **__: memory, folder=tmp_path)
         assert found.steps is not None
-        assert "step_ms" in {error.quantity for error in found.projection_errors}
+        assert {error.quantity: error.measured for error in found.projection_errors}["step_ms"] == 6.0
+        assert step_times(found, found.arms[0], found.arms[0]).full == 8.0
     assert timed == [0]
+    steps, load = found.steps, lambda *_, **__: memory
+    for eof, n_times in ((1, 1), (2, 2)):  # steps from elsewhere lack the other plan's boundary, and its fit may not hold it
+        run_trial(tt.request(tt.plan_for(info, eof), path, compare=()), load=load, known_steps=steps)
+        assert len(timed) == n_times
 
 
 def test_what_another_trial_left_in_the_folder_is_not_taken(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from analysis.contracts import Change, Distribution, StepCost, TrainingProjection, TrainingShape
+from analysis.contracts import Change, Distribution, StepCost, StepModel, StepPoint, TrainingProjection, TrainingShape
 from analysis.planning.training_flops import step_flops
 from analysis.training.counted_flops import counted_step_flops
 from analysis.training.promises import projection_errors
@@ -47,6 +47,25 @@ def test_times_memory_and_counts_are_compared_where_both_are_known() -> None:
     found = projection_errors(_projection(step_ms=_change(42.0, 19.0)), arm, step_flops=(5.0, 5.0))
     errors = {one.quantity: round(one.error_share, 3) for one in found}
     assert errors == {"n_trainable": 0.0, "step_flops": 0.0, "step_ms": 0.05, "cached_step_ms": -0.05, "peak_memory_bytes": -0.1}
+
+
+def _steps(*points: StepPoint) -> StepModel:
+    found = {"model_commit": "c", "stack": "s", "device": "cpu", "device_name": "CPU", "shape": SHAPE, "n_blocks": 30}
+    times = {"fixed_ms": 1.0, "frozen_block_ms": 1.0, "trained_block_ms": 3.0, "points": points, "measured_at": "2026-01-01"}
+    return StepModel.model_validate({**found, **times})
+
+
+def test_times_are_compared_with_steps_that_took_turns_with_those_behind_the_projection() -> None:
+    arm = make_arm("freeze", 19, cost=_cost())
+    own = [StepPoint(eof_layer=19, cached=cached, p50_ms=ms, p95_ms=ms, repeats=9) for cached, ms in ((False, 42.0), (True, 20.0))]
+    told = _projection(step_ms=_change(42.0, 19.0))
+
+    def errors(*points: StepPoint) -> dict[str, float]:
+        found = projection_errors(told, arm, steps=_steps(*points))
+        return {one.quantity: round(one.error_share, 3) for one in found if one.quantity.endswith("ms")}
+
+    assert errors(*(point.model_copy(update={"in_fit": False}) for point in own)) == {"step_ms": 0.0, "cached_step_ms": -0.05}
+    assert errors(*own) == errors() == {"step_ms": 0.05, "cached_step_ms": -0.05}  # a fit does not judge itself: the arm does
 
 
 def test_later_epochs_without_a_cache_are_no_cached_steps() -> None:
