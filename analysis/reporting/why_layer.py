@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.contracts import Estimate, Plan, Semantics, Trial, TrialArm
-from analysis.contracts.freezing import EofChoice
+from analysis.contracts.freezing import EofChoice, EofStrategy
 from analysis.errors import PlanError
 from analysis.i18n import Language, Translator, render, translator
 from analysis.i18n.numbers import number, percent, size, span
@@ -19,10 +19,12 @@ from analysis.reporting import headlines_training, why_curve
 from analysis.reporting import training_words as words
 from analysis.reporting.certificate_style import CSS, FONT
 
-_MOST_ARMS = 7
+_MOST_ARMS = 8
 _MOST_SLICES = 6
 _LONG_REASON = 320
+_LONGEST_REASON = 640
 _LONGEST = 110
+_READ_THE_CURVE: frozenset[EofStrategy] = frozenset({"smallest_deviation", "gain", "scaled_gain", "exponent"})
 _STYLE = (
     ".lead{font-size:11pt;border:1pt solid #1a1a1a;padding:2mm 3mm;margin:3mm 0 0}"
     "main{font-size:8.6pt;line-height:1.3}"
@@ -100,7 +102,7 @@ class _Page:
             "Freezing keeps the weights of the first layers as they are; only the layers after the last frozen one are trained. "
             "The model's answers change only through the trained layers."
         )
-        parts = [f"<p>{_text(meaning, 400)}</p>", f"<p>{_text(self._reason(), 400)}</p>"]
+        parts = [f"<p>{_text(meaning, 400)}</p>", f"<p>{_text(self._reason(), _LONGEST_REASON)}</p>"]
         if self.semantics is not None:
             curve = self.semantics.overall.curves.get(self.semantics.default_curve)
             if curve is not None:
@@ -108,6 +110,8 @@ class _Page:
                     "How far the model still is from the right word after each layer (less is nearer; grey band: 95% interval; "
                     "hatched: frozen)."
                 )
+                if self.choice is None or self.choice.strategy not in _READ_THE_CURVE:
+                    caption = f"{caption} {t('For comparison only: the choice did not use this curve.')}"
                 drawn = why_curve.drawing(curve, self.eof_layer, self.t)
                 parts.append(f"<figure>{drawn}<figcaption>{_text(caption, 300)}</figcaption></figure>")
         return f"<section><h2>{_text(t('Why this layer was chosen'))}</h2>{''.join(parts)}</section>"
@@ -130,8 +134,11 @@ class _Page:
     def sureness(self) -> str:
         t, choice = self.t, self.choice
         title = f"<h2>{_text(t('How sure this is'))}</h2>"
+        if choice is not None and choice.strategy == "sweep" and self.trial is not None:
+            return f"<section>{title}{self._swept(self.trial)}</section>"
         if choice is None or choice.agreement is None:
-            return f"<section>{title}<p>{_text(t('Not worked out: nothing was drawn again.'))}</p></section>"
+            said = t("Not worked out: the layer was not chosen from prompts that could be drawn again.")
+            return f"<section>{title}<p>{_text(said)}</p></section>"
         facts = [(t("Resamples that agree"), percent(choice.agreement, self.language))]
         if choice.low is not None and choice.high is not None:
             facts.append((t("Range over resamples"), t("layers {range}", range=span(str(choice.low), str(choice.high), self.language))))
@@ -141,6 +148,19 @@ class _Page:
         shown = "; ".join(f"{_cut(name, 24)}: {layer}" for name, layer in differing[:_MOST_SLICES])
         more = f"<p>{_text(shown, 150)}</p>" if shown else ""
         return f"<section>{title}{_facts(facts)}{more}</section>"
+
+    def _swept(self, trial: Trial) -> str:
+        """What the sweep found at the chosen boundary and at the next deeper one."""
+        t = self.t
+        arms = sorted((arm for arm in trial.arms if arm.kind == "freeze"), key=lambda arm: arm.eof_layer)
+        chosen = [arm for arm in arms if arm.eof_layer == self.eof_layer][:1]
+        deeper = [arm for arm in arms if arm.eof_layer > self.eof_layer][:1]
+        facts = [(t("Boundaries tried"), number(len(arms), self.language))]
+        for arm in (*chosen, *deeper):
+            name = t("Gain kept: {arm}", arm=render(words.arm(arm), self.language))
+            facts.append((name, "-" if arm.kept_at_tokens is None else self._kept(arm.kept_at_tokens)))
+        note = t("Intervals: 95%, from drawing the judged examples again. Another training run may differ by more.")
+        return f"{_facts(facts)}<p>{_text(note, 200)}</p>"
 
     def _differing(self) -> list[tuple[str, int]]:
         """Slices that would choose another layer for themselves."""
@@ -194,7 +214,7 @@ class _Page:
             device=_cut(trial.machine.device_name, 40),
         )
         if len(arms) > _MOST_ARMS:
-            said = f"{said} {t('{n} more ways of training stand in the trial file.', n=len(arms) - _MOST_ARMS)}"
+            said = f"{said} {t('More ways of training in the trial file: {n}.', n=len(arms) - _MOST_ARMS)}"
         return f"<section>{title}{_table(head, rows)}<p>{_text(said, 260)}</p></section>"
 
     def _arms(self, trial: Trial) -> list[TrialArm]:
@@ -260,7 +280,7 @@ class _Page:
             facts.append((t("Trial"), f"{self.trial.id[:16]}, {self.trial.machine.started_at[:10]}"))
             memory = self.trial.own.cost.peak_memory_bytes if self.trial.own else None
             if memory is not None:
-                facts.append((t("peak memory"), size(memory, self.language)))
+                facts.append((t("Peak memory"), size(memory, self.language)))
         return f"<section><h2>{_text(t('Where this comes from'))}</h2>{_facts(facts)}</section>"
 
 

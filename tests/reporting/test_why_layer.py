@@ -72,6 +72,15 @@ def test_japanese_page_speaks_japanese() -> None:
     assert not set(english) & set(japanese)
 
 
+def test_a_sweeps_choice_shows_what_it_kept_and_that_no_curve_decided() -> None:
+    plan = plan_with({"strategy": "sweep", "eof_layer": 9, "reason": Message(id="no layer frozen")}, eof_layer=9)
+    page = why_page(plan, make_semantics(), make_trial(9, plan=plan, boundaries=(4, 14, 19), kinds=("full",)), "en")
+    assert page.count("Gain kept: ") == 2
+    assert "<th>Boundaries tried</th><td>4</td>" in page
+    assert "the choice did not use this curve" in page
+    assert "the choice did not use this curve" not in full_page("en")
+
+
 def test_without_trial_and_traces_the_page_says_so() -> None:
     page = why_page(plan_with(), None, None, "en")
     assert "no trial has run" in page
