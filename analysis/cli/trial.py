@@ -67,27 +67,7 @@ def trial(
     terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
-    settings = trial_settings(
-        learning_rate=learning_rate,
-        lora_learning_rate=lora_learning_rate,
-        compare=compare,
-        cache_limit=cache_limit,
-        slices=tuple(slice_ or ()),
-        device=device,
-        dtype=dtype,
-        max_tokens=max_tokens,
-        chat_template=chat_template,
-        epochs=epochs,
-        batch_size=batch_size,
-        micro_batch=micro_batch,
-        tuning_share=tuning_share,
-        weight_decay=weight_decay,
-        lora_rank=lora_rank,
-        train_norm=train_norm,
-        max_minutes=max_minutes,
-        cache=cache,
-        seed=seed,
-    )
+    settings = trial_settings(ctx.params)
     chosen = read_plan(plan, terminal)
     choice = chosen_workload(parse_source(model) if model else chosen.model.source, data, map_, slicing, mask)
     lean = chosen.model_copy(update={"verification": None, "trial": None})

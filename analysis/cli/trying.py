@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -23,27 +23,43 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]i?B)", re.IGNORECASE)
 _UNITS = {"k": 1, "m": 2, "g": 3, "t": 4}
 _NONE = "none"
+_AS_TYPED = (
+    "device",
+    "dtype",
+    "max_tokens",
+    "chat_template",
+    "epochs",
+    "batch_size",
+    "micro_batch",
+    "tuning_share",
+    "weight_decay",
+    "lora_rank",
+    "train_norm",
+    "max_minutes",
+    "cache",
+    "seed",
+)
+"""Options that need no reading."""
 
 
-def trial_settings(
-    *,
-    learning_rate: Sequence[float] | None,
-    lora_learning_rate: Sequence[float] | None,
-    compare: Sequence[str] | None,
-    cache_limit: str | None,
-    **plain: Any,
-) -> TrialSettings:
-    """What was typed as settings; `plain` is what needs no reading.
+def trial_settings(typed: Mapping[str, Any], **more: Any) -> TrialSettings:
+    """What was typed as settings.
+
+    Args:
+        typed: the command's parameters by name; those that are no settings are not looked at.
+        more: settings that the command works out itself.
 
     Raises:
         InputError: a rate, a way of training or a size that cannot be meant.
     """
     return TrialSettings(
-        learning_rates=rates_of(learning_rate, "--learning-rate"),
-        lora_learning_rates=rates_of(lora_learning_rate, "--lora-learning-rate"),
-        compare=arms_named(compare),
-        cache_bytes=bytes_of(cache_limit),
-        **plain,
+        learning_rates=rates_of(typed["learning_rate"], "--learning-rate"),
+        lora_learning_rates=rates_of(typed["lora_learning_rate"], "--lora-learning-rate"),
+        compare=arms_named(typed["compare"]),
+        cache_bytes=bytes_of(typed["cache_limit"]),
+        slices=tuple(typed["slice_"] or ()),
+        **{name: typed[name] for name in _AS_TYPED},
+        **more,
     )
 
 

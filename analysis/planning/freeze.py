@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from analysis.contracts import (
     Aggregate,
@@ -19,6 +20,7 @@ from analysis.contracts import (
     Semantics,
     StackInfo,
     StepModel,
+    TrainingProjection,
     TrainingShape,
     Trial,
     WorkloadRef,
@@ -69,16 +71,13 @@ def propose_freeze(
         workload: what the plan is for; None: that of the traces.
         strategy, aggregate: the rule (None: `eof.default_rule`), and how prompts are put together.
         eof_layer: the last frozen layer by hand; then no rule is asked, and a budget only checked against.
-        budget: what training may take, as `parse_train_budget` reads it.
-        max_trainable: at most so many layers may train; with `budget` the tighter one holds.
-        shape: the training step; None: 8 x 512 tokens in bfloat16.
-        epochs: how often every example is seen.
+        budget, max_trainable: what training may take, as `parse_train_budget` reads it, and how many layers may train; the tighter holds.
+        shape, epochs: the training step (None: 8 x 512 tokens in bfloat16), and how often every example is seen.
         steps: training steps measured on a device, for times; of another model or another step they are left aside.
         trial: for the rules `plasticity` and `sweep`.
         price_per_hour, currency: of the device; None: no money is projected.
         stack: the stack that trains; None: that of the traces, or the model's first.
-        name: None given: "Freeze layers 0 to 19".
-        profile_id: the profile that the traces were measured with.
+        name, profile_id: what it is called ("Freeze layers 0 to 19"), and the profile that the traces were measured with.
         n_sequences, mean_tokens: examples of an epoch and their mean length; None: from the traces' workload.
 
     Raises:
@@ -88,46 +87,11 @@ def propose_freeze(
     basis = _Basis(info, info.stack(stack or (semantics.stack if semantics else None)), semantics, shape or TrainingShape(), steps)
     run = _Run.of(semantics, basis.shape, epochs, n_sequences, mean_tokens)
     limits = _Limits.of(basis, run, budget, max_trainable)
-    n_blocks = basis.stack.n_blocks
-    choice = None
-    if eof_layer is None:
-        rule = strategy or default_rule(trial)
-        choice = choose_eof(semantics, rule, aggregate=aggregate, trial=trial, max_trainable=limits.most_trainable, n_blocks=n_blocks)
-        if choice.eof_layer is None:
-            raise PlanError.from_message(choice.reason)
-        eof_layer = choice.eof_layer
-    check_boundary(eof_layer, n_blocks)
-    operations = (Freeze(eof_layer=eof_layer, stack=basis.stack.name),)
-    training = project_training(
-        info,
-        eof_layer,
-        basis.shape,
-        epochs=epochs,
-        n_sequences=run.n_sequences,
-        mean_tokens=run.mean_tokens,
-        steps=basis.known_steps,
-        price_per_hour=price_per_hour,
-        currency=currency,
-        stack=basis.stack.name,
-    )
-    shapes = project(info, operations, semantics_context(semantics), basis.stack.name)
-    return Plan(
-        name=name or default_name(eof_layer),
-        model=_model_ref(info, basis.stack.name),
-        workload=workload or (workload_ref(semantics.workload) if semantics else None),
-        operations=operations,
-        projection=shapes.model_copy(update={"training": training}),
-        provenance=Provenance(
-            profile_id=profile_id,
-            criterion=choice.strategy if choice is not None else "by hand",
-            amount=limits.text or "no budget",
-            eof_choice=choice,
-            semantics_id=semantics.id if semantics else None,
-            notes=(*_notes_on_choice(choice, n_blocks - 1 - eof_layer, limits), *_notes_on_projection(basis, run)),
-            versions=semantics.versions if semantics else {},
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        ),
-    )
+    choice = None if eof_layer is not None else _choice(basis, limits, strategy or default_rule(trial), aggregate, trial)
+    training = partial(_training, basis, run, price_per_hour=price_per_hour, currency=currency)
+    plan = _planned(basis, run, limits, choice, eof_layer, training)
+    source = plan.provenance.model_copy(update={"profile_id": profile_id})
+    return plan.model_copy(update={"name": name or plan.name, "workload": workload or plan.workload, "provenance": source})
 
 
 def default_name(eof_layer: int) -> str:
@@ -140,6 +104,63 @@ def semantics_context(semantics: Semantics | None) -> int:
     if semantics is None or not semantics.counts.n_examples:
         return DEFAULT_CONTEXT_TOKENS
     return max(1, round(semantics.counts.n_tokens / semantics.counts.n_examples))
+
+
+def _choice(basis: _Basis, limits: _Limits, rule: EofStrategy, aggregate: Aggregate, trial: Trial | None) -> EofChoice:
+    """The rule's answer within the limits."""
+    n_blocks = basis.stack.n_blocks
+    choice = choose_eof(basis.semantics, rule, aggregate=aggregate, trial=trial, max_trainable=limits.most_trainable, n_blocks=n_blocks)
+    if choice.eof_layer is None:
+        raise PlanError.from_message(choice.reason)
+    return choice
+
+
+def _training(basis: _Basis, run: _Run, eof_layer: int, *, price_per_hour: float | None, currency: str) -> TrainingProjection:
+    return project_training(
+        basis.info,
+        eof_layer,
+        basis.shape,
+        epochs=run.epochs,
+        n_sequences=run.n_sequences,
+        mean_tokens=run.mean_tokens,
+        steps=basis.known_steps,
+        price_per_hour=price_per_hour,
+        currency=currency,
+        stack=basis.stack.name,
+    )
+
+
+def _planned(
+    basis: _Basis,
+    run: _Run,
+    limits: _Limits,
+    choice: EofChoice | None,
+    by_hand: int | None,
+    training: Callable[[int], TrainingProjection],
+) -> Plan:
+    """The whole plan but for its name, once a rule or a hand has set the layer."""
+    info, stack, semantics = basis.info, basis.stack, basis.semantics
+    eof_layer = choice.eof_layer if choice is not None else by_hand
+    assert eof_layer is not None
+    check_boundary(eof_layer, stack.n_blocks)
+    operations = (Freeze(eof_layer=eof_layer, stack=stack.name),)
+    shapes = project(info, operations, semantics_context(semantics), stack.name)
+    return Plan(
+        name=default_name(eof_layer),
+        model=_model_ref(info, stack.name),
+        workload=workload_ref(semantics.workload) if semantics else None,
+        operations=operations,
+        projection=shapes.model_copy(update={"training": training(eof_layer)}),
+        provenance=Provenance(
+            criterion=choice.strategy if choice is not None else "by hand",
+            amount=limits.text or "no budget",
+            eof_choice=choice,
+            semantics_id=semantics.id if semantics else None,
+            notes=(*_notes_on_choice(choice, stack.n_blocks - 1 - eof_layer, limits), *_notes_on_projection(basis, run)),
+            versions=semantics.versions if semantics else {},
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+    )
 
 
 # -- the parts of a plan -----------------------------------------------------------------------------------------------
