@@ -198,11 +198,12 @@ class ArmRunner:
         return {"loss": loss, "seconds": run.seconds}
 
     def _final(self, asked: Asked, tuned: Tuned, number: int, seconds: float | None) -> Trained:
-        judging = _Judging(self)
+        judging = _Judging(self, asked)
         run = self._run(asked, tuned.rate, self._stage(asked, number), judging, self.settings, seconds, "final")
         if run.diverged or judging.verification is None or not math.isfinite(judging.verification.loss):
             raise AllDiverged("Training diverged with the learning rate {rate}. Give a smaller one.", rate=f"{tuned.rate:g}")
         arm = self._contract(asked, tuned, run, judging.verification, judging.tuning)
+        self.course.plot(arm.name, arm.points)  # all of them, also where it was taken up on the way
         trained = Trained(arm, judging.verification, judging.tuning)
         self._write(asked, trained, run.seconds)
         return trained
@@ -215,7 +216,9 @@ class ArmRunner:
         self.spent += content["seconds"]
         verification = judged_from_json(content["verification"], self.original)
         assert verification is not None
-        return Trained(TrialArm.model_validate(content["arm"]), verification, judged_from_json(content["tuning"], self.tuning_original))
+        arm = TrialArm.model_validate(content["arm"])
+        self.course.plot(arm.name, arm.points)
+        return Trained(arm, verification, judged_from_json(content["tuning"], self.tuning_original))
 
     def _write(self, asked: Asked, found: Trained, seconds: float) -> None:
         sums = {"verification": judged_as_json(found.verification), "tuning": judged_as_json(found.tuning)}
@@ -337,8 +340,10 @@ class _Judging:
     """Takes the losses at every moment that the training stops for; the last is what the arm came to."""
 
     runner: ArmRunner
+    asked: Asked
     verification: Judged | None = None
     tuning: Judged | None = None
+    points: list[TrialPoint] = field(default_factory=list)
 
     def __call__(self, point: TrialPoint) -> TrialPoint:
         """The draft of a point with its losses."""
@@ -349,7 +354,9 @@ class _Judging:
             self.verification = self._judged(runner.ready.judged)
             self.tuning = self._judged(runner.parts.tuning) if runner.parts.tuning else None
         losses = {"tuning_loss": _finite(self.tuning), "verification_loss": _finite(self.verification)}
-        return point.model_copy(update=losses)
+        self.points.append(point.model_copy(update=losses))
+        runner.course.plot(self.asked.name, self.points)
+        return self.points[-1]
 
     def _judged(self, examples: Sequence[EncodedExample]) -> Judged:
         runner = self.runner

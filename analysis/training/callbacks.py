@@ -20,6 +20,7 @@ from analysis.contracts.trial import TrialPoint
 from analysis.errors import Cancelled, ResourceError
 from analysis.models.stack import Stack
 from analysis.profiling.stream import out_of_memory
+from analysis.training.curve import RunningCurve
 from analysis.training.diary import Diary, Task
 from analysis.training.trainee import Trainee
 from analysis.verification.batches import Batch
@@ -132,9 +133,14 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self._interval = -1
         self._started = 0.0
         self._energy: float | None = None
+        self._curve = RunningCurve(len(trainer.task.steps))
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Judges the untouched weights, or goes on where a checkpoint was left."""
+        tokens, task = 0, self.trainer.task
+        for members, loss in zip(task.steps, self.trainer.diary.losses, strict=False):
+            tokens += task.data.tokens(members)
+            self._curve.add(tokens, loss)
         self._judge(state.global_step)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -155,6 +161,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         diary.seconds += spent
         diary.tokens += task.data.tokens(task.steps[state.global_step - 1])
         diary.losses.append(float(self.trainer.latest))
+        self._curve.add(diary.tokens, diary.losses[-1])
         if diary.optimizer_bytes == 0:
             diary.optimizer_bytes = _state_bytes(self.trainer.optimizer)
         if self.trainer.device.type == "cuda":
@@ -238,6 +245,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
                 total=total,
                 tokens_per_second=diary.tokens / diary.seconds if diary.seconds else None,
                 eta_seconds=recent * (total - done),
+                training_curve=self._curve.points,
             )
         )
 

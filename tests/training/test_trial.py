@@ -404,7 +404,11 @@ def test_traces_of_another_workload_are_used_and_said(info: ModelInfo, path: str
 
 def test_one_bar_runs_over_the_whole_trial_with_the_arm_in_words(info: ModelInfo, path: str, memory: LoadedModel) -> None:
     told: list[Progress] = []
-    run_trial(tt.request(tt.plan_for(info, 1), path, compare=("full",)), load=lambda *_, **__: memory, on_progress=told.append)
+    found = run_trial(tt.request(tt.plan_for(info, 1), path, compare=("full",)), load=lambda *_, **__: memory, on_progress=told.append)
+    drawn = {arm.name: tuple((point.tokens, point.tuning_loss) for point in arm.points) for arm in found.arms}
+    assert told[-1].curves == drawn  # live, and whole in the end
+    assert {len(progress.curves) for progress in told} == {0, 1, 2}
+    assert max(len(progress.training_curve) for progress in told) == found.arms[0].cost.n_steps
     shares = [progress.fraction for progress in told if progress.total]
     assert shares == sorted(shares)
     assert max(shares) <= 1.0
