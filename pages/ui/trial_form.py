@@ -115,6 +115,11 @@ def _settings(plan: Plan) -> TrialSettings:
     Raises:
         InputError: a learning rate cannot be read.
     """
+    return TrialSettings(stack=plan.model.stack, **_what(plan), **_how(), **_more())
+
+
+def _what(plan: Plan) -> dict[str, Any]:
+    """The arms: the plan's boundary alone or several, and what stands beside them."""
     t, n_blocks = words(), plan.model.n_blocks
     eof_layer = -1 if plan.eof_layer is None else plan.eof_layer
     a, b = st.columns([5, 4], gap="large")
@@ -141,6 +146,16 @@ def _settings(plan: Plan) -> TrialSettings:
         persist_state="session",
         help=t("Trained on the same tokens, each with its own best learning rate. Without full fine-tuning no kept gain can be told."),
     )
+    return {"compare": tuple(compare), "boundaries": boundaries, "release": way == "release"}
+
+
+def _how() -> dict[str, Any]:
+    """How long and how fast is learnt.
+
+    Raises:
+        InputError: a learning rate cannot be read.
+    """
+    t = words()
     a, b, c, d = st.columns(4, gap="medium")
     epochs = a.number_input(t("Epochs"), min_value=1, max_value=1000, value=3, key="trial_epochs", persist_state="session")
     batch = b.number_input(t("Batch size"), min_value=1, max_value=4096, value=8, key="trial_batch", persist_state="session")
@@ -163,17 +178,12 @@ def _settings(plan: Plan) -> TrialSettings:
         placeholder=t("no limit"),
         help=t("Training time over everything that is tried; what is left over is said to be."),
     )
-    return TrialSettings(
-        stack=plan.model.stack,
-        epochs=int(epochs or 3),
-        batch_size=int(batch or 8),
-        learning_rates=read_rates(rates or ""),
-        max_minutes=float(minutes) if minutes else None,
-        compare=tuple(compare),
-        boundaries=boundaries,
-        release=way == "release",
-        **_more(),
-    )
+    return {
+        "epochs": int(epochs or 3),
+        "batch_size": int(batch or 8),
+        "learning_rates": read_rates(rates or ""),
+        "max_minutes": float(minutes) if minutes else None,
+    }
 
 
 def _boundaries(n_blocks: int, eof_layer: int) -> tuple[int, ...]:
@@ -204,74 +214,89 @@ def usual_boundaries(n_blocks: int, eof_layer: int) -> list[int]:
 
 def _more() -> dict[str, Any]:
     """Settings that most trials leave as they are."""
+    with st.expander(words()("Settings"), icon=":material/tune:"):
+        return {**_where(), **_memory(), **_adapters()}
+
+
+def _where() -> dict[str, Any]:
+    """Device, length and seed."""
     t = words()
-    with st.expander(t("Settings"), icon=":material/tune:"):
-        a, b, c = st.columns(3, gap="medium")
-        with a:
-            device = device_field(key="trial_device")
-        longest = b.number_input(
-            t("Longest example (tokens)"),
-            min_value=8,
-            max_value=131_072,
-            value=512,
-            step=64,
-            key="trial_tokens",
-            persist_state="session",
-            help=t("Longer ones are cut at the end; how many is counted and shown."),
-        )
-        seed = c.number_input(t("Seed"), min_value=0, max_value=2**31 - 1, value=0, key="trial_seed", persist_state="session")
-        a, b, c = st.columns(3, gap="medium")
-        cache = a.selectbox(
-            t("Keep the frozen layers' output"),
-            list(CACHES),
-            format_func=lambda name: t(CACHES[name]),
-            key="trial_cache",
-            persist_state="session",
-            help=t("What frozen layers answer never changes, so from the second epoch on it need not be computed again."),
-        )
-        limit = b.number_input(
-            t("At most (GiB)"),
-            min_value=0.01,
-            max_value=100_000.0,
-            value=None,
-            key="trial_cache_limit",
-            persist_state="session",
-            placeholder=t("half of what is free"),
-            disabled=cache == "off",
-        )
-        micro = c.number_input(
-            t("Examples in one pass"),
-            min_value=1,
-            max_value=4096,
-            value=None,
-            key="trial_micro",
-            persist_state="session",
-            placeholder=t("the whole batch"),
-            help=t("Fewer take less memory; the result is the same."),
-        )
-        a, b, c = st.columns(3, gap="medium", vertical_alignment="bottom")
-        lora_rates = a.text_input(
-            t("Learning rates of LoRA"), key="trial_lora_rates", persist_state="session", max_chars=120, placeholder="1e-4, 3e-4, 1e-3"
-        )
-        rank = b.number_input(t("Rank of LoRA"), min_value=1, max_value=1024, value=16, key="trial_rank", persist_state="session")
-        norm = c.checkbox(
-            t("The final norm trains too"),
-            value=True,
-            key="trial_norm",
-            persist_state="session",
-            help=t("Embeddings and the output head never train in a freeze plan."),
-        )
+    a, b, c = st.columns(3, gap="medium")
+    with a:
+        device = device_field(key="trial_device")
+    longest = b.number_input(
+        t("Longest example (tokens)"),
+        min_value=8,
+        max_value=131_072,
+        value=512,
+        step=64,
+        key="trial_tokens",
+        persist_state="session",
+        help=t("Longer ones are cut at the end; how many is counted and shown."),
+    )
+    seed = c.number_input(t("Seed"), min_value=0, max_value=2**31 - 1, value=0, key="trial_seed", persist_state="session")
+    return {"device": device or "auto", "max_tokens": int(longest or 512), "seed": int(seed or 0)}
+
+
+def _memory() -> dict[str, Any]:
+    """The cache of the frozen layers' output, and examples in one pass."""
+    t = words()
+    a, b, c = st.columns(3, gap="medium")
+    cache = a.selectbox(
+        t("Keep the frozen layers' output"),
+        list(CACHES),
+        format_func=lambda name: t(CACHES[name]),
+        key="trial_cache",
+        persist_state="session",
+        help=t("What frozen layers answer never changes, so from the second epoch on it need not be computed again."),
+    )
+    limit = b.number_input(
+        t("At most (GiB)"),
+        min_value=0.01,
+        max_value=100_000.0,
+        value=None,
+        key="trial_cache_limit",
+        persist_state="session",
+        placeholder=t("half of what is free"),
+        disabled=cache == "off",
+    )
+    micro = c.number_input(
+        t("Examples in one pass"),
+        min_value=1,
+        max_value=4096,
+        value=None,
+        key="trial_micro",
+        persist_state="session",
+        placeholder=t("the whole batch"),
+        help=t("Fewer take less memory; the result is the same."),
+    )
     return {
-        "device": device or "auto",
-        "max_tokens": int(longest or 512),
-        "seed": int(seed or 0),
         "cache": cache or "auto",
         "cache_bytes": int(limit * GIB) if limit and cache != "off" else None,
         "micro_batch": int(micro) if micro else None,
-        "lora_learning_rates": read_rates(lora_rates or ""),
-        "lora_rank": int(rank or 16),
-        "train_norm": norm,
     }
+
+
+def _adapters() -> dict[str, Any]:
+    """LoRA, and the final norm.
+
+    Raises:
+        InputError: a learning rate cannot be read.
+    """
+    t = words()
+    a, b, c = st.columns(3, gap="medium", vertical_alignment="bottom")
+    lora_rates = a.text_input(
+        t("Learning rates of LoRA"), key="trial_lora_rates", persist_state="session", max_chars=120, placeholder="1e-4, 3e-4, 1e-3"
+    )
+    rank = b.number_input(t("Rank of LoRA"), min_value=1, max_value=1024, value=16, key="trial_rank", persist_state="session")
+    norm = c.checkbox(
+        t("The final norm trains too"),
+        value=True,
+        key="trial_norm",
+        persist_state="session",
+        help=t("Embeddings and the output head never train in a freeze plan."),
+    )
+    return {"lora_learning_rates": read_rates(lora_rates or ""), "lora_rank": int(rank or 16), "train_norm": norm}
 
 
 def read_rates(text: str) -> tuple[float, ...]:
