@@ -151,8 +151,8 @@ class Weigher:
 
     @classmethod
     def split(cls, gram: Float[Tensor, "width width"], dtype: torch.dtype) -> Weigher:
-        """The matrix as two half-precision parts, brought to 1 first so that float16 can hold it."""
-        scale = float(gram.abs().max())
+        """The matrix as two half-precision parts, brought to 1 first where float16 must hold it."""
+        scale = float(gram.abs().max()) if dtype is torch.float16 else 1.0
         unit = gram / scale
         high = unit.to(dtype)
         return cls((high, (unit - high.double()).to(dtype)), scale)
@@ -164,7 +164,7 @@ class Weigher:
         flat = states.to(self.parts[0].dtype).flatten(0, 1)[None]
         product = torch.bmm(flat, self.parts[0][None], out_dtype=torch.float32)
         product += torch.bmm(flat, self.parts[1][None], out_dtype=torch.float32)
-        return product[0].view_as(states) * self.scale
+        return (product if self.scale == 1.0 else product.mul_(self.scale))[0].view_as(states)
 
 
 def _blocks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,8 +46,8 @@ class Tracer:
     def _of_form(self, states: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         wide = states.float()
         dots = torch.bmm(wide, directions.mT).mT  # [n, bases, P]
-        plain = Squares.of(wide, wide)
-        white = Squares.of(wide, self.weigher(states))
+        step = wide[:, 1:] - wide[:, :-1]
+        plain, white = Squares.plain(wide, step), Squares.of(wide, step, self.weigher(states))
         squares = [white if basis == "whitened" else plain for basis in BASES]
         both = Squares(*(torch.stack([getattr(one, name) for one in squares], dim=1) for name in ("state", "along", "step")))
         return trace(dots.double(), both)
@@ -61,10 +62,15 @@ class Squares:
     step: Tensor
 
     @classmethod
-    def of(cls, states: Tensor, mapped: Tensor) -> Squares:
-        """From states and the states times the coordinates' matrix; differences are taken first, so nothing cancels."""
-        step, mapped_step = states[:, 1:] - states[:, :-1], mapped[:, 1:] - mapped[:, :-1]
-        return cls(_dot(states, mapped), _dot(mapped_step, states[:, :-1]), _dot(mapped_step, step))
+    def plain(cls, states: Tensor, step: Tensor) -> Squares:
+        """In the states' own coordinates. `step` [n, L, d] are the differences z' - z, taken first, so that nothing cancels."""
+        return cls(_dots(states, states, 0)[0], _dots(step, states, 0)[0], _dots(step, step, 0)[0])
+
+    @classmethod
+    def of(cls, states: Tensor, step: Tensor, mapped: Tensor) -> Squares:
+        """In others; `mapped` are the states times the coordinates' (symmetric) matrix, so step.(mapped' - mapped) is |z' - z|^2."""
+        along, ahead = _dots(step, mapped, 0, 1)
+        return cls(_dots(states, mapped, 0)[0], along, ahead - along)
 
 
 def trace(dots: Float[Tensor, "*n positions"], squares: Squares) -> tuple[Tensor, Tensor]:
@@ -75,7 +81,7 @@ def trace(dots: Float[Tensor, "*n positions"], squares: Squares) -> tuple[Tensor
         squares: of the same states in the same coordinates.
 
     >>> states, word = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([0.0, 1.0])
-    >>> deviation, alignment = trace(states @ word, Squares.of(states[None], states[None]))
+    >>> deviation, alignment = trace(states @ word, Squares.plain(states[None], states[None].diff(dim=1)))
     >>> [round(x, 3) for x in deviation[0].tolist()], [round(x, 3) for x in alignment[0].tolist()]
     ([1.0, 0.293], [0.707])
     """
@@ -95,9 +101,17 @@ def curve_names(with_norm: bool) -> tuple[CurveName, ...]:
     return (*normed, *raw) if with_norm else raw
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    products: Tensor = torch.linalg.vecdot(a, b)
-    return products.double()
+def _dots(a: Float[Tensor, "n rows width"], b: Float[Tensor, "n more width"], *shifts: int) -> list[Float[Tensor, "n rows"]]:
+    """a_i . b_(i + shift) for every shift, float64."""
+    if a.is_cuda:
+        return [found.double() for found in _diagonals(a, b, shifts)]
+    return [torch.linalg.vecdot(a, b[:, shift : shift + a.shape[1]]).double() for shift in shifts]
+
+
+def _diagonals(a: Tensor, b: Tensor, shifts: Sequence[int]) -> list[Tensor]:
+    """The same out of one product of all with all: more arithmetic, but a GPU waits for memory, and this reads everything once."""
+    products = torch.bmm(a, b.mT)
+    return [products.diagonal(shift, 1, 2) for shift in shifts]
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

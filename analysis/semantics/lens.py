@@ -37,15 +37,18 @@ class Lens:
             words: the right words, counted among the chosen ones.
         """
         logits = self.head.logits(states.to(self.device))
-        scores = (logits if self.ids is None else logits[:, self.ids.to(logits.device)]).float().clamp_min_(_LOWEST)
+        scores = logits if self.ids is None else logits[:, self.ids.to(logits.device)]
+        scores = scores.clamp_min_(max(_LOWEST, torch.finfo(scores.dtype).min))
         right = words.to(scores.device)[:, None]
         own = scores.gather(1, right)
         best, said = scores.max(-1)
         rank = 1 + (scores > own).view(torch.uint8).sum(-1, dtype=torch.int32)
-        likely = (scores - best[:, None]).exp_()
+        below = scores - best[:, None].float()  # float32; the scores are never copied to it whole
+        likely = below.exp()
         mass = likely.sum(-1)
-        total = best + mass.log()
-        expected = torch.linalg.vecdot(likely, scores) / mass
-        columns = total - own[:, 0], said == right[:, 0], 1 / rank, total - expected
+        normaliser = mass.log()
+        expected = torch.linalg.vecdot(likely, below) / mass
+        loss = normaliser + best.float() - own[:, 0].float()
+        columns = loss, said == right[:, 0], 1 / rank, normaliser - expected
         found = torch.stack([column.double() for column in columns], dim=1)
         return found.to(states.device), said.to(states.device)

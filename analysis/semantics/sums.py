@@ -261,7 +261,7 @@ class TraceSums(Sums):
             found.append(scores)
             said.append(words_said)
         lens = torch.cat(found).view(n, p, len(LENS_COLUMNS)).mT
-        nearest = torch.cat([self.tracer.bases.nearest(form[:, -1]) for form in self.tracer.forms(states)])
+        nearest = self._nearest(states)
         values = torch.cat([lens.flatten(1), (nearest == words).T.double()], dim=1).nan_to_num_(0.0, 0.0, 0.0)
         added.lens_sums.addmm_(member, values)
         added.lens_counts += member.sum(1)
@@ -269,6 +269,12 @@ class TraceSums(Sums):
             chosen = to_device(np.flatnonzero(kept >= 0), self.device)
             rows = to_device(kept[kept >= 0], self.device)
             added.lens_traces.append((rows, lens[chosen, 0].float(), torch.cat(said).view(n, p)[chosen]))
+
+    def _nearest(self, states: Tensor) -> Tensor:
+        """The nearest basis' word by each curve at the last position [C, n]."""
+        forms = self.tracer.forms(states[:, -1:])
+        found = self.tracer.bases.nearest(torch.cat(forms)[:, 0])  # [bases, forms n]
+        return torch.cat(found.chunk(len(forms), dim=1))
 
     def _add(self, added: _Added, examples: Sequence[EncodedExample]) -> None:
         mine = self.tensors

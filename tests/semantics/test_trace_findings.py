@@ -11,7 +11,9 @@ import torch
 
 from analysis.contracts import ProfileSettings, SemanticSettings
 from analysis.models.final_norm import final_norm
+from analysis.semantics import curves
 from analysis.semantics.bases import Bases
+from analysis.semantics.curves import Squares, Tracer, trace
 from analysis.semantics.run import semantics_key, trace_model
 from tests.profiling import tiny
 from tests.semantics import trace_oracle
@@ -161,3 +163,29 @@ def test_the_key_depends_on_what_was_asked_and_not_on_the_batch(model):
     assert key == semantics_key(model.info, "w", asked.model_copy(update={"batch_tokens": 7}), PLAIN)
     assert key != semantics_key(model.info, "w", asked, PLAIN.model_copy(update={"lens_tokens": 1}))
     assert key != semantics_key(model.info, "v", asked, PLAIN)
+
+
+def test_measuring_on_a_gpu_takes_the_same_products_from_one_matrix(monkeypatch):
+    """Small steps on large states, as in a deep model: nothing may cancel."""
+    generator = torch.Generator().manual_seed(3)
+    large = torch.randn(5, 1, 64, generator=generator) * 40
+    states = large + 0.01 * torch.randn(5, 7, 64, generator=generator).cumsum(1)
+    directions = torch.nn.functional.normalize(torch.randn(5, 3, 64, generator=generator), dim=-1)
+    bases = Bases.of(torch.randn(200, 64, generator=generator, dtype=torch.float64))
+    tracer = Tracer.of(bases, None, torch.float32)
+    deviation, alignment = tracer.measure(states, directions)
+    exact = trace(
+        (states.double() @ directions.double().mT).mT,
+        Squares(*(found[:, None] for found in _whole(states.double()))),
+    )
+    for basis in (0, 1):
+        torch.testing.assert_close(deviation[:, basis], exact[0][:, basis], rtol=0, atol=1e-6)
+        torch.testing.assert_close(alignment[:, basis], exact[1][:, basis], rtol=0, atol=1e-3)
+    monkeypatch.setattr(curves, "_dots", lambda a, b, *shifts: [one.double() for one in curves._diagonals(a, b, shifts)])
+    for again, first in zip(tracer.measure(states, directions), (deviation, alignment), strict=True):
+        torch.testing.assert_close(again, first, rtol=0, atol=1e-3)
+
+
+def _whole(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    step = states[:, 1:] - states[:, :-1]
+    return states.square().sum(-1), (step * states[:, :-1]).sum(-1), step.square().sum(-1)

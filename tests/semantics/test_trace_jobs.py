@@ -15,7 +15,7 @@ import pytest
 from analysis.contracts import ModelSource, ProfileSettings, SemanticRequest, Semantics, SemanticSettings
 from analysis.errors import Cancelled, InputError, WorkloadError
 from analysis.profiling.run import run_profile
-from analysis.semantics.run import by_device, run_semantics, semantics_key, trace_model
+from analysis.semantics.run import run_semantics, semantics_key, trace_model
 from tests.models.tiny import build, save_tokenizer
 from tests.profiling import tiny
 
@@ -88,7 +88,9 @@ def request_of(tmp_path):
 def test_a_request_becomes_a_profile_and_its_traces(request_of, tmp_path):
     asked = request_of()
     profile, found = run_semantics(asked, checkpoint_folder=tmp_path)
-    assert found.id == semantics_key(profile.model, profile.workload.content_hash, profile.settings, by_device(asked.semantics, torch.device("cpu")))
+    assert found.id == semantics_key(profile.model, profile.workload.content_hash, profile.settings, found.semantic)
+    assert found.semantic.lens_tokens
+    assert found.semantic.gradient_tokens
     assert profile.id == run_profile(asked).id
     assert (tmp_path / f"{found.id}.npz").exists()
     assert found.overall.n_tokens == 5 * found.overall.n_examples == profile.counts.n_response
