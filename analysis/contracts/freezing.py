@@ -119,7 +119,9 @@ class StepPoint(Contract):
     p95_ms: NonNegativeFloat
     repeats: PositiveInt
     peak_memory_bytes: NonNegativeInt | None = Field(default=None, description="on the device; None: not told there")
-    activation_bytes: NonNegativeInt | None = Field(default=None, description="tensors saved for the backward pass, counted")
+    activation_bytes: NonNegativeInt | None = Field(
+        default=None, description="tensors saved for the backward pass, counted, copies of weights in the computation's format among them"
+    )
     in_fit: bool = Field(default=True, description="false: measured in the same turns, but kept out of the fit, to judge it by")
 
 

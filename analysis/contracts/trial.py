@@ -88,7 +88,10 @@ class StepCost(Contract):
     weight_bytes: NonNegativeInt = 0
     gradient_bytes: NonNegativeInt = 0
     optimizer_bytes: NonNegativeInt = 0
-    activation_bytes: NonNegativeInt | None = Field(default=None, description="saved for the backward pass of the largest batch, counted")
+    activation_bytes: NonNegativeInt | None = Field(
+        default=None,
+        description="saved for the backward pass of the largest batch, counted; copies of weights in the computation's format are in it",
+    )
     cache: Literal["off", "memory", "disk"] = "off"
     cache_bytes: NonNegativeInt = 0
     energy_wh: NonNegativeFloat | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from torch import nn
 
 from analysis.contracts.trial import StepCost
@@ -28,11 +29,24 @@ def step_cost(trainee: Trainee, diary: Diary, saved: Saved | None, epoch: int) -
         weight_bytes=_bytes(trainee.parameters()),
         gradient_bytes=diary.gradient_bytes,
         optimizer_bytes=diary.optimizer_bytes,
-        activation_bytes=None if saved is None else saved.activations,
+        activation_bytes=None if saved is None else saved.total,
         cache="off" if kept is None else kept.kind,
         cache_bytes=0 if kept is None else kept.n_bytes,
         energy_wh=None if diary.millijoules is None else diary.millijoules / MILLIJOULES_PER_MWH / 1e3,
     )
+
+
+def library_bytes(device: torch.device) -> int:
+    """What the matrix library keeps on a GPU for itself, after it has worked there: it is given back, and weighed by that.
+
+    It is taken anew with the next product.
+    """
+    give_back = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+    if device.type != "cuda" or give_back is None:
+        return 0
+    before = torch.cuda.memory_allocated(device)
+    give_back()
+    return max(before - torch.cuda.memory_allocated(device), 0)
 
 
 def _bytes(tensors: Iterator[nn.Parameter]) -> int:

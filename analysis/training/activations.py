@@ -30,6 +30,11 @@ class Saved:
     _seen: set[int] = field(default_factory=set)
     _kept: list[Tensor] = field(default_factory=list)
 
+    @property
+    def total(self) -> int:
+        """All of it: what a projection's activations are, and what takes memory."""
+        return self.activations + self.casts
+
     def add(self, tensor: Tensor) -> None:
         """A tensor that autograd keeps."""
         storage = tensor.untyped_storage()

@@ -102,8 +102,6 @@ class ArmRun:
         tokens: trained on, prompts included, padding not.
         seconds: of training; evaluations not.
         micro_batch: examples in one pass at the end; less than asked for where memory ran out.
-        cast_bytes: copies of the weights in the computation's number format that were saved for the backward pass, not in
-            `cost.activation_bytes`.
         frozen_identical: every tensor that does not train is bit for bit what it was; None: `full`, where only embeddings and head stay.
         gradient_free: no such tensor ever had a gradient, and what entered the first trained block had no graph; None: as above.
         block_gradients: [intervals][L] the gradients' l1 norms, summed over the steps of each sixth of the run; `full` only.
@@ -122,7 +120,6 @@ class ArmRun:
     tokens: int
     seconds: float
     micro_batch: int
-    cast_bytes: int = 0
     frozen_identical: bool | None = None
     gradient_free: bool | None = None
     block_gradients: tuple[Series, ...] = ()
@@ -389,7 +386,6 @@ class _Arm:
             tokens=diary.tokens,
             seconds=diary.seconds,
             micro_batch=diary.micro_batch,
-            cast_bytes=0 if saved is None else saved.casts,
             frozen_identical=None if full else frozen.identical(),
             gradient_free=None if full else diary.gradient_free and not trainee.prefix.had_graph,
             block_gradients=tuple(tuple(interval) for interval in diary.block_gradients),

@@ -111,15 +111,23 @@ class Frozen:
     @classmethod
     def of(cls, parameters: Sequence[nn.Parameter], buffers: Sequence[Tensor]) -> Frozen:
         """Takes down what they are now."""
-        return cls(tuple(parameters), tuple(buffers), tuple(digest(tensor) for tensor in (*parameters, *buffers)))
+        return cls(tuple(parameters), tuple(buffers), _digests((*parameters, *buffers)))
 
     def identical(self) -> bool:
         """Whether every bit is what it was."""
-        return all(digest(tensor) == before for tensor, before in zip((*self.parameters, *self.buffers), self.before, strict=True))
+        return _digests((*self.parameters, *self.buffers)) == self.before
 
     def gradient_free(self) -> bool:
         """Whether none of them has a gradient now."""
         return all(parameter.grad is None for parameter in self.parameters)
+
+
+def _digests(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    """Of every tensor; the memory it takes on the device is given back, so that none of it counts as training's."""
+    try:
+        return tuple(digest(tensor) for tensor in tensors)
+    finally:
+        _tables.cache_clear()
 
 
 @torch.no_grad()

@@ -278,7 +278,7 @@ class _Bench:
             with self._training(point) as (trainee, step):
                 if laps.activation_bytes is None:
                     saved = saved_bytes(trainee, self.inputs(), self.device)
-                    laps.activation_bytes = None if saved is None else saved.activations
+                    laps.activation_bytes = None if saved is None else saved.total
                 with interruptible(self.stack, listen):
                     self._timed(step, laps, steps, listen)
         except (RuntimeError, MemoryError) as exc:

@@ -23,6 +23,7 @@ from analysis.planning.freeze import project_training
 from analysis.planning.sweep_front import at_cost, front, kept, recommended
 from analysis.planning.training_flops import step_flops
 from analysis.training import promises
+from analysis.training.accounts import library_bytes
 from analysis.training.arms import ArmRunner, Asked, Trained
 from analysis.training.counted_flops import counted_step_flops
 from analysis.training.evaluate import Judged
@@ -172,9 +173,12 @@ def _flops(runner: ArmRunner, eof_layer: int, shape: TrainingShape) -> tuple[flo
 
 
 def _peak(runner: ArmRunner, eof_layer: int) -> float:
-    """Peak memory worked out for the largest pass of this training: that is what the measured peak comes from."""
+    """Peak memory worked out for the largest pass of this training: that is what the measured peak comes from.
+
+    The matrix library's workspaces, which no shape tells, are weighed here and added.
+    """
     shape = largest_shape(runner.loaded, runner.parts.train, runner.settings)
-    return projected(runner, eof_layer, shape, None).peak_memory_bytes.plan
+    return projected(runner, eof_layer, shape, None).peak_memory_bytes.plan + library_bytes(runner.loaded.device)
 
 
 def _with_own(arms: Sequence[TrialArm], eof_layer: int) -> tuple[TrialArm, ...]:

@@ -53,6 +53,7 @@ class Bench:
     shape: TrainingShape
     points: dict[tuple[int, bool], StepPoint]
     watts: float | None
+    padded: bool = False
 
     def fitted_without(self, boundary: int | None) -> StepModel | None:
         """A fit to all other boundaries; None: too few are left."""
@@ -83,7 +84,7 @@ class Bench:
         cells += ["" if peak is None else f"{peak / 2**30:.2f}"]
         cells += [f"{peak / full.peak_memory_bytes:.1%}" if peak and full and full.peak_memory_bytes else ""]
         cells += _against(None if model is None or peak is None else predict_peak(model, boundary, cached), peak, 2**30)
-        derived = training_bytes(self.loaded.info, boundary, self.shape)
+        derived = training_bytes(self.loaded.info, boundary, self.shape, padded=self.padded)
         cells += [_error(derived.peak, peak), _error(derived.activations, point.activation_bytes)]
         return cells
 
@@ -108,7 +109,8 @@ def main() -> None:
     points, watts = measure_points(
         loaded, shape, wanted, watch=Watch(_show), rounds=options.rounds, steps=options.steps, padded=options.padded
     )
-    bench = Bench(loaded, shape, {(point.eof_layer, point.cached): point for point in points}, watts)
+    found = {(point.eof_layer, point.cached): point for point in points}
+    bench = Bench(loaded, shape, found, watts, options.padded and options.batch > 1)
     _report(bench, options, time.monotonic() - started)
 
 

@@ -116,7 +116,6 @@ def test_half_precision_trains_in_float32_masters_and_comes_back_as_it_was() -> 
         name for name in seen[0] if ".layers.1." in name or ".layers.2." in name or name == "model.norm.weight"
     }
     assert all(torch.equal(tensor, before[name]) and tensor.dtype == torch.bfloat16 for name, tensor in weights_of(model).items())
-    assert run.cast_bytes > 0
     assert run.points[-1].train_loss is not None
     assert run.cost.cache_bytes == 2 * 32 * parts().tokens
 

@@ -14,6 +14,7 @@ from analysis.errors import Cancelled, InputError, ModelError, ResourceError
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
 from analysis.planning.steps import predict_step
+from analysis.planning.training_memory import training_bytes
 from analysis.profiling.stream import Watch
 from analysis.training import measure_steps as room
 from analysis.training.measure_steps import (
@@ -58,7 +59,8 @@ def test_the_boundary_that_is_tried_takes_turns_with_the_others_and_judges_the_f
     kept_out = [(point.eof_layer, point.cached) for point in found.points if not point.in_fit]
     assert kept_out == [(2, False), (2, True), (0, False)]
     assert [(p.eof_layer, p.cached) for p in found.points if p.in_fit] == [(-1, False), (1, False), (4, False), (1, True), (4, True)]
-    assert found.error_share == max(abs(predict_step(found, p.eof_layer, p.cached) / p.p50_ms - 1) for p in found.points if not p.in_fit)
+    errors = [abs(predict_step(found, p.eof_layer, p.cached) / p.p50_ms - 1) for p in found.points if not p.in_fit]
+    assert found.error_share == pytest.approx(max(errors))
     same = partial(same_steps, found, model, model.stack())
     assert same(SHAPE, avoid=(2,), beside=(0, 4))
     assert same(SHAPE, avoid=(2,))
@@ -81,6 +83,16 @@ def test_less_is_kept_for_the_backward_pass_the_more_is_frozen() -> None:
     kept = [point.activation_bytes for point in points]
     assert None not in kept
     assert kept[0] > kept[1] > kept[2] == kept[3]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("padded", [False, True])
+def test_what_is_counted_is_what_the_projection_means_copies_of_weights_among_it(dtype: torch.dtype, padded: bool) -> None:
+    model, name = loaded(tiny_llama(4).to(dtype)), str(dtype).removeprefix("torch.")
+    shape = TrainingShape.model_validate({**SHAPE.model_dump(), "sequence_tokens": 32, "dtype": name, "weight_bits": 8 * dtype.itemsize})
+    for point in measure_points(model, shape, [(-1, False), (2, False)], rounds=1, steps=1, padded=padded)[0]:
+        projected = training_bytes(model.info, point.eof_layer, shape, padded=padded).activations
+        assert point.activation_bytes == pytest.approx(projected, rel=0.02)
 
 
 def test_a_cached_step_does_not_run_the_frozen_layers(monkeypatch: pytest.MonkeyPatch) -> None:
