@@ -80,10 +80,13 @@ def gain_alt(semantics: Semantics, look: Look, *, curve: CurveName | None = None
     best = max(known)
     if choice is None or choice.eof_layer is None:
         return look.t(
-            "Chart: what each of {n} layers brings nearer to the right word; most of all layer {best}.", n=semantics.n_blocks, best=best[1]
+            "Chart: what each of {n} layers brings nearer to the right word; of those that may be frozen, layer {best} most.",
+            n=semantics.n_blocks,
+            best=best[1],
         )
     return look.t(
-        "Chart: what each of {n} layers brings nearer to the right word; most of all layer {best}. Chosen as last frozen layer: {eof}.",
+        "Chart: what each of {n} layers brings nearer to the right word; of those that may be frozen, layer {best} most. "
+        "Chosen as last frozen layer: {eof}.",
         n=semantics.n_blocks,
         best=best[1],
         eof=choice.eof_layer,

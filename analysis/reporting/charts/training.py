@@ -101,7 +101,7 @@ def step_bars(trial: Trial, look: Look) -> go.Figure:
     first = [arm.cost.first_epoch_ms for arm in arms]
     figure.add_trace(_bars(first, arms, look, t("first epoch"), 0))
     if any(later):
-        figure.add_trace(_bars(later, arms, look, t("later epochs, prefix from the cache"), 1))
+        figure.add_trace(_bars(later, arms, look, t("later epochs; frozen layers from the cache"), 1))
     dressed(
         figure,
         look,
