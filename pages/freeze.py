@@ -111,7 +111,7 @@ with saved:
 
 if traces is not None:
     choice = recommended.provenance.eof_choice if recommended else None
-    show_rules(every_choice(evidence))
+    show_rules(every_choice(evidence), evidence.trial)
     left, right = st.columns([6, 5], gap="large")
     with left:
         show_gain(traces, eof_layer, choice)

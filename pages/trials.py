@@ -16,7 +16,7 @@ from pages.ui.messages import stopping_on_errors
 from pages.ui.session import client, ensure_session, profile, semantics_of, stored_plan, trial
 from pages.ui.trial_documents import trial_documents
 from pages.ui.trial_form import trial_box
-from pages.ui.trial_picker import chosen_trial, freeze_plans, no_freeze_plan, plan_picker, trial_picker, watch_trial
+from pages.ui.trial_picker import chosen_trial, freeze_plans, newest_of_run, no_freeze_plan, plan_picker, trial_picker, watch_trial
 from pages.ui.trial_sweep import show_sweep
 from pages.ui.trial_view import curve_rows, origin_of_trial, show_arms, show_checks, show_costs, show_curves, show_projections, show_slices
 
@@ -37,10 +37,13 @@ TERMS = (
 ensure_session("trials")
 t, about = words(), subject()
 plans = freeze_plans()
+if about.plan is None and about.run is not None:
+    about = replace(about, plan=newest_of_run(plans, about.run.id))
 if about.plan is None or about.plan.eof_layer is None:
     no_freeze_plan(replace(about, plan=None), plans)
 with stopping_on_errors():
-    plan = stored_plan(about.plan)
+    tried = about.plan
+    plan = stored_plan(tried)
     about = of_its_run(about)
     run = profile(about.run.id) if about.run else None
     traces = semantics_of(about.run.id) if about.run else None
@@ -55,7 +58,7 @@ sample = bool(plan.workload and plan.workload.is_sample) or plan.model.source.ki
 
 if chosen is None:
     with answer:
-        headline(t('"{plan}" has not been tried yet: a short training shows what it costs and gains.', plan=plain(about.plan.name)))
+        headline(t('"{plan}" has not been tried yet: a short training shows what it costs and gains.', plan=plain(tried.name)))
         standing(about, sample=sample)
         plan_picker(about, plans)
     with st.expander(t("Examples and settings of the trial"), expanded=not busy, icon=":material/tune:", key=f"trial_form_{busy}"):

@@ -12,7 +12,7 @@ from pages.ui.frame import footer, headline, no_plan, standing, subject, tried_n
 from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
-from pages.ui.session import client, ensure_session, stored_plan, verification
+from pages.ui.session import client, ensure_session, only_freezes, stored_plan, verification
 from pages.ui.verdicts import origin_of, verdict_mark, verdict_word
 from pages.ui.verify_cost import show_calibration, show_cost, show_projection
 from pages.ui.verify_form import verify_box
@@ -38,7 +38,7 @@ ensure_session("verify")
 t, about = words(), subject()
 if about.plan is None:
     no_plan(about)
-if about.plan.eof_layer is not None:
+if only_freezes(about.plan):
     tried_not_verified(about)
 with stopping_on_errors():
     plan = stored_plan(about.plan)

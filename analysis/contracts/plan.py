@@ -195,6 +195,11 @@ class Plan(Contract):
         return next((operation.eof_layer for operation in self.operations if isinstance(operation, Freeze)), None)
 
     @property
+    def only_freezes(self) -> bool:
+        """Nothing is taken out: the model answers as before, so there is nothing to verify before it is trained."""
+        return all(isinstance(operation, Freeze) for operation in self.operations)
+
+    @property
     def removed(self) -> Mapping[Unit, tuple[int, ...]]:
         """Unit -> blocks that a prune or skip takes out."""
         found: dict[Unit, set[int]] = {"block": set(), "attention": set(), "mlp": set()}

@@ -50,7 +50,22 @@ def draw(build: Build, *, alt: str, key: str, of: tuple[Hashable, ...], on_click
 @st.cache_resource(show_spinner=False, max_entries=128)
 def _built(of: tuple[Hashable, ...], _build: Build) -> go.Figure:
     """The figure, kept: a rerun that changes nothing in it costs nothing, and a selection in it stays."""
-    figure = _build()
+    return _with_tools(_build())
+
+
+def draw_now(figure: go.Figure, *, alt: str, key: str) -> None:
+    """A chart of this moment: drawn and not kept, since the next one shows more.
+
+    Args:
+        figure: what is drawn.
+        alt: the accessible name.
+        key: the chart's place on the page.
+    """
+    st.plotly_chart(_with_tools(figure), theme=None, config=dict(CONFIG), key=key, alt=alt)
+
+
+def _with_tools(figure: go.Figure) -> go.Figure:
+    """Its buttons in the page's quiet colour."""
     quiet = look().palette.quiet
     figure.update_layout(modebar={"bgcolor": "rgba(0,0,0,0)", "color": quiet, "activecolor": quiet})
     return figure

@@ -15,7 +15,7 @@ from analysis.home import home
 from analysis.i18n import N_
 from pages.ui.glossary import glossary
 from pages.ui.language import language_switch, plain, say, tell_document, words
-from pages.ui.session import client, forget, go, remember, remembered
+from pages.ui.session import client, forget, go, only_freezes, remember, remembered
 from pages.ui.verdicts import verdict_word
 
 PLAN_STATES = {
@@ -107,7 +107,7 @@ def standing(
 def next_of_plan(plan: PlanSummary) -> tuple[str, str]:
     """What comes next for a stored plan: the words for a button, and the page it leads to."""
     t = words()
-    if plan.eof_layer is not None:
+    if plan.eof_layer is not None and (plan.verdict or only_freezes(plan)):
         return (t("Try it"), "trials") if plan.kept_gain is None else (t("See its trial"), "trials")
     if plan.verdict is None and plan.state in ("draft", "withdrawn"):
         return t("Verify this plan"), "verify"
@@ -158,7 +158,7 @@ def no_plan(about: Subject) -> NoReturn:
     t = words()
     headline(t("No plan is chosen yet: a verification runs one plan beside the untouched model."))
     standing(about, next_label=t("Go to Plans"), next_page="plans")
-    plans = [plan for plan in client().plans() if plan.eof_layer is None]
+    plans = [plan for plan in client().plans() if not only_freezes(plan)]
     if plans:
         names = {plan.id: plan for plan in plans}
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analysis.contracts import EofChoice, Plan, Semantics
+from analysis.contracts import EofChoice, Plan, Semantics, Trial
 from analysis.i18n.numbers import number, percent, span
+from analysis.reporting.rules_judged import rules_message
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.freeze_charts import excerpt_words, fidelity_rows, fidelity_words
 from pages.ui.freeze_rule import rule_title
 from pages.ui.freeze_words import frozen_words, surely, what_trains
 from pages.ui.language import language, say, words
 from pages.ui.similarity_view import slice_title
+from pages.ui.trial_sweep import kept_in_sweep
 
 
 def why_here(plan: Plan, recommended: Plan | None, n_blocks: int) -> None:
@@ -29,16 +31,19 @@ def why_here(plan: Plan, recommended: Plan | None, n_blocks: int) -> None:
         st.caption("\n".join(f"- {remark}" for remark in remarks))
 
 
-def show_rules(choices: tuple[EofChoice, ...]) -> None:
-    """What every rule would choose without a limit, how sure, and why."""
+def show_rules(choices: tuple[EofChoice, ...], swept: Trial | None = None) -> None:
+    """What every rule would choose without a limit, how sure, and why; and, after a sweep, whether it would have chosen well."""
     t = words()
+    swept = swept if swept is not None and swept.is_sweep else None
     section(t("What every rule would choose"), "measured")
-    table(rule_rows(choices), alt=t("Every rule with the layer it would freeze up to, and how sure it is"))
+    if swept is not None and (judged := rules_message(swept, choices)):
+        st.markdown(say(judged))
+    table(rule_rows(choices, swept), alt=t("Every rule with the layer it would freeze up to, and how sure it is"))
     with st.container(horizontal=True, gap="small"):
         with st.popover(t("Why each rule says so"), icon=":material/help:"):
             for choice in _ordered(choices):
                 st.markdown(f"**{rule_title(choice.strategy)}**  \n{say(choice.reason)}")
-        download_rows(rule_rows(choices), "rules.csv", key="rules")
+        download_rows(rule_rows(choices, swept), "rules.csv", key="rules")
 
 
 def _ordered(choices: tuple[EofChoice, ...]) -> list[EofChoice]:
@@ -46,13 +51,14 @@ def _ordered(choices: tuple[EofChoice, ...]) -> list[EofChoice]:
     return sorted(choices, key=lambda choice: choice.eof_layer is None)
 
 
-def rule_rows(choices: tuple[EofChoice, ...]) -> Rows:
-    """Each rule with its answer, how many resamples agree, and what most prompts choose for themselves."""
+def rule_rows(choices: tuple[EofChoice, ...], swept: Trial | None = None) -> Rows:
+    """Each rule with its answer, what a sweep measured there, how many resamples agree, and what most prompts choose for themselves."""
     t = words()
     return [
         {
             t("Rule"): rule_title(choice.strategy),
             t("Freezes"): t("no answer") if choice.eof_layer is None else frozen_words(choice.eof_layer),
+            **({} if swept is None else {t("Kept gain in the sweep"): kept_in_sweep(swept, choice.eof_layer)}),
             t("Resamples that agree, and their range"): _agreement(choice),
             t("Most prompts choose"): _vote(choice),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analysis.contracts import Job, ProfileRequest
-from pages.ui.jobs import watch
+from pages.ui.jobs import Show, watch
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.session import Remembered, client, forget, go, remember, remembered
@@ -33,13 +33,18 @@ def profile_button(request: ProfileRequest | None, *, primary: bool) -> None:
             st.rerun()
 
 
-def watched(what: Remembered) -> Job | None:
+def watched(what: Remembered, show: Show | None = None) -> Job | None:
     """Follows the job this visit started; one that is over without a result is said to be, until it is put away.
 
-    Returns the job once it is done, and once only: after that the page shows its result.
+    Args:
+        what: the name under which this visit remembers the job.
+        show: draws what the job has found so far, under its bar.
+
+    Returns:
+        The job once it is done, and once only: after that the page shows its result.
     """
     job_id = remembered(what)
-    over = watch(job_id, what) if job_id else None
+    over = watch(job_id, what, show) if job_id else None
     if over is None:
         return None
     if over.state == "done":

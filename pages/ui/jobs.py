@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from analysis.contracts import Job, Progress
@@ -11,14 +13,16 @@ from pages.ui.language import language, plain, say, words
 from pages.ui.session import Remembered, client, forget
 
 POLL_SECONDS = 0.5
+Show = Callable[[Progress | None], None]
 
 
-def watch(job_id: str, what: Remembered = "job") -> Job | None:
+def watch(job_id: str, what: Remembered = "job", show: Show | None = None) -> Job | None:
     """Draws the job's progress while it is active and returns it once it is over; None while active or unknown.
 
     Args:
         job_id: the job.
         what: the name under which this visit remembers it.
+        show: draws what the job has found so far, under its bar.
     """
     job = client().job(job_id)
     if job is None:
@@ -28,12 +32,12 @@ def watch(job_id: str, what: Remembered = "job") -> Job | None:
         return None
     if not job.active:
         return job
-    _progress(job_id)
+    _progress(job_id, show)
     return None
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _progress(job_id: str) -> None:
+def _progress(job_id: str, show: Show | None) -> None:
     """Redraws itself twice a second; when the job is over, the page draws what came of it."""
     job = client().job(job_id)
     if job is None or not job.active:
@@ -50,6 +54,8 @@ def _progress(job_id: str) -> None:
         else:
             st.progress(min(job.progress.fraction, 1.0) if job.progress else 0.0, text=_figures(job.progress))
         _cancel_button(job_id)
+        if show is not None and job.state == "running":
+            show(job.progress)
 
 
 def _waiting(job: Job) -> str:

@@ -9,6 +9,7 @@ from analysis.contracts import Message, PlanSummary
 from analysis.reporting import headlines
 from pages.ui.frame import Subject
 from pages.ui.language import words
+from pages.ui.session import only_freezes
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def step_after(about: Subject, plans: Sequence[PlanSummary], sample: bool) -> St
     t = words()
     if not plans:
         return Step(headlines.next_step(has_plan=False, sample=sample), t("Make a plan"), "plans")
-    if about.plan is not None and about.plan.eof_layer is not None and about.plan.state == "draft":
+    if about.plan is not None and only_freezes(about.plan) and about.plan.state == "draft":
         return Step(Message(id="try the plan {plan}", values={"plan": about.plan.name}), t("Try it"), "trials")
     if about.plan is not None and about.plan.verdict is None and about.plan.state == "draft":
         return Step(Message(id="verify the plan {plan}", values={"plan": about.plan.name}), t("Verify this plan"), "verify")

@@ -140,6 +140,11 @@ def stored_plan(plan: PlanSummary) -> Plan:
     return _plan(plan.id, plan.name, plan.state, plan.verdict, plan.kept_gain)
 
 
+def only_freezes(plan: PlanSummary) -> bool:
+    """Whether a stored plan freezes and takes nothing out; one that does both is verified as well as tried."""
+    return plan.eof_layer is not None and stored_plan(plan).only_freezes
+
+
 def forget_plans() -> None:
     """Reads every plan anew from now on."""
     _plan.clear()

@@ -11,7 +11,7 @@ from analysis.planning import plan_in_words
 from pages.ui.charts import forget_charts
 from pages.ui.frame import PLAN_STATES, Subject
 from pages.ui.language import language, plain, say, words
-from pages.ui.session import chosen, client, forget, go, profile, remember, stored_plan
+from pages.ui.session import chosen, client, forget, go, only_freezes, profile, remember, stored_plan
 from pages.ui.shelf import Item, shelf
 from pages.ui.verdicts import verdict_mark
 
@@ -123,7 +123,7 @@ def _plan_item(plan: PlanSummary, about: Subject) -> Item:
         _delete_plan,
         None if freezes else _compare_plans,
         plan_marks(plan),
-        None if freezes else _verify_plan,
+        None if only_freezes(plan) else _verify_plan,
         _try_plan if freezes else None,
     )
 
@@ -134,7 +134,9 @@ def plan_marks(plan: PlanSummary) -> str:
     marks = [f":gray-badge[{t('sample')}]"] if plan.is_sample else []
     marks.append(f":gray-badge[{t(PLAN_STATES[plan.state])}]")
     if plan.eof_layer is not None:
-        return " ".join([*marks, f":gray-badge[{kept_words(plan)}]"])
+        marks.append(f":gray-badge[{kept_words(plan)}]")
+    if only_freezes(plan):
+        return " ".join(marks)
     if plan.verdict or plan.state == "draft":
         marks.append(verdict_mark(plan.verdict))
     if plan.verdict == "outside":

@@ -14,13 +14,20 @@ from pages.ui.freeze_words import frozen_words
 from pages.ui.job_box import watched
 from pages.ui.language import language, words
 from pages.ui.messages import saying_errors
-from pages.ui.session import chosen, client, forget, forget_plans, remember, remembered
+from pages.ui.session import chosen, client, forget, forget_plans, remember, remembered, stored_plan
 from pages.ui.stored import use_plan
+from pages.ui.trial_live import show_live
+from pages.ui.verify_picker import run_of
 
 
 def freeze_plans() -> list[PlanSummary]:
     """Stored plans that freeze layers, newest first."""
     return [plan for plan in client().plans() if plan.eof_layer is not None]
+
+
+def newest_of_run(plans: Sequence[PlanSummary], run_id: str) -> PlanSummary | None:
+    """What the page opens with where no plan is chosen: the run's newest freeze plan."""
+    return next((plan for plan in plans if (run := run_of(stored_plan(plan))) is not None and run.id == run_id), None)
 
 
 def plan_picker(about: Subject, plans: Sequence[PlanSummary]) -> None:
@@ -69,7 +76,7 @@ def no_freeze_plan(about: Subject, plans: Sequence[PlanSummary]) -> NoReturn:
 
 def watch_trial() -> None:
     """The trial this visit started, while it runs and when it failed; a finished one is shown at once."""
-    over = watched("trial_job")
+    over = watched("trial_job", show_live)
     if over is None:
         return
     forget_plans()

@@ -9,12 +9,13 @@ import streamlit as st
 from analysis.contracts import EofChoice, Trial, TrialArm
 from analysis.i18n.numbers import percent
 from analysis.reporting.charts.sweep import sweep_alt, sweep_front, sweep_rows
+from analysis.reporting.rules_judged import neighbours, rules_message
 from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.freeze_rule import ask_boundary, rule_title
 from pages.ui.freeze_words import frozen_words
 from pages.ui.glossary import term
-from pages.ui.language import language, words
+from pages.ui.language import language, say, words
 from pages.ui.session import forget, go
 from pages.ui.trial_view import origin_of_trial
 from pages.ui.verdicts import estimate_words
@@ -32,6 +33,8 @@ def show_sweep(found: Trial, run_id: str | None) -> None:
         section(t("Which rule would have chosen well?"), origin_of_trial(found))
         rows = rule_rows(found)
         if rows:
+            if judged := rules_message(found):
+                st.markdown(say(judged))
             table(rows, alt=t("Every rule with the boundary it chooses, and what that boundary kept and cost in this sweep"))
         else:
             st.caption(t("No rule's choice was stored with this sweep: it was run without traces."))
@@ -51,12 +54,30 @@ def rule_rows(found: Trial) -> Rows:
         rows.append(
             {
                 t("Rule"): rule_title(choice.strategy),
-                t("Kept gain"): t("not tried") if arm is None and choice.eof_layer is not None else _kept(arm),
+                t("Kept gain"): kept_in_sweep(found, choice.eof_layer),
                 t("Freezes"): t("no answer") if choice.eof_layer is None else frozen_words(choice.eof_layer),
                 t("Training time, of full fine-tuning's"): "" if share is None else percent(share, code),
             }
         )
-    return sorted(rows, key=lambda row: (row[t("Kept gain")] in ("", t("not tried")),))
+    return rows
+
+
+def kept_in_sweep(found: Trial, eof_layer: int | None) -> str:
+    """What a boundary kept in the sweep; one that was not tried, what its neighbours kept."""
+    t, code = words(), language()
+    if eof_layer is None:
+        return ""
+    if eof_layer < 0:
+        return t("all of it, nothing frozen")
+    arm = next((arm for arm in found.arms if arm.kind == "freeze" and arm.eof_layer == eof_layer), None)
+    if arm is not None:
+        return estimate_words(arm.kept_at_tokens, share=True)
+    known = tuple(
+        t("{boundary}: {share}", boundary=t("0–{last}", last=one.eof_layer), share=percent(one.kept_at_tokens.value, code))
+        for one in neighbours(found, eof_layer)
+        if one is not None and one.kept_at_tokens is not None and one.kept_at_tokens.value is not None
+    )
+    return t("not tried ({neighbours})", neighbours=known) if known else t("not tried")
 
 
 def _tried(found: Trial, choice: EofChoice) -> TrialArm | None:
@@ -65,10 +86,6 @@ def _tried(found: Trial, choice: EofChoice) -> TrialArm | None:
 
 def _seconds(arm: TrialArm | None) -> float | None:
     return arm.points[-1].seconds if arm and arm.points else None
-
-
-def _kept(arm: TrialArm | None) -> str:
-    return estimate_words(arm.kept_at_tokens, share=True) if arm else ""
 
 
 def _take_another(found: Trial, run_id: str) -> None:

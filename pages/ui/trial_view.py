@@ -45,17 +45,19 @@ def show_curves(found: Trial) -> None:
     """How the loss fell along the training, by tokens or by measured seconds."""
     t = words()
     section(t("How the loss fell"), origin_of_trial(found), help=term("trial fine-tune"))
-    against = st.radio(
-        t("Along"),
-        list(AGAINST),
-        format_func=lambda name: t(AGAINST[name]),
-        horizontal=True,
-        key="curves_against",
-        persist_state="session",
-    )
     shown = found.arms
-    if len(shown) > FEW_ARMS and not st.toggle(t("Every boundary that was tried"), key="curves_all", persist_state="session"):
-        shown = tuple(one for one in shown if one.kind != "freeze" or one is found.own)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        against = st.radio(
+            t("Along"),
+            list(AGAINST),
+            format_func=lambda name: t(AGAINST[name]),
+            horizontal=True,
+            key="curves_against",
+            persist_state="session",
+            width="content",
+        )
+        if len(shown) > FEW_ARMS and not st.toggle(t("Every boundary that was tried"), key="curves_all", persist_state="session"):
+            shown = tuple(one for one in shown if one.kind != "freeze" or one is found.own)
     draw(
         partial(charts.learning_curves, shown, look(), against=against or "tokens"),
         of=(found.id, against, len(shown)),

@@ -10,7 +10,7 @@ import pytest
 from builders import make_profile, make_workload
 from streamlit.testing.v1 import AppTest
 
-from analysis.contracts import Job, Message, Plan, Progress, Semantics, StepModel, TrainingShape
+from analysis.contracts import Job, Message, Plan, Progress, Prune, Semantics, StepModel, TrainingShape
 from analysis.planning.eof import default_rule
 from analysis.planning.freeze import propose_freeze
 from analysis.runs.client import Client
@@ -160,7 +160,7 @@ def test_trying_saves_the_plan_and_goes_to_trials(visit: Visit, client: Client, 
     app = visit("freeze")
     app.text_input(key="freeze_name").set_value("for the next fine-tune").run()
     app.button(key="try_it").click().run()
-    (plan,) = [one for one in client.plans() if one.eof_layer is not None]
+    (plan,) = [one for one in client.plans() if one.eof_layer is not None and not one.is_sample]
     assert (plan.name, plan.eof_layer) == ("for the next fine-tune", 22)
     assert client.plan(plan.id).provenance.eof_choice is not None
     assert "has not been tried yet" in app.title[0].value
@@ -330,6 +330,14 @@ def test_a_plan_that_freezes_is_tried_not_verified(visit: Visit, client: Client,
     app = visit("verify", plan=plan.id)
     assert "tried by a short training, not verified" in app.title[0].value
     assert primary(app) == ["Go to Trials"]
+
+
+def test_a_plan_that_also_removes_layers_is_verified(visit: Visit, client: Client, traced: Semantics) -> None:
+    freezes = stored_plan_of(client, traced, 19)
+    both = freezes.model_copy(update={"operations": (*freezes.operations, Prune(blocks=(7,)))})
+    client.import_document(both.model_dump_json().encode(), "both.json")
+    app = visit("verify", plan=both.id)
+    assert "set the limits, then verify it" in app.title[0].value
 
 
 def test_plans_that_remove_layers_lead_to_freezing_too(visit: Visit, traced: Semantics) -> None:

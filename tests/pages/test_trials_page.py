@@ -75,10 +75,15 @@ def test_without_a_freeze_plan_the_way_to_one_is_shown(visit: Visit, store_profi
     assert primary(app) == ["Go to Freeze"]
 
 
-def test_a_stored_freeze_plan_can_be_chosen_here(visit: Visit, plan: Plan) -> None:
+def test_the_runs_newest_freeze_plan_is_shown_at_once_and_another_can_be_chosen(
+    visit: Visit, client: Client, traced: Semantics, plan: Plan
+) -> None:
+    other = propose_freeze(traced.model, semantics=traced, eof_layer=9, workload=None)
+    client.save_plan(other, "one third")
     app = visit("trials")
+    assert '"one third" has not been tried yet' in app.title[0].value.replace("\\", "")
     app.selectbox(key="plan_to_try").set_value(plan.id).run()
-    assert "has not been tried yet" in app.title[0].value
+    assert '"two thirds" has not been tried yet' in app.title[0].value.replace("\\", "")
     assert app.query_params["plan"] == plan.id
 
 
@@ -169,6 +174,30 @@ def test_a_refusal_of_the_client_is_said_where_it_happened(visit: Visit, plan: P
     assert not app.exception
 
 
+def test_while_it_runs_its_loss_is_drawn_and_told(visit: Visit, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Progress(
+        stage=Message(id="Reading the model"),
+        done=3,
+        total=10,
+        curves={"full": ((0.0, 3.6), (512.0, 2.9)), "freeze 19": ((0.0, 3.6),)},
+        training_curve=((64.0, 3.5),),
+    )
+    monkeypatch.setattr(Client, "job", lambda self, job_id: running(progress=begun))
+    monkeypatch.setattr(Client, "ensure_worker", lambda self, device: None)
+    app = visit("trials", plan=plan.id, trial_job="job1")
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1
+    assert app.dataframe[0].value.iloc[0].to_list() == ["full fine-tuning", 512, 2.9]
+
+
+def test_before_the_first_figure_the_frame_of_the_curves_is_there(visit: Visit, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "job", lambda self, job_id: running())
+    monkeypatch.setattr(Client, "ensure_worker", lambda self, device: None)
+    app = visit("trials", plan=plan.id, trial_job="job1")
+    assert len(app.get("plotly_chart")) == 1
+    assert "The first figures are not there yet." in said(app)
+
+
 def test_a_cancelled_trial_says_that_it_goes_on(visit: Visit, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "job", lambda self, job_id: running(state="cancelled"))
     app = visit("trials", plan=plan.id, trial_job="job1")
@@ -232,7 +261,9 @@ def test_a_sweep_shows_every_rules_choice_and_what_it_would_have_kept(
     text = said(app)
     assert "Which rule would have chosen well?" in text
     assert "largest gain" in text
-    assert "not tried" in text
+    assert "not tried (0–9: " in text
+    assert "Chose as this sweep does: largest gain" in text
+    assert "all of it, nothing frozen" in text
     assert "Freeing layers stopped helping at: freeze layers 0 to 14." in text
     app.toggle(key="curves_all").set_value(True).run()
     assert not app.exception

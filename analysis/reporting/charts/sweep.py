@@ -24,7 +24,8 @@ _LINE = 17
 def sweep_front(trial: Trial, look: Look, *, height: int = 480) -> go.Figure:
     """Measured seconds of training (x) against loss afterwards with its interval (y); a click carries ``customdata [arm]``.
 
-    The line joins the arms that no other arm beats in both. Under an arm stand the rules that would have chosen it.
+    The line joins the arms that no other arm beats in both; those and the chosen ones are named, the others by marker, hover and table.
+    Under an arm stand the rules that would have chosen it.
     """
     t = look.t
     arms = [(place, arm) for place, arm in enumerate(trial.arms) if arm.points and arm.loss_after.value is not None]
@@ -42,7 +43,9 @@ def sweep_front(trial: Trial, look: Look, *, height: int = 480) -> go.Figure:
         subtitle=t("vertical lines: 95% interval; left and low is better"),
     )
     drawn, chosen = [arm for _, arm in arms], chosen_by(trial)
-    over = _placed([(arm, render(words.arm(arm), look.language)) for arm in drawn], _span(drawn))
+    front = {arm.name for arm in _front(trial)}
+    named = [arm for arm in drawn if arm.kind == "freeze" and (arm.name in front or arm.name in chosen or arm is trial.own)]
+    over = _placed([(arm, _short(arm, look)) for arm in named], _span(drawn))
     under = _placed([(arm, _rules(chosen[arm.name], look)) for arm in drawn if chosen.get(arm.name)], _span(drawn))
     _axes(figure, drawn, look, over, under, height)
     _labels(figure, look, over, under)
@@ -237,6 +240,13 @@ def _labels(figure: go.Figure, look: Look, over: Sequence[_Label], under: Sequen
                 borderpad=2,
                 bgcolor=look.palette.page,
             )
+
+
+def _short(arm: TrialArm, look: Look) -> str:
+    """A boundary's layers: the marker says already that they are frozen, and a phone has no room to say it again."""
+    if arm.eof_layer < 0:
+        return render(words.arm(arm), look.language)
+    return look.t("0–{last}", last=arm.eof_layer)
 
 
 def _rules(chosen: Sequence[EofStrategy], look: Look) -> str:
