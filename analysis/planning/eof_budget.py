@@ -163,8 +163,8 @@ def _nothing_fits(budget: TrainBudget, ask: _Question, n_blocks: int) -> PlanErr
     least = ask.used(budget.kind, n_blocks - 2)
     if budget.kind == "flop_share":
         return PlanError(
-            'The budget "{budget}" is less than training the last layer alone takes, {least}% of the FLOPs, so nothing could train. '
-            "Give more.",
+            'The budget "{budget}" is less than training the last layer alone takes: {least}% of what training everything does, because '
+            "frozen layers still compute their output. So nothing could train; give more.",
             budget=budget.text,
             least=_up(100.0 * least / ask.used("flop_share", -1)),
         )

@@ -114,7 +114,7 @@ def test_minutes_without_measured_steps_are_refused_in_words() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1%flops", "% of the FLOPs, so nothing could train"),
+        ("1%flops", "% of what training everything does"),
         ("1MiB", "MiB, so nothing could train"),
         ("1s", "minutes, so nothing could train"),
         ("2%", "Give at least 4%"),
