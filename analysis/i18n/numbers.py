@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from babel.lists import format_list
 from babel.numbers import format_decimal
@@ -12,8 +13,12 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 _DECIMAL = ("", "K", "M", "G", "T", "P")
 
 
+@lru_cache(maxsize=16384, typed=True)
 def number(value: float, language: str, digits: int | None = None) -> str:
-    """A number with the language's separators: whole numbers whole, others with `digits` decimals (3 significant by default)."""
+    """A number with the language's separators: whole numbers whole, others with `digits` decimals (3 significant by default).
+
+    Kept: a page that is drawn anew writes the same thousands of figures again.
+    """
     if digits is None:
         digits = 0 if isinstance(value, int) or float(value).is_integer() else _decimals(value)
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
