@@ -8,14 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Contract, Plan, Profile, Search, Semantics, Trial
+from analysis.contracts import Contract, Message, Plan, Profile, Search, Semantics, Trial
 from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
+from analysis.i18n import N_
 
 if TYPE_CHECKING:
     from analysis.runs.client import Client
     from analysis.runs.store import Store
 
+_KINDS = {
+    "profile": N_("profile"),
+    "semantics": N_("set of traces"),
+    "plan": N_("plan"),
+    "search": N_("search"),
+    "verification": N_("verification"),
+    "trial": N_("trial"),
+}
+"""What a document is, by its own name for it."""
 Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial)
 
 
@@ -35,10 +45,11 @@ def read_profile(given: str) -> Profile:
             ),
         )
     if not isinstance(document, Profile):
-        raise DocumentError(
-            "{path} is a {kind}, and a profile is needed. Make one: python -m analysis profile --out profile.json",
-            path=given,
-            kind=_kind(document),
+        raise DocumentError.from_message(
+            Message(
+                id="{path} is a {kind}, and a profile is needed. Make one: python -m analysis profile --out profile.json",
+                values={"path": given, "kind": _kind(document)},
+            )
         )
     return document
 
@@ -60,10 +71,11 @@ def read_search(given: str) -> Search:
             ),
         )
     if not isinstance(document, Search):
-        raise DocumentError(
-            "{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
-            path=given,
-            kind=_kind(document),
+        raise DocumentError.from_message(
+            Message(
+                id="{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
+                values={"path": given, "kind": _kind(document)},
+            )
         )
     return document
 
@@ -84,10 +96,11 @@ def read_semantics(given: str) -> Semantics:
         client = _client()
         return _kept(given, lambda _: client.semantics(_whole_id(given, [one.id for one in client.semantics_list()])), missing)
     if not isinstance(document, Semantics):
-        raise DocumentError(
-            "{path} is a {kind}, and traces are needed. Make some: python -m analysis profile --semantics --semantics-out semantics.json",
-            path=given,
-            kind=_kind(document),
+        raise DocumentError.from_message(
+            Message(
+                id="{path} is a {kind}, and traces are needed. Make some: python -m analysis profile --semantics --semantics-out semantics.json",
+                values={"path": given, "kind": _kind(document)},
+            )
         )
     return document
 
@@ -107,10 +120,11 @@ def read_trial(given: str) -> Trial:
         client = _client()
         return _kept(given, lambda _: client.trial(_whole_id(given, [one.id for one in client.trials()])), missing)
     if not isinstance(document, Trial):
-        raise DocumentError(
-            "{path} is a {kind}, and a trial is needed. Make one: python -m analysis trial --plan plan.json --out trial.json",
-            path=given,
-            kind=_kind(document),
+        raise DocumentError.from_message(
+            Message(
+                id="{path} is a {kind}, and a trial is needed. Make one: python -m analysis trial --plan plan.json --out trial.json",
+                values={"path": given, "kind": _kind(document)},
+            )
         )
     return document
 
@@ -131,8 +145,11 @@ def read_plan(given: str, terminal: Terminal) -> Plan:
             ),
         )
     if not isinstance(document, Plan):
-        raise DocumentError(
-            "{path} is a {kind}, and a plan is needed. Make one: python -m analysis plan --out plan.json", path=given, kind=_kind(document)
+        raise DocumentError.from_message(
+            Message(
+                id="{path} is a {kind}, and a plan is needed. Make one: python -m analysis plan --out plan.json",
+                values={"path": given, "kind": _kind(document)},
+            )
         )
     return _as_it_stands(document, given, terminal)
 
@@ -196,8 +213,8 @@ def _whole_id(given: str, known: list[str]) -> str:
     return found[0] if len(found) == 1 and given not in known else given
 
 
-def _kind(document: Contract) -> str:
-    return str(getattr(document, "kind", type(document).__name__.lower()))
+def _kind(document: Contract) -> Message:
+    return Message(id=_KINDS[str(getattr(document, "kind", ""))])
 
 
 def write_document(document: Contract, out: Path) -> None:

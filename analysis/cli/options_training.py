@@ -49,7 +49,7 @@ PlanBudget = Annotated[
         metavar="AMOUNT",
         help=N_(
             "How much to remove: 20%, 20%params, 20%flops, 20%latency, 1GiB or 6layers. "
-            "freeze: what training may take at most: 6layers, 40%flops, 3GiB or 20min."
+            "freeze: what training may take at most: 6layers, 60%flops, 5GiB or 20min."
         ),
     ),
 ]
@@ -108,7 +108,10 @@ TrialFile = Annotated[
     typer.Option(
         "--trial",
         metavar="FILE",
-        help=N_("freeze, strategy plasticity: file written by python -m analysis trial or sweep, or the id of a kept one."),
+        help=N_(
+            "freeze, strategies sweep and plasticity: file written by python -m analysis trial or sweep, or the id of a kept one. "
+            "Without it: the newest that is kept."
+        ),
     ),
 ]
 FreezeModel = Annotated[

@@ -103,6 +103,8 @@ def frozen_plan(asked: Freezing) -> Plan:
     Raises:
         InputError: what was given cannot be used, or traces are needed and there are none.
     """
+    if asked.eof_layer is not None and asked.strategy is not None:
+        raise InputError("--eof-layer chooses by hand and --strategy by a rule. Give one of them.")
     found = _evidence(asked)
     trial = read_trial(asked.trial) if asked.trial else _kept_trial(found)
     strategy = strategy_named(asked.strategy, trial)

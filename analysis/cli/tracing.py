@@ -11,14 +11,17 @@ from analysis.cli.choosing import stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress, stages_of
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import Message, Profile, ProfileRequest, SemanticRequest, Semantics, SemanticSettings
+from analysis.contracts import EofStrategy, Message, Profile, ProfileRequest, SemanticRequest, Semantics, SemanticSettings
 from analysis.errors import InputError
 from analysis.home import home
-from analysis.i18n import render
 from analysis.i18n.numbers import number, percent
 
 if TYPE_CHECKING:
     from analysis.runs.store import Store
+
+_READS_TRACES: tuple[EofStrategy, ...] = ("smallest_deviation", "gain", "scaled_gain", "exponent", "lens", "gradient")
+_ID = 12
+"""Signs of an id that are shown and that are enough to name it."""
 
 
 def semantic_settings(vocabulary: Literal["all", "responses"], words: Path | None) -> SemanticSettings:
@@ -98,9 +101,7 @@ def _write(found: tuple[Profile, Semantics], out: Path | None, semantics_out: Pa
 
 
 def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Terminal) -> None:
-    """What the traces say: what a deviation is worth, and the layer that the default rule proposes."""
-    from analysis.planning.eof import DEFAULT_STRATEGY, choose_eof
-
+    """What the traces show: what a deviation is worth, where the rules that read them would end, and how to go on."""
     for note in semantics.notes:
         terminal.hear(note)
     scores, left_out = semantics.overall, semantics.n_without_response + semantics.n_response_cut
@@ -114,11 +115,29 @@ def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Termin
             seconds=number(semantics.extra_seconds, terminal.language, 1),
             share=percent(semantics.extra_share, terminal.language),
         )
-    choice = choose_eof(semantics, DEFAULT_STRATEGY)
-    terminal.tell("Proposed by the default rule ({rule}): {reason}", rule=DEFAULT_STRATEGY, reason=render(choice.reason, terminal.language))
+    _tell_rules(semantics, terminal)
+    traces = semantics.id[:_ID]
     if out is not None and str(out) != "-":
-        command = f"python -m analysis plan --op freeze --semantics {out} --out plan.json"
-        terminal.tell("Wrote {path}. Next: {command}", path=str(out), command=command)
+        traces = str(out)
+        terminal.tell("Wrote {path}.", path=traces)
+    terminal.tell(
+        "Next: {plan} (trains the later half unless told otherwise); which layer your examples really need is found by {sweep}",
+        plan=f"python -m analysis plan --op freeze --semantics {traces} --out plan.json",
+        sweep="python -m analysis sweep --plan plan.json --out sweep.json",
+    )
+
+
+def _tell_rules(semantics: Semantics, terminal: Terminal) -> None:
+    """The last frozen layer by every rule that reads traces; which of them is right only a trial tells."""
+    from analysis.planning.eof import all_choices
+
+    chosen: dict[int, list[str]] = {}
+    for choice in all_choices(semantics):
+        if choice.eof_layer is not None and choice.strategy in _READS_TRACES:
+            chosen.setdefault(choice.eof_layer, []).append(choice.strategy)
+    if chosen:
+        said = [f"{layer} ({', '.join(rules)})" for layer, rules in sorted(chosen.items())]
+        terminal.tell("Last frozen layer by the rules that read the traces (-1: none): {layers}.", layers=said)
 
 
 def _tell_fidelity(semantics: Semantics, terminal: Terminal) -> None:
@@ -128,13 +147,16 @@ def _tell_fidelity(semantics: Semantics, terminal: Terminal) -> None:
             "No tokens were run through the output head, so the bases are not judged; {curve} is used.", curve=semantics.default_curve
         )
         return
-    shares = [f"{found.curve} {percent(found.right, terminal.language, 1)}" for found in semantics.fidelity]
-    terminal.tell(
-        "Last state, nearest word: so often it is the right one, by each basis ({n} tokens; lens is the model's own head): {shares}.",
-        n=max(found.n_tokens for found in semantics.fidelity),
-        shares=shares,
-    )
-    terminal.tell(
-        "A deviation is worth as much as its basis is right, so {curve} is used.",
-        curve=semantics.default_curve,
-    )
+    right = {found.curve: percent(found.right, terminal.language, 1) for found in semantics.fidelity}
+    curve, n_tokens = semantics.default_curve, max(found.n_tokens for found in semantics.fidelity)
+    if "lens" in right:
+        terminal.tell(
+            "Measured by {curve}: its nearest word is the right one for {right} of {n} tokens; the model's own head is right for {head}.",
+            curve=curve,
+            right=right[curve],
+            n=n_tokens,
+            head=right["lens"],
+        )
+    others = [f"{name} {share}" for name, share in right.items() if name not in (curve, "lens")]
+    if others:
+        terminal.tell("Other ways of measuring name it less often: {shares}.", shares=others)

@@ -17,69 +17,83 @@ from analysis.reporting import training_words as words
 
 _HEADS = (
     N_("way of training"),
-    N_("trains"),
-    N_("learning rate"),
-    N_("step, first epoch"),
-    N_("later epochs"),
+    N_("rate"),
+    N_("epoch 1"),
+    N_("epoch 2+"),
     N_("memory"),
     N_("loss"),
-    N_("share of full fine-tuning's gain"),
+    N_("gain kept"),
     N_("at equal cost"),
 )
+_UNKNOWN = "-"
+_EXACT = 0.0005
+"""Error of a projection below which it is said to have come true: it would be shown as 0.0%."""
 
 
 def summarise_trial(trial: Trial, out: Path | None, terminal: Terminal) -> None:
-    """The headline, a row for each run, what was checked, and how wrong the projection was."""
+    """The headline, a row for each run, what was checked, how wrong the projection was, and what else is worth knowing."""
     if terminal.quiet:
         return
+    terminal.hear(headlines.trials(trial))
+    _tell_table(trial, terminal)
+    _tell_checks(trial.arms, terminal)
+    if trial.projection_errors:
+        terminal.tell("The projection beside what was measured:")
+        for error in trial.projection_errors:
+            _tell_error(error, terminal)
     for note in trial.notes:
         terminal.hear(note)
-    terminal.hear(headlines.trials(trial))
-    rows = [[terminal.t(head) for head in _HEADS], *(_row(arm, trial, terminal) for arm in trial.arms)]
-    for line in aligned(rows):
-        typer.echo(line, err=True)
     for arm in trial.arms:
         for note in arm.notes:
             terminal.tell("{run}: {note}", run=_name(arm, terminal), note=note)
-    _tell_checks(trial.arms, terminal)
-    for error in trial.projection_errors:
-        _tell_error(error, terminal)
     if out is not None and str(out) != "-":
         terminal.tell("Wrote {path}.", path=str(out))
 
 
-def _row(arm: TrialArm, trial: Trial, terminal: Terminal) -> list[str]:
+def _tell_table(trial: Trial, terminal: Terminal) -> None:
+    """A row for each run; what this trial knows nothing of has no column, so that the rest fits a narrow window."""
+    terminal.tell(
+        "Median time of a step by epoch; loss on the verification half, {before} nats a token before training; share of full fine-tuning's "
+        "gain that was kept.",
+        before=_figure(trial.arms[0].loss_before.value, terminal),
+    )
+    rows = [[terminal.t(head) for head in _HEADS], *(_row(arm, terminal) for arm in trial.arms)]
+    known = [column for column in zip(*rows, strict=True) if set(column[1:]) != {_UNKNOWN}]
+    for line in aligned(list(zip(*known, strict=True))):
+        typer.echo(line, err=True)
+
+
+def _row(arm: TrialArm, terminal: Terminal) -> list[str]:
     language, cost = terminal.language, arm.cost
     later = cost.later_epochs_ms
     return [
         _name(arm, terminal),
-        _trains(arm, trial, terminal),
         f"{arm.learning_rate:g}",
-        f"{number(cost.first_epoch_ms.p50, language, 1)} ms",
-        f"{number(later.p50, language, 1)} ms" if later is not None else "-",
-        "-" if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, language),
-        f"{_figure(arm.loss_before.value, terminal)} -> {_figure(arm.loss_after.value, terminal)}",
+        _time(cost.first_epoch_ms.p50, terminal),
+        _UNKNOWN if later is None else _time(later.p50, terminal),
+        _UNKNOWN if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, language),
+        _figure(arm.loss_after.value, terminal),
         _share(arm.kept_at_tokens, terminal),
-        "-" if arm.kept_at_cost is None else percent(arm.kept_at_cost, language),
+        _UNKNOWN if arm.kept_at_cost is None else percent(arm.kept_at_cost, language),
     ]
+
+
+def _time(milliseconds: float, terminal: Terminal) -> str:
+    return f"{number(milliseconds, terminal.language, 1 if milliseconds < 100 else 0)} ms"
 
 
 def _name(arm: TrialArm, terminal: Terminal) -> str:
     return render(words.arm(arm), terminal.language)
 
 
-def _trains(arm: TrialArm, trial: Trial, terminal: Terminal) -> str:
-    return render(words.trained_layers(arm.eof_layer, trial.n_blocks), terminal.language)
-
-
 def _figure(value: float | None, terminal: Terminal) -> str:
-    return "-" if value is None else number(value, terminal.language, 3)
+    return _UNKNOWN if value is None else number(value, terminal.language, 3)
 
 
 def _share(found: Estimate | None, terminal: Terminal) -> str:
     """A share with its interval: "94% (88 to 101%)"."""
     if found is None or found.value is None:
-        return "-"
+        return _UNKNOWN
     said = percent(found.value, terminal.language)
     if found.low is None or found.high is None:
         return said
@@ -114,14 +128,26 @@ def _tell_checks(arms: Sequence[TrialArm], terminal: Terminal) -> None:
 
 
 def _tell_error(error: ProjectionError, terminal: Terminal) -> None:
-    language = terminal.language
-    terminal.tell(
-        "{quantity}: projected {projected}, measured {measured} ({error})",
-        quantity=render(quantity(error.quantity), language),
-        projected=verification_words.quantity_value(error.quantity, error.projected, language),
-        measured=verification_words.quantity_value(error.quantity, error.measured, language),
-        error=verification_words.projection_error(error),
-    )
+    language, share = terminal.language, abs(error.error_share)
+    values = {
+        "quantity": render(quantity(error.quantity), language),
+        "projected": verification_words.quantity_value(error.quantity, error.projected, language),
+        "measured": verification_words.quantity_value(error.quantity, error.measured, language),
+    }
+    if share < _EXACT:
+        terminal.tell("  {quantity}: projected {projected}, measured {measured}: as projected", **values)
+    elif error.error_share > 0:
+        terminal.tell(
+            "  {quantity}: projected {projected}, measured {measured}: projected {error} too much",
+            **values,
+            error=percent(share, language, 1),
+        )
+    else:
+        terminal.tell(
+            "  {quantity}: projected {projected}, measured {measured}: projected {error} too little",
+            **values,
+            error=percent(share, language, 1),
+        )
 
 
 def summarise_sweep(trial: Trial, terminal: Terminal) -> None:
@@ -137,8 +163,13 @@ def summarise_sweep(trial: Trial, terminal: Terminal) -> None:
     terminal.tell("No run is both cheaper and better than these (training time, loss): {runs}.", runs=best)
     for choice in trial.choices:
         _tell_rule(choice, trial, terminal)
-    if trial.recommended is not None:
-        terminal.tell("Freeing more layers stopped to pay here: {layers}.", layers=words.frozen_layers(trial.recommended))
+    if trial.recommended is None:
+        return
+    layers = words.frozen_layers(trial.recommended)
+    if trial.settings.release:
+        terminal.tell("Releasing stopped here; what a step more gained was not certain, or the time was spent: {layers}.", layers=layers)
+        return
+    terminal.tell("Recommended by the tuning part alone: {layers}.", layers=layers)
 
 
 def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:

@@ -161,9 +161,9 @@ def tried(request: TrialRequest, terminal: Terminal, *, keep: bool, out: Path | 
                     known_steps=here.steps,
                     folder=here.folder,
                 )
-            except Cancelled:
+            except Cancelled as exc:
                 if any(here.folder.glob("*")):
-                    terminal.tell("Stopped. What was trained so far is kept; the same command goes on from there.")
+                    raise Cancelled("Stopped. What was trained so far is kept; the same command goes on from there.") from exc
                 raise
         if out is not None:
             write_document(found, out)

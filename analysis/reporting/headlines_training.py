@@ -80,6 +80,7 @@ def _judged(own: TrialArm, times: StepTimes, kept: float, values: dict[str, obje
             id="Nothing is frozen: a training step costs what full fine-tuning costs, and the trial kept {g}% of the gain.", values=values
         )
     if kept < ENOUGH:
+        values["g"] = _short_of(kept)
         return Message(
             id="Freezing layers 0 to {eof} is not enough of a bargain: the trial kept only {g}% of the gain. A training step takes {t}% "
             "less time; freeze fewer layers."
@@ -136,7 +137,7 @@ def _sweep(trial: Trial) -> Message:
         best, kept = max(known, key=lambda pair: pair[1])
         return Message(
             id="None of {n} boundaries kept {enough}% of the gain; the best, freezing layers 0 to {eof}, kept {g}%. Freeze fewer layers.",
-            values={"n": len(frozen), "enough": round(100 * ENOUGH), "eof": best.eof_layer, "g": percent_figure(max(kept, 0.0))},
+            values={"n": len(frozen), "enough": round(100 * ENOUGH), "eof": best.eof_layer, "g": _short_of(kept)},
         )
     deepest, kept = max(good, key=lambda pair: pair[0].eof_layer)
     saved = step_times(trial, deepest, full).saved
@@ -220,6 +221,12 @@ def _doubt(choice: EofChoice | None, semantics: Semantics | None) -> Message | N
             values={"a": percent_figure(choice.agreement)},
         )
     return None
+
+
+def _short_of(kept: float) -> str:
+    """A share that is not enough, never rounded up to what would have been."""
+    figure = percent_figure(max(kept, 0.0))
+    return f"{100 * kept:.1f}" if figure == percent_figure(ENOUGH) and round(100 * kept, 1) < 100 * ENOUGH else figure
 
 
 def _full(trial: Trial) -> TrialArm | None:

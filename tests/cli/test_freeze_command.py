@@ -165,6 +165,7 @@ def test_a_model_alone_takes_a_layer_by_hand_or_by_the_budget(model: Path, files
         ("--semantics", "SEMANTICS", "--trial", "PROFILE"),
         ("--semantics", "SEMANTICS", "--eof-layer", "29"),
         ("--semantics", "SEMANTICS", "--eof-layer", "-2"),
+        ("--semantics", "SEMANTICS", "--eof-layer", "3", "--strategy", "gain"),
         ("--semantics", "SEMANTICS", "--budget", "0layers"),
         ("--semantics", "SEMANTICS", "--budget", "a lot"),
         ("--semantics", "SEMANTICS", "--budget", "20min"),

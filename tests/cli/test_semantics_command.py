@@ -70,8 +70,9 @@ def test_one_pass_gives_a_profile_and_traces_and_is_not_run_twice(model: Path, p
     assert profile.overall == _opened(plain).overall
     assert len(semantics.overall.curves[semantics.default_curve].mean) == 5
     assert "response tokens in" in result.stderr
-    assert f"so {semantics.default_curve} is used" in result.stderr
-    assert re.search(r"Proposed by the default rule \(\w+\): \w", result.stderr)
+    assert f"Measured by {semantics.default_curve}: its nearest word is the right one for" in result.stderr
+    assert re.search(r"Last frozen layer by the rules that read the traces .*: -?\d+ \(\w+", result.stderr)
+    assert "python -m analysis sweep --plan plan.json" in result.stderr
     assert f"--op freeze --semantics {traces}" in result.stderr
     again = invoke(*about, "--semantics-out", tmp_path / "again.json")
     assert "kept already" in again.stderr

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from analysis.cli import app
 from analysis.cli.trial_words import aligned
 from analysis.cli.trying import arms_named, boundaries_of, bytes_of
-from analysis.contracts import Trial, TrialRequest
+from analysis.contracts import ProjectionError, Trial, TrialRequest
 from analysis.errors import Cancelled, InputError, ResourceError
 from analysis.runs.documents import parse_document
 from analysis.runs.store import open_store
@@ -133,10 +133,35 @@ def test_settings_reach_the_trial(plan_file: Path, trials: dict[str, Any], answe
 
 def test_a_row_for_each_run_says_what_it_cost_and_kept(plan_file: Path, trials: dict[str, Any]) -> None:
     said = invoke("trial", "--plan", plan_file).stderr
-    rows = [line for line in said.splitlines() if "->" in line and " ms" in line]
+    rows = [line for line in said.splitlines() if re.search(r" ms .* \d\.\d{3} ", line)]
     assert len(rows) == 3
-    assert re.search(r"layers 20 to 29 train +3e-05 .* ms .* ms .* 3\.300 -> \d\.\d+ +9\d% \(\d+ to \d+%\) +\d+%", rows[0]), rows[0]
+    assert re.search(r"freeze 0–19 +3e-05 .* ms .* ms .* \d\.\d{3} +9\d% \(\d+ to \d+%\) +\d+%", rows[0]), rows[0]
+    assert "3.300 nats a token before training" in said
     assert "not known" not in said
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_table_fits_a_hundred_columns(plan_file: Path, trials: dict[str, Any], language: str) -> None:
+    kinds = ("freeze", "full", "lora", "lora_freeze")
+    trials["changes"] = {"arms": tuple(make_arm(kind, 19 if "freeze" in kind else -1) for kind in kinds)}
+    said = invoke("trial", "--plan", plan_file, "--lang", language).stderr.splitlines()
+    rows = [line for line in said if re.search(r" ms .* \d\.\d{3} ", line)]
+    assert len(rows) == len(kinds)
+    head = said[said.index(rows[0]) - 1]
+    assert max(sum(2 if ord(sign) > 0x2E80 else 1 for sign in line) for line in (head, *rows)) <= 100, (head, *rows)
+
+
+def test_a_projection_is_said_to_be_too_much_too_little_or_right(plan_file: Path, trials: dict[str, Any]) -> None:
+    errors = (("step_ms", 110.0, 0.1), ("cached_step_ms", 90.0, -0.1), ("step_flops", 100.0, 0.0))
+    trials["changes"] = {
+        "projection_errors": tuple(
+            ProjectionError(quantity=name, projected=projected, measured=100.0, error_share=share) for name, projected, share in errors
+        )
+    }
+    said = invoke("trial", "--plan", plan_file).stderr
+    assert "Time of a step: projected 110 ms, measured 100 ms: projected 10.0% too much" in said
+    assert "Time of a step with the cache: projected 90 ms, measured 100 ms: projected 10.0% too little" in said
+    assert "FLOPs of a step: projected 100, measured 100: as projected" in said
 
 
 def test_what_was_not_as_it_should_be_is_said_and_not_hidden(plan_file: Path, trials: dict[str, Any]) -> None:
@@ -184,6 +209,7 @@ def test_a_sweep_says_the_front_and_every_rules_choice(plan_file: Path, trials: 
     assert re.search(r"largest gain \(our reading\): layers 0 to 22 frozen; not tried, the nearest run .* kept 9\d%", result.stderr)
     assert re.search(r"settled gradients.*: This rule watches", result.stderr)
     assert _opened(tmp_path / "s.json").is_sweep
+    assert "Releasing stopped here" not in result.stderr
     japanese = invoke("sweep", "--plan", plan_file, "--boundaries", "9,14,24", "--lang", "ja")
     assert not ENGLISH.search(japanese.stderr), japanese.stderr
 
