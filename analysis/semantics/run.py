@@ -141,7 +141,15 @@ def head_weight(loaded: LoadedModel, stack: Stack) -> torch.Tensor:
         )
     output: nn.Module = model.get_output_embeddings()
     weight = getattr(output, "weight", None)
-    if not isinstance(weight, torch.Tensor) or not weight.is_floating_point() or weight.shape[-1] != loaded.info.hidden_size:
+    if isinstance(weight, torch.Tensor) and weight.is_floating_point() and weight.shape[-1] != loaded.info.hidden_size:
+        raise ModelError(
+            "The output head of {model} reads {head} numbers for each token, but its layers hand on {width}, so their states cannot be "
+            "compared with words. Layers can still be frozen by budget (plan --op freeze --strategy train_last).",
+            model=loaded.info.name,
+            head=weight.shape[-1],
+            width=loaded.info.hidden_size,
+        )
+    if not isinstance(weight, torch.Tensor) or not weight.is_floating_point():
         raise ModelError(
             "The output head of {model} does not hold its weights as plain numbers, so no word's basis can be made. "
             "Load the model unquantised.",

@@ -86,3 +86,14 @@ def test_a_model_without_a_head_is_refused():
     bare = build("llama").model
     with pytest.raises(ModelError, match="no output head"):
         trace_model(tiny.loaded(bare), tiny.encoded(EXAMPLES), SETTINGS)
+
+
+def test_a_head_of_another_width_is_refused_with_both_widths():
+    """As OPT-350m has it: its head reads fewer numbers than its layers hand on."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    config = OPTConfig(
+        vocab_size=tiny.VOCABULARY, hidden_size=32, word_embed_proj_dim=16, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32
+    )
+    with pytest.raises(ModelError, match=r"reads 16 numbers.*hand on 32.*train_last"):
+        trace_model(tiny.loaded(OPTForCausalLM(config)), tiny.encoded(EXAMPLES), SETTINGS)
