@@ -99,6 +99,10 @@ class ArmRunner:
         n = len(self.rates(asked))
         return n + 1 if n > 1 else 1
 
+    def _further(self, asked: Asked) -> int:
+        """Rates that may be tried past the end of the list: only past the default one."""
+        return FURTHER_RATES if self.rates(asked) in (LEARNING_RATES, LORA_LEARNING_RATES) else 0
+
     def _weight(self, asked: Asked) -> float:
         return self._runs(asked) * self.n_steps * shapes.step_weight(asked.eof_layer, self.n_blocks, lora=asked.is_lora) + self._judging(
             self.settings.points - 1
@@ -156,7 +160,7 @@ class ArmRunner:
 
     def _tuned(self, asked: Asked, number: int, budget: float | None) -> Tuned:
         rates = self.rates(asked)
-        seconds = None if budget is None else budget / self._runs(asked)
+        seconds = None if budget is None else budget / (self._runs(asked) + self._further(asked))  # so that the last run has its share
 
         def loss_after(rate: float) -> float | None:
             name = f"{_folder(asked)}-try-{rate:g}"
@@ -169,7 +173,7 @@ class ArmRunner:
             loss: float | None = known["loss"]
             return loss
 
-        tuned = best_learning_rate(rates, loss_after, further=FURTHER_RATES if rates in (LEARNING_RATES, LORA_LEARNING_RATES) else 0)
+        tuned = best_learning_rate(rates, loss_after, further=self._further(asked))
         return tuned if self.parts.tuning else replace(tuned, notes=self._untuned(asked, tuned.rate))
 
     def _untuned(self, asked: Asked, rate: float) -> tuple[Message, ...]:

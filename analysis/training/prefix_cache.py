@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ class PrefixCache:
         assert self._file is not None
         self._file.parent.mkdir(parents=True, exist_ok=True)
         n = sum(self._lengths) * width
+        _reserve(self._file, n * dtype.itemsize)
         return torch.from_file(str(self._file), shared=True, size=n, dtype=dtype).view(-1, width)
 
 
@@ -155,6 +157,27 @@ def open_cache(
             limit=_gib(disk),
         )
     return Opened(None, _not_kept(needed, memory, disk if folder is not None else 0))
+
+
+def _reserve(file: Path, n_bytes: int) -> None:
+    """Takes the room on the disk at once: writing into a mapped file whose disk has filled up meanwhile would end the process.
+
+    Raises:
+        ResourceError: it is not there any more.
+    """
+    if not hasattr(os, "posix_fallocate") or n_bytes == 0:
+        return
+    try:
+        with file.open("ab") as opened:
+            os.posix_fallocate(opened.fileno(), 0, n_bytes)
+    except OSError as exc:
+        file.unlink(missing_ok=True)
+        raise ResourceError(
+            "The output of the frozen layers could not be kept on disk ({needed} GiB): {reason}. Free some space, or train without a cache "
+            "(--cache off).",
+            needed=_gib(n_bytes),
+            reason=exc.strerror or str(exc),
+        ) from exc
 
 
 def _not_kept(needed: int, memory: int, disk: int) -> Message:

@@ -21,7 +21,7 @@ class Released:
     Attributes:
         boundaries: last frozen blocks in the order in which they were tried.
         recommended: the boundary of the last arm that gained something; None: not even the first did.
-        stop: `no_gain` where the gain's interval held 0, `budget` where time or layers ran out.
+        stop: `no_gain` where the gain's interval held 0, `budget` where time or layers ran out, or the next arm diverged.
     """
 
     boundaries: tuple[int, ...]
@@ -60,7 +60,7 @@ def run_release(
     Args:
         boundaries: to be tried, in this order.
         original: the untouched model on the tuning part.
-        train: trains an arm at a boundary and tells how it does on the tuning part; None: the budget is spent.
+        train: trains an arm at a boundary and tells how it does on the tuning part; None: it could not be trained to its end.
         chance: how intervals are drawn.
         n_blocks: layers of the stack.
     """
@@ -95,5 +95,8 @@ def _no_gain(n_blocks: int, boundary: int, value: float | None, low: float | Non
 def _budget_note(n_blocks: int, recommended: int | None) -> tuple[Message, ...]:
     trained = 0 if recommended is None else n_blocks - 1 - recommended
     return (
-        Message(id="Releasing ended with the budget, while freeing layers still paid. Trained layers so far: {n}.", values={"n": trained}),
+        Message(
+            id="Releasing ended before freeing layers stopped paying, because no further arm could be trained. Trained layers so far: {n}.",
+            values={"n": trained},
+        ),
     )

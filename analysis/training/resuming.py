@@ -56,9 +56,12 @@ def save(trainer: StepTrainer, folder: Path, key: str) -> bool:
 def find(folder: Path, key: str) -> tuple[Diary, Path] | None:
     """Where this same arm was stopped. Only what this program wrote for this very arm is read; Trainer reads its own files as
     safetensors, and the optimiser's and chance's as tensors alone, never as programs."""
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    diary = None if found is None else read_diary(Path(found), key)
-    return None if found is None or diary is None else (diary, Path(found))
+    written = sorted(folder.glob("checkpoint-*/" + _DIARY), key=lambda path: path.stat().st_mtime, reverse=True)
+    for checkpoint in (path.parent for path in written):  # the diary is written last: one without it was never finished
+        diary = read_diary(checkpoint, key)
+        if diary is not None:
+            return diary, checkpoint
+    return None
 
 
 def read_diary(checkpoint: Path, key: str) -> Diary | None:

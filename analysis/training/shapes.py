@@ -47,7 +47,8 @@ def largest_shape(
     """The pass that takes most memory: the one with most padded tokens, and the most response tokens that any pass has."""
     most = settings.micro_batch or settings.batch_size
     steps = schedule(len(examples), settings.batch_size, settings.seed, epochs=settings.epochs)
-    passes = [members[start : start + most] for members in steps for start in range(0, len(members), most)]
+    ordered = [sorted(members, key=lambda member: len(examples[member].input_ids)) for members in steps]  # as passes are made up
+    passes = [members[start : start + most] for members in ordered for start in range(0, len(members), most)]
     longest = [max(len(examples[member].input_ids) for member in members) for members in passes]
     answers = [sum(int(learned_tokens(examples[member]).sum()) for member in members) for members in passes]
     widest = max(range(len(passes)), key=lambda number: len(passes[number]) * longest[number])

@@ -211,6 +211,16 @@ def test_auto_takes_memory_then_disk_then_nothing_with_a_note(tmp_path: Path, mo
     assert opened("off", None, tmp_path).cache is None
 
 
+def test_a_disk_that_fills_up_meanwhile_is_said_and_nothing_is_left_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(prefix_cache.os, "posix_fallocate", full)
+    with pytest.raises(ResourceError, match="could not be kept on disk .* No space left on device"):
+        opened("disk", None, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_too_small_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_cache, "_free_disk", lambda _: 1000)
     with pytest.raises(ResourceError, match="The disk is too small for the cache"):

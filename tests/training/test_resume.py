@@ -116,6 +116,14 @@ def test_a_damaged_diary_is_not_gone_on_from(tmp_path: Path) -> None:
     assert not run.resumed
 
 
+def test_a_checkpoint_that_was_never_finished_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    model = model_named("llama")
+    until_stopped(model, 8, tmp_path)
+    (tmp_path / "checkpoint-99").mkdir()
+    run, _ = ends_of(model, folder=tmp_path)
+    assert run.resumed
+
+
 def test_stopping_before_the_first_step_keeps_nothing_and_says_so(tmp_path: Path) -> None:
     stopped = until_stopped(model_named("llama"), 1, tmp_path)
     assert str(stopped) == "Stopped at your request."

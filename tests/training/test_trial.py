@@ -340,6 +340,24 @@ def test_a_budget_that_is_spent_leaves_arms_out_and_says_so(
     assert any("arm full was not trained: the budget of 1 minutes" in text for text in said)
 
 
+def test_rates_tried_past_the_end_of_the_list_leave_the_last_run_its_share_of_the_budget(
+    info: ModelInfo, path: str, memory: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def training(loaded: LoadedModel, parts: Parts, spec: ArmSpec, *rest: Any, **more: Any) -> ArmRun:
+        assert spec.max_seconds is not None
+        given.append(spec.max_seconds)
+        return dataclasses.replace(train_arm(loaded, parts, spec, *rest, **more), seconds=spec.max_seconds)
+
+    monkeypatch.setattr(arms_room, "train_arm", training)
+    request = tt.request(tt.plan_for(info, 1), path, max_minutes=1.0, compare=(), epochs=1, learning_rates=())
+    run_trial(request, load=lambda *_, **__: memory)
+    assert len(given) > 4  # the default rates are too small for this model
+    assert sum(given) <= 60.0 + 1e-6
+    assert given[-1] >= given[0] > 8.0
+
+
 def test_an_arm_that_the_budget_ended_is_not_compared_at_the_same_tokens(
     info: ModelInfo, path: str, memory: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
