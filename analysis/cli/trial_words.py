@@ -163,13 +163,8 @@ def summarise_sweep(trial: Trial, terminal: Terminal) -> None:
     terminal.tell("No run is both cheaper and better than these (training time, loss): {runs}.", runs=best)
     for choice in trial.choices:
         _tell_rule(choice, trial, terminal)
-    if trial.recommended is None:
-        return
-    layers = words.frozen_layers(trial.recommended)
-    if trial.settings.release:
-        terminal.tell("Releasing stopped here; what a step more gained was not certain, or the time was spent: {layers}.", layers=layers)
-        return
-    terminal.tell("Recommended by the tuning part alone: {layers}.", layers=layers)
+    if trial.recommended is not None:
+        terminal.tell("Recommended by the tuning part alone: {layers}.", layers=words.frozen_layers(trial.recommended))
 
 
 def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:
