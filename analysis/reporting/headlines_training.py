@@ -56,7 +56,12 @@ def _tried(trial: Trial, eof_layer: int, projection: TrainingProjection | None) 
     """A boundary with its trial: good, good but uncertain, not enough, or nothing learnt."""
     own, full = trial.own, _full(trial)
     assert own is not None
-    values: dict[str, object] = {"eof": eof_layer, "first": eof_layer + 1, "last": trial.n_blocks - 1}
+    values: dict[str, object] = {
+        "eof": eof_layer,
+        "first": eof_layer + 1,
+        "last": trial.n_blocks - 1,
+        "device": trial.machine.device_name,
+    }
     if full is not None and not _lowered(full) and not _lowered(own):
         return Message(
             id="The trial did not lower the loss at all, not even with every layer trained: look at the examples and the learning rates "
@@ -92,17 +97,15 @@ def _judged(own: TrialArm, times: StepTimes, kept: float, values: dict[str, obje
         id="Freeze layers 0 to {eof} and train {first} to {last}: a training step takes {t}% less time, and the trial kept {g}% of the "
         "gain."
         if saved >= 0
-        else "Freezing layers 0 to {eof} kept {g}% of the gain in the trial, but a training step takes {t}% more time on this machine.",
+        else "Freezing layers 0 to {eof} kept {g}% of the gain in the trial, but a training step took {t}% more time on {device}.",
         values=values,
     )
-    if saved < 0:
-        return says
     return _with_certainty(_with_cache(says, times), own)
 
 
 def _with_cache(says: Message, times: StepTimes) -> Message:
     """From the second epoch on the frozen layers are read from the cache: said where it was measured and helps."""
-    if times.cached is None or times.cached >= times.own or not times.full:
+    if times.cached is None or times.cached >= min(times.own, times.full):
         return says
     values = {"c": percent_figure(1 - times.cached / times.full)}
     return _both(says, Message(id="From the second epoch on it takes {c}% less.", values=values))
@@ -140,23 +143,25 @@ def _sweep(trial: Trial) -> Message:
             values={"n": len(frozen), "enough": round(100 * ENOUGH), "eof": best.eof_layer, "g": _short_of(kept)},
         )
     deepest, kept = max(good, key=lambda pair: pair[0].eof_layer)
-    saved = step_times(trial, deepest, full).saved
+    times = step_times(trial, deepest, full)
+    saved = times.saved
     values = {
         "n": len(frozen),
         "eof": deepest.eof_layer,
         "t": percent_figure(abs(saved)),
         "g": percent_figure(min(kept, 1.0)),
         "enough": round(100 * ENOUGH),
+        "device": trial.machine.device_name,
     }
     says = Message(
         id="Of {n} boundaries tried, freezing layers 0 to {eof} is the deepest that kept {enough}% of the gain or more: it kept {g}%, and "
         "a training step takes {t}% less time."
         if saved >= 0
         else "Of {n} boundaries tried, freezing layers 0 to {eof} is the deepest that kept {enough}% of the gain or more: it kept {g}%, "
-        "but a training step takes {t}% more time on this machine.",
+        "but a training step took {t}% more time on {device}.",
         values=values,
     )
-    return _with_certainty(says, deepest)
+    return _with_certainty(_with_cache(says, times), deepest)
 
 
 def _projected(eof_layer: int, projection: TrainingProjection | None) -> Message:

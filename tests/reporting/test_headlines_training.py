@@ -28,6 +28,7 @@ from analysis.contracts.semantics import CURVES
 from analysis.i18n import render
 from analysis.reporting import figures, headlines
 from analysis.reporting import training_words as words
+from analysis.reporting.step_times import how_timed
 from tests.trained_builders import make_arm, make_freeze_plan, make_semantics, make_trial
 
 
@@ -132,7 +133,7 @@ def test_a_weak_measure_or_an_unsettled_choice_is_said_before_a_trial_only() -> 
             (arm(kept=(0.71, 0.6, 0.8), ms=110.0), full()),
             "does not pay: the trial kept only 71% of the gain, and a training step takes 10% more",
         ),
-        ((arm(ms=110.0), full()), "kept 96% of the gain in the trial, but a training step takes 10% more time"),
+        ((arm(ms=110.0), full()), "kept 96% of the gain in the trial, but a training step took 10% more time"),
         ((arm(reduction=-0.01), full(reduction=0.0)), "did not lower the loss at all, not even with every layer trained"),
         ((arm(reduction=-0.01), full()), "Do not freeze layers 0 to 19"),
         ((arm(kept=None),), "without full fine-tuning beside it"),
@@ -171,8 +172,18 @@ def test_steps_that_took_turns_speak_before_arms_that_ran_minutes_apart() -> Non
     assert "From the second epoch" not in told  # the arm kept no cache
     cost = arm(ms=110.0).cost.model_copy(update={"cache": "disk"})
     assert "From the second epoch on it takes 80% less." in both(headlines.trials(trial(arm(cost=cost), full(), steps=steps)))[0]
-    assert "takes 10% more time" in both(headlines.trials(trial(*noisy, steps=in_turns((-1, False, 50.0)))))[0]
+    assert "took 10% more time" in both(headlines.trials(trial(*noisy, steps=in_turns((-1, False, 50.0)))))[0]
     assert "takes 50% less time" in both(headlines.trials(sweep(*noisy).model_copy(update={"steps": steps})))[0]
+
+
+def test_arms_times_that_do_not_give_the_share_told_are_explained() -> None:
+    steps = in_turns((-1, False, 50.0), (19, False, 25.0))
+    explained = how_timed(trial(arm(), full(), steps=steps))
+    assert explained is not None
+    assert "took turns" in both(explained)[0]
+    assert "交互に" in both(explained)[1]
+    assert how_timed(trial(arm(), full())) is None
+    assert how_timed(trial(arm(), full(), steps=in_turns((-1, False, 50.0)))) is None
 
 
 def test_a_trial_of_another_boundary_does_not_speak_for_the_plan() -> None:
@@ -207,7 +218,7 @@ def test_a_sweep_names_the_deepest_boundary_that_kept_enough() -> None:
         ),
         ((arm(eof_layer=9, kept=None), arm(kept=None)), "without full fine-tuning beside them"),
         ((arm(reduction=-0.1), full(reduction=-0.2)), "did not lower the loss at all"),
-        ((arm(ms=120.0), full()), "20% more time on this machine"),
+        ((arm(ms=120.0), full()), f"20% more time on {make_trial(19).machine.device_name}."),
     ],
 )
 def test_a_sweep_can_say_no(arms: tuple[TrialArm, ...], said: str) -> None:
