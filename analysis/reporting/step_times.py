@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.contracts import Trial, TrialArm
+from analysis.contracts import Message, Trial, TrialArm
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,14 @@ def step_times(trial: Trial, arm: TrialArm, full: TrialArm) -> StepTimes:
         return StepTimes(whole.p50_ms, part.p50_ms, None if cached is None else cached.p50_ms)
     later = arm.cost.later_epochs_ms if used else None
     return StepTimes(full.cost.first_epoch_ms.p50, arm.cost.first_epoch_ms.p50, None if later is None else later.p50)
+
+
+def how_timed(trial: Trial) -> Message | None:
+    """Why an arm's step times need not give the share that a headline tells; None: they do."""
+    own, steps = trial.own, trial.steps
+    if own is None or steps is None or steps.measured(-1) is None or steps.measured(own.eof_layer) is None:
+        return None
+    return Message(
+        id="Times of a step are those of each arm as it trained, one arm after the other; the share of time saved comes from steps that "
+        "took turns."
+    )

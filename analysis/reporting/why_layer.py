@@ -18,6 +18,7 @@ from analysis.i18n.numbers import number, percent, size, span
 from analysis.reporting import headlines_training, why_curve
 from analysis.reporting import training_words as words
 from analysis.reporting.certificate_style import CSS, FONT
+from analysis.reporting.step_times import how_timed
 
 _MOST_ARMS = 8
 _MOST_SLICES = 6
@@ -213,9 +214,12 @@ class _Page:
             m=trial.verification_counts.n_examples,
             device=_cut(trial.machine.device_name, 40),
         )
+        timed = how_timed(trial)
+        if timed is not None:
+            said = f"{said} {render(timed, self.language)}"
         if len(arms) > _MOST_ARMS:
             said = f"{said} {t('More ways of training in the trial file: {n}.', n=len(arms) - _MOST_ARMS)}"
-        return f"<section>{title}{_table(head, rows)}<p>{_text(said, 260)}</p></section>"
+        return f"<section>{title}{_table(head, rows)}<p>{_text(said, 420)}</p></section>"
 
     def _arms(self, trial: Trial) -> list[TrialArm]:
         """The plan's own first, full fine-tuning second, then the rest from shallow to deep."""
