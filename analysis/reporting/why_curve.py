@@ -27,7 +27,8 @@ def drawing(curve: DeviationCurve, eof_layer: int, t: Translator) -> str:
     parts += [*_axes(scale, n_blocks, t), *_bands(curve, scale), *_lines(curve.mean, scale)]
     parts.append(f'<line x1="{edge:.1f}" x2="{edge:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" stroke="#000" stroke-width="1.8"/>')
     if eof_layer >= 0:
-        parts.append(_word(_LEFT, _TOP - 6, t("frozen: layers 0 to {last}", last=eof_layer), "start"))
+        frozen = t("frozen: layers 0 to {last}", last=eof_layer) if eof_layer else t("frozen: layer 0")
+        parts.append(_word(_LEFT, _TOP - 6, frozen, "start"))
     parts.append(_word(_WIDTH - _RIGHT, _TOP - 6, t("trained: from layer {first}", first=eof_layer + 1), "end"))
     label = html.escape(t("Curve of the distance from the right word by layer, with the boundary between frozen and trained layers"))
     return f'<svg viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
