@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from analysis.contracts import EofChoice, Plan, Semantics, Trial
 from analysis.i18n.numbers import number, percent, span
+from analysis.reporting.charts.gradients import gradient_alt, gradient_bars
 from analysis.reporting.rules_judged import rules_message
+from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.freeze_charts import excerpt_words, fidelity_rows, fidelity_words
 from pages.ui.freeze_rule import rule_title
@@ -159,17 +163,5 @@ def show_gradients(traces: Semantics) -> None:
             prompts=found.n_examples,
         )
     )
-    column = st.column_config
-    largest = max((value for value in found.per_parameter if value is not None), default=0.0)
-    st.dataframe(
-        [{t("Layer"): block, t("Gradient per weight"): value} for block, value in enumerate(found.per_parameter)],
-        hide_index=True,
-        height=300,
-        column_config={
-            t("Gradient per weight"): column.ProgressColumn(
-                t("Gradient per weight"), format="%.2e", min_value=0.0, max_value=largest or 1.0
-            )
-        },
-        alt=t("Mean gradient of one weight in every layer, as bars"),
-    )
+    draw(partial(gradient_bars, traces, look()), of=(traces.id,), key="gradient_bars", alt=gradient_alt(traces, look()))
     download_rows(gradient_rows(traces), "gradients.csv", key="gradients")

@@ -26,6 +26,7 @@ def test_before_the_first_point_the_frame_is_as_high_and_says_so(progress: Progr
     figure = live_curves(progress, Look())
     assert figure.layout.height == live_curves(BEGUN, Look()).layout.height
     assert not figure.data
+    assert [one.text for one in figure.layout.annotations] == ["The first figures are not there yet."]
     assert live_rows(progress, Look()) == []
     assert "not there yet" in live_alt(progress, Look())
 

@@ -22,6 +22,7 @@ from analysis.reporting.charts.deviation import (
     lens_alt,
     lens_rows,
 )
+from analysis.reporting.charts.gradients import gradient_alt, gradient_bars
 from analysis.reporting.charts.palette import Look
 from analysis.reporting.charts.series import style
 from analysis.reporting.charts.sweep import SYMBOLS, chosen_by, sweep_alt, sweep_front, sweep_rows, untried
@@ -77,6 +78,7 @@ FIGURES: dict[str, Callable[[Look], go.Figure]] = {
     "deviation": lambda look: deviation(SEMANTICS, look, eof_layer=19, straight=virtual_curve(CURVE)),
     "compared": lambda look: deviation(SEMANTICS, look, curves=("whitened", "lens"), slices=tuple(SEMANTICS.slices)[:2], eof_layer=-1),
     "holed": lambda look: deviation(holed(SEMANTICS), look, eof_layer=28),
+    "gradients": lambda look: gradient_bars(SEMANTICS, look),
     "gain": lambda look: gain(SEMANTICS, look, eof_layer=19, choice=CHOICES[0]),
     "gain of a slice": lambda look: gain(holed(SEMANTICS), look, slice_name=next(iter(SEMANTICS.slices))),
     "lens": lambda look: lens(SEMANTICS, look, eof_layer=19),
@@ -282,3 +284,13 @@ def test_every_chart_is_also_a_table() -> None:
     assert len(cost_rows(TRIAL, look)) == len(sweep_rows(TRIAL, look)) == len(TRIAL.arms)
     seconds = [row["seconds of training, measured"] for row in sweep_rows(TRIAL, look)]
     assert seconds == sorted(seconds)
+
+
+def test_the_strongest_pull_is_the_full_bar_and_what_was_not_measured_is_hatched() -> None:
+    figure = gradient_bars(SEMANTICS, Look())
+    assert max(figure.data[0].y) == pytest.approx(100)
+    assert [list(one) for one in figure.data[0].customdata] == [[block] for block in range(N)]
+    bare = SEMANTICS.model_copy(update={"gradients": None})
+    assert gradient_bars(bare, Look()).data[1].fillpattern.shape == "/"
+    assert "nothing was measured" in gradient_alt(bare, Look())
+    assert "most on layer" in gradient_alt(SEMANTICS, Look())

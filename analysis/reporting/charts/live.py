@@ -31,6 +31,7 @@ def live_curves(progress: Progress | None, look: Look, *, height: int = 340) -> 
         showgrid=True,
         gridcolor=look.palette.grid,
         nticks=6,
+        showticklabels=bool(shown),
     )
     furthest = max([tokens for _, points in shown for tokens, _ in points], default=1.0) or 1.0
     figure.update_xaxes(
@@ -41,6 +42,9 @@ def live_curves(progress: Progress | None, look: Look, *, height: int = 340) -> 
         nticks=6,
         showticklabels=bool(shown),
     )
+    if not shown:
+        waiting = {"text": t("The first figures are not there yet."), "font": {"size": 13, "color": look.palette.text}}
+        figure.add_annotation(waiting, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     figure.update_layout(
         showlegend=True, legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0}, margin={"b": 104}
     )
