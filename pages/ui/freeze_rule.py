@@ -29,6 +29,8 @@ LIMITS = {
 }
 _UNITS = {"layers": "{n}layers", "flops": "{n}%flops", "memory": "{n}GiB", "minutes": "{n}min"}
 UNTRACED: tuple[EofStrategy, ...] = ("sweep", "train_last")
+UNVOTED: tuple[EofStrategy, ...] = (*UNTRACED, "gradient", "plasticity")
+"""Rules that read nothing of single prompts, so that there is nothing to put together."""
 AGGREGATES: dict[Aggregate, str] = {"mean": N_("the mean over all prompts"), "vote": N_("what most prompts choose")}
 
 
@@ -89,6 +91,7 @@ def rule_fields(evidence: Evidence) -> Rule:
                 key="freeze_aggregate",
                 persist_state="session",
                 on_change=_let_go,
+                disabled=strategy in UNVOTED,
                 help=t("The mean can hide that prompts differ; the vote shows it. Both are given in the table of rules below."),
             )
     with right if traces else middle:
