@@ -98,7 +98,8 @@ def read_semantics(given: str) -> Semantics:
     if not isinstance(document, Semantics):
         raise DocumentError.from_message(
             Message(
-                id="{path} is a {kind}, and traces are needed. Make some: python -m analysis profile --semantics --semantics-out semantics.json",
+                id="{path} is a {kind}, and traces are needed. Make some: "
+                "python -m analysis profile --semantics --semantics-out semantics.json",
                 values={"path": given, "kind": _kind(document)},
             )
         )

@@ -83,7 +83,7 @@ def profile(
         wanted = SemanticRequest(**choice.model_dump(), settings=settings, name=name, semantics=asked)
         found, traces = traced(wanted, terminal, keep=store, out=out, semantics_out=semantics_out)
         _summarise(found, out, terminal)
-        summarise_semantics(traces, semantics_out, terminal)
+        summarise_semantics(traces, semantics_out, terminal, kept=store)
         return
     found = measured(ProfileRequest(**choice.model_dump(), settings=settings, name=name), terminal, store, out)
     _summarise(found, out, terminal)

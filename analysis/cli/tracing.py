@@ -100,7 +100,7 @@ def _write(found: tuple[Profile, Semantics], out: Path | None, semantics_out: Pa
             write_document(document, path)
 
 
-def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Terminal) -> None:
+def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Terminal, *, kept: bool) -> None:
     """What the traces show: what a deviation is worth, where the rules that read them would end, and how to go on."""
     for note in semantics.notes:
         terminal.hear(note)
@@ -116,10 +116,12 @@ def summarise_semantics(semantics: Semantics, out: Path | None, terminal: Termin
             share=percent(semantics.extra_share, terminal.language),
         )
     _tell_rules(semantics, terminal)
-    traces = semantics.id[:_ID]
-    if out is not None and str(out) != "-":
-        traces = str(out)
-        terminal.tell("Wrote {path}.", path=traces)
+    written = out is not None and str(out) != "-"
+    if written:
+        terminal.tell("Wrote {path}.", path=str(out))
+    if not written and not kept:
+        return  # there is nothing that a next command could name
+    traces = str(out) if written else semantics.id[:_ID]
     terminal.tell(
         "Next: {plan} (trains the later half unless told otherwise); which layer your examples really need is found by {sweep}",
         plan=f"python -m analysis plan --op freeze --semantics {traces} --out plan.json",
