@@ -33,7 +33,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
         module.ran.append([str(arg) for arg in args])
         for flag, path in itertools.pairwise(args):
             if str(flag) in ("--out", "--semantics-out", "--search-out"):
-                Path(path).write_text('{"verdict": "outside"}', encoding="utf-8")
+                Path(path).write_text('{"verdict": "outside", "recommended": 4, "eof_layer": 14}', encoding="utf-8")
         return max(allowed)
 
     monkeypatch.setattr(module, "_strata", strata)
@@ -50,7 +50,14 @@ def test_only_freezing_makes_traces_plan_and_trial_and_leaves_the_rest(
     assert script.main() == 0
     made = sorted(str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data").rglob("*.gz"))
     assert made == ["sample_plans/freeze.json.gz", "sample_semantics.json.gz", "sample_trials/freeze.json.gz"]
-    assert [command[0] for command in script.ran] == ["profile", "plan", "sweep"]
+    assert [command[0] for command in script.ran] == [
+        "profile",
+        "plan",
+        "sweep",
+        "plan",
+        "sweep",
+    ]  # the second plan is what the first sweep recommends
+    assert ["--strategy", "sweep"] == script.ran[3][-4:-2]
     assert all("cuda" in command for command in script.ran if command[0] != "plan")
 
 
