@@ -56,8 +56,8 @@ def test_only_freezing_makes_traces_plan_and_trial_and_leaves_the_rest(
         "sweep",
         "plan",
         "sweep",
-    ]  # the second plan is what the first sweep recommends
-    assert ["--strategy", "sweep"] == script.ran[3][-4:-2]
+    ]
+    assert script.ran[3][-4:-2] == ["--strategy", "sweep"]
     assert all("cuda" in command for command in script.ran if command[0] != "plan")
 
 
