@@ -45,7 +45,7 @@ from analysis.runs.store import Store, artifacts_url, database_url, open_store, 
 from analysis.runs.stored import StoredThings
 from analysis.runs.uploads import folder_size, save_upload
 from analysis.runs.workers import WorkerInfo
-from analysis.workload import Encoder, Workload, preview_workload, requested_workload
+from analysis.workload import Encoder, Workload, preview_workload, requested_workload, response_terms
 
 T = TypeVar("T")
 _REMEMBERED = 4
@@ -280,6 +280,14 @@ class Client(StoredThings):
         settings = request.settings.model_copy(update={"max_tokens": longest})
         key = content_hash(fingerprint, card.info.commit, settings)
         return _remember(self._previews, key, lambda: preview_workload(workload, _encoder(card), settings))
+
+    def response_terms(self, request: WorkloadChoice) -> tuple[str, ...]:
+        """Words that a workload's responses use most, as a domain vocabulary to begin with.
+
+        Raises:
+            WorkloadError: the workload cannot be read.
+        """
+        return response_terms(self._workload(request)[0].examples)
 
     def storage_folder(self) -> Path:
         """Where everything is kept."""

@@ -31,6 +31,7 @@ from analysis.workload.reading import FORMATS, SAMPLE_PATH, read_workload, reque
 from analysis.workload.rows import FIELDS
 from analysis.workload.scored import scored
 from analysis.workload.slicing import SLICINGS, Slicing
+from analysis.workload.terms import response_terms
 from analysis.workload.workload import Workload
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "preview_workload",
     "read_workload",
     "requested_workload",
+    "response_terms",
     "sample_workload",
     "scored",
 ]

@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import Profile, SemanticRequest, SemanticSettings
+from analysis.contracts import Profile, SemanticRequest, SemanticSettings, WorkloadChoice
 from analysis.i18n import N_
 from analysis.i18n.numbers import duration, number
 from pages.ui.evidence import section
@@ -54,7 +54,7 @@ def traces_form(found: Profile, *, primary: bool) -> None:
             workload=plain(found.workload.name),
         )
     )
-    settings = _settings()
+    settings = _settings(found)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
             t("Measure the traces"),
@@ -73,7 +73,7 @@ def traces_form(found: Profile, *, primary: bool) -> None:
             st.rerun()
 
 
-def _settings() -> SemanticSettings | None:
+def _settings(found: Profile) -> SemanticSettings | None:
     """The vocabulary and what is judged; None: the list of words is still empty."""
     t = words()
     left, right = st.columns([2, 3], gap="large")
@@ -89,10 +89,7 @@ def _settings() -> SemanticSettings | None:
     listed: tuple[str, ...] = ()
     with right:
         if chosen == "words":
-            text = st.text_area(
-                t("Words, one a line or separated by commas"), key="traces_words", persist_state="session", max_chars=WORDS_LIMIT, height=90
-            )
-            listed = read_words(text or "")
+            listed = _listed(found)
         gradients = st.checkbox(
             t("Gradient of every layer too"),
             value=True,
@@ -104,6 +101,29 @@ def _settings() -> SemanticSettings | None:
     if vocabulary == "words" and not listed:
         return None
     return SemanticSettings(vocabulary=vocabulary, words=listed, gradients=gradients)
+
+
+def _listed(found: Profile) -> tuple[str, ...]:
+    """The domain's words: begun with those of the responses, edited by a person."""
+    t, proposed = words(), ""
+    with saying_errors():
+        proposed = _proposed(found.workload.content_hash, found)
+    text = st.text_area(
+        t("Words, one a line or separated by commas"),
+        value=proposed,
+        key=f"traces_words_{found.workload.content_hash[:8]}",
+        persist_state="session",
+        max_chars=WORDS_LIMIT,
+        height=160,
+    )
+    st.caption(t("Begun with the words that most responses use. Take out what says nothing about your work, and add what is missing."))
+    return read_words(text or "")
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _proposed(workload_hash: str, _found: Profile) -> str:
+    choice = WorkloadChoice(model=_found.model.source, **workload_fields(_found.workload))
+    return ", ".join(client().response_terms(choice))[:WORDS_LIMIT]
 
 
 def read_words(text: str) -> tuple[str, ...]:

@@ -208,9 +208,13 @@ def test_measuring_traces_asks_for_the_runs_model_and_prompts(
     monkeypatch.setattr(Client, "job", lambda self, job_id: job("running"))
     monkeypatch.setattr(Client, "ensure_worker", lambda self, device: None)
     app = visit("freeze")
+    monkeypatch.setattr(Client, "response_terms", lambda self, request: ("pass", "tolerance"))
     app.radio(key="traces_vocabulary").set_value("words").run()
+    begun = app.text_area(key=f"traces_words_{client.profile(run).workload.content_hash[:8]}")
+    assert begun.value == "pass, tolerance"
+    begun.set_value("").run()
     assert app.button(key="measure_traces").disabled
-    app.text_area(key="traces_words").set_value("pass, fail").run()
+    app.text_area(key=begun.key).set_value("pass, fail").run()
     app.button(key="measure_traces").click().run()
     assert asked[0].semantics.words == ("pass", "fail")
     assert asked[0].model == client.profile(run).model.source
