@@ -82,7 +82,7 @@ def rule_fields(evidence: Evidence) -> Rule:
             help=_rules_help(names),
         )
     aggregate: Aggregate | None = None
-    if traces:
+    if traces and strategy not in UNVOTED:
         with middle:
             aggregate = st.radio(
                 t("Prompts are put together by"),
@@ -91,7 +91,6 @@ def rule_fields(evidence: Evidence) -> Rule:
                 key="freeze_aggregate",
                 persist_state="session",
                 on_change=_let_go,
-                disabled=strategy in UNVOTED,
                 help=t("The mean can hide that prompts differ; the vote shows it. Both are given in the table of rules below."),
             )
     with right if traces else middle:
