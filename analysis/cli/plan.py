@@ -164,12 +164,14 @@ def kept_latency(search: Search) -> LatencyModel | None:
 
 
 def keep_plan(plan: Plan) -> None:
+    """Stores the plan for the pages and later commands."""
     from analysis.runs.client import open_client
 
     open_client().save_plan(plan, plan.name)
 
 
 def summarise_plan(plan: Plan, out: Path | None, terminal: Terminal) -> None:
+    """Says what the plan does, what to beware of, and what it is projected to save."""
     for operation in plan.operations:
         terminal.hear(plan_in_words(plan.model_copy(update={"operations": (operation,)})))
     warnings = (reason.warning for reason in plan.provenance.reasons if reason.warning is not None)
