@@ -107,9 +107,8 @@ class StepBook:
 
 
 def shape_key(shape: TrainingShape) -> str:
-    """The same for steps that take the same time: how many tokens of a sequence are judged changes next to nothing."""
-    aside = {"response_tokens", *(() if shape.method == "lora" else ("lora_rank",))}
-    return content_hash(shape.model_dump(mode="json", exclude=aside))[:32]
+    """The same for steps that take the same time: a rank that no adapter has changes nothing, the length of the responses does."""
+    return content_hash(shape.model_dump(mode="json", exclude=set() if shape.method == "lora" else {"lora_rank"}))[:32]
 
 
 def _newest(database: Database, table: Table, wanted: dict[str, str | None]) -> Any:

@@ -177,7 +177,7 @@ steps = Table(
     Column("model_commit", Text, nullable=False),
     Column("stack", Text, nullable=False),
     Column("device_name", Text, nullable=False),
-    Column("shape", String(64), nullable=False),  # hash of what a training step was, the response's length aside
+    Column("shape", String(64), nullable=False),  # hash of what a training step was
     Column("document", JSON, nullable=False),
     Column("stored_at", Float, nullable=False),
 )

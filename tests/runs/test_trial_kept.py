@@ -142,8 +142,14 @@ def test_step_times_of_another_machine_device_or_kind_of_step_answer_nothing(sto
     newer = a_step_model(fixed_ms=6.0, shape=TrainingShape(response_tokens=40))
     store.steps.keep(newer, "here")
     assert store.steps.model("c" * 40, host="here") == newer
-    assert store.steps.model("c" * 40, "a processor", host="here", stack="decoder", shape=TrainingShape(response_tokens=7)) == newer
-    for shape in (TrainingShape(batch_size=2), TrainingShape(method="lora"), TrainingShape(dtype="float32")):
+    assert store.steps.model("c" * 40, "a processor", host="here", stack="decoder", shape=TrainingShape(response_tokens=40)) == newer
+    assert store.steps.model("c" * 40, host="here", shape=TrainingShape()) == a_step_model()
+    for shape in (
+        TrainingShape(response_tokens=7),
+        TrainingShape(batch_size=2),
+        TrainingShape(method="lora"),
+        TrainingShape(dtype="float32"),
+    ):
         assert store.steps.model("c" * 40, host="here", shape=shape) is None
     assert store.steps.model("c" * 40, "another device", host="here") is None
     assert store.steps.model("c" * 40, host="here", stack="encoder") is None
