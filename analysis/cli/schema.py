@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from analysis.cli.terminal import examples, paragraphs, terminal_of
-from analysis.contracts import Contract, Plan, Profile, Search, Semantics, Trial, Verification
+from analysis.contracts import Assumptions, BusinessCase, Contract, Plan, Profile, Rollout, Search, Semantics, Trial, Verification
 from analysis.errors import DocumentError
 from analysis.home import write_atomically
 from analysis.i18n import N_
@@ -25,6 +25,9 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "plan": Plan,
     "verification": Verification,
     "trial": Trial,
+    "assumptions": Assumptions,
+    "business_case": BusinessCase,
+    "rollout": Rollout,
 }
 
 

@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, model_validator
 
 from analysis.contracts.base import Contract, content_hash
-from analysis.contracts.freezing import EofChoice, EofLayer, TrainingProjection, TrainingShape
+from analysis.contracts.case import BusinessCase
+from analysis.contracts.freezing import EofChoice, TrainingProjection, TrainingShape
 from analysis.contracts.message import Message
 from analysis.contracts.model import ModelSource, Unit
+from analysis.contracts.operations import Freeze, Operation, Prune, Skip
 from analysis.contracts.profile import Interval, WorkloadChoice
 from analysis.contracts.trial import Trial, TrialSettings
 from analysis.contracts.verification import Verification, VerificationSettings
-
-
-class _Removal(Contract):
-    unit: Unit = "block"
-    blocks: tuple[NonNegativeInt, ...] = Field(min_length=1, description="block indices, counted from 0, ascending")
-    stack: str | None = None
-
-    @field_validator("blocks")
-    @classmethod
-    def _ascending(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(blocks)) != len(blocks):
-            raise ValueError("a block is named twice")
-        return tuple(sorted(blocks))
-
-
-class Prune(_Removal):
-    """Take units out of the saved model for good."""
-
-    op: Literal["prune"] = "prune"
-
-
-class Skip(_Removal):
-    """Leave units out while running; their weights stay."""
-
-    op: Literal["skip"] = "skip"
-
-
-class Freeze(Contract):
-    """Keep blocks 0..eof_layer as they are while the rest is trained."""
-
-    op: Literal["freeze"] = "freeze"
-    eof_layer: EofLayer
-    stack: str | None = None
-
-
-Operation = Annotated[Prune | Skip | Freeze, Field(discriminator="op")]
 
 
 class ModelRef(Contract):
@@ -175,7 +141,7 @@ class Plan(Contract):
     provenance: Provenance
     verification: Verification | None = None
     trial: Trial | None = None
-    business_case: Mapping[str, object] | None = None
+    business_case: BusinessCase | None = Field(default=None, description="what it is worth, when a person wanted it to travel along")
 
     @model_validator(mode="before")
     @classmethod
