@@ -1,7 +1,10 @@
 """Strata's router: one page per question, in the order in which the questions are asked."""
 
+from pathlib import Path
+
 import streamlit as st
 
+from analysis.i18n import N_
 from pages.ui.language import speak, words
 
 st.set_page_config(page_title="Strata", page_icon=":material/layers:", layout="wide")
@@ -9,51 +12,34 @@ st.logo("pages/ui/logo.svg", size="medium")
 speak()
 t = words()
 
-PAGES = {
-    "overview": st.Page(
-        "pages/overview.py",
-        title=t("Overview"),
-        icon=":material/home:",
-        default=True,
-        help=t("The newest run in one sentence, and all stored runs and plans."),
-    ),
-    "workload": st.Page(
-        "pages/workload.py",
-        title=t("Workload"),
-        icon=":material/list_alt:",
-        help=t("Choose a model and its work, see what would run, and measure it."),
-    ),
-    "similarity": st.Page(
-        "pages/similarity.py",
-        title=t("Similarity"),
-        icon=":material/grid_on:",
-        help=t("What every layer changes, and what it leaves alike."),
-    ),
-    "plans": st.Page(
-        "pages/plans.py", title=t("Plans"), icon=":material/layers:", help=t("Which layers to take out, why, and what that should save.")
-    ),
-    "freeze": st.Page(
-        "pages/freeze.py", title=t("Freeze"), icon=":material/ac_unit:", help=t("Which layers a fine-tune may leave as they are, and why.")
-    ),
-    "verify": st.Page(
-        "pages/verify.py",
-        title=t("Verify"),
-        icon=":material/fact_check:",
-        help=t("The plan beside the original, held against your limits."),
-    ),
-    "trials": st.Page(
-        "pages/trials.py", title=t("Trials"), icon=":material/model_training:", help=t("A freeze plan tried by a short training.")
-    ),
+# Name of the page -> its title, its icon, and its one question.
+QUESTIONS = {
+    "overview": (N_("Overview"), "home", N_("The newest run in one sentence, and all stored runs and plans.")),
+    "workload": (N_("Workload"), "list_alt", N_("Choose a model and its work, see what would run, and measure it.")),
+    "similarity": (N_("Similarity"), "grid_on", N_("What every layer changes, and what it leaves alike.")),
+    "plans": (N_("Plans"), "layers", N_("Which layers to take out, why, and what that should save.")),
+    "freeze": (N_("Freeze"), "ac_unit", N_("Which layers a fine-tune may leave as they are, and why.")),
+    "verify": (N_("Verify"), "fact_check", N_("The plan beside the original, held against your limits.")),
+    "trials": (N_("Trials"), "model_training", N_("A freeze plan tried by a short training.")),
+    "roi": (N_("ROI"), "payments", N_("What a plan saves and costs in money, how sure that is, and on what it rests.")),
+    "briefing": (N_("Briefing"), "description", N_("One page for those who decide, ready to print.")),
+    "stages": (N_("Stages"), "stairs", N_("Into use step by step, each step with its limits and a way back.")),
 }
-page = st.navigation(
-    {
-        "": [PAGES["overview"]],
-        t("Profile"): [PAGES["workload"], PAGES["similarity"]],
-        t("Plan"): [PAGES["plans"], PAGES["freeze"]],
-        t("Verify"): [PAGES["verify"], PAGES["trials"]],
-    },
-    position="top",
-)
+PAGES = {
+    name: st.Page(f"pages/{name}.py", title=t(title), icon=f":material/{icon}:", default=name == "overview", help=t(question))
+    for name, (title, icon, question) in QUESTIONS.items()
+    if (Path(__file__).parent / "pages" / f"{name}.py").is_file()  # pages that are not built yet do not appear
+}
+GROUPS = {
+    "": ("overview",),
+    t("Profile"): ("workload", "similarity"),
+    t("Plan"): ("plans", "freeze"),
+    t("Verify"): ("verify", "trials"),
+    t("Business case"): ("roi", "briefing"),
+    t("Roll out"): ("stages",),
+}
+shown = {group: [PAGES[name] for name in names if name in PAGES] for group, names in GROUPS.items()}
+page = st.navigation({group: pages for group, pages in shown.items() if pages}, position="top")
 # A fresh server that is first visited by a deep link runs the page without this file (Streamlit finds pages/ by
 # itself); the page then leaves its name and parameters in `goto` and comes here.
 st.session_state.ready = True

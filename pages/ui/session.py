@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import LatencyModel, Plan, PlanSummary, Profile, Search, Semantics, Trial, Verification
+from analysis.contracts import Assumptions, LatencyModel, Plan, PlanSummary, Profile, Search, Semantics, Trial, Verification
 from analysis.runs.client import Client, open_client
 
 Remembered = Literal[
@@ -15,6 +15,7 @@ Remembered = Literal[
     "job",
     "compare",
     "compare_plan",
+    "case",
     "set",
     "verification",
     "trial",
@@ -114,6 +115,28 @@ def chosen(what: Remembered) -> str | None:
     return found
 
 
+def working(plan_id: str) -> Assumptions | None:
+    """What this visit assumes about the business for a plan; None: nothing was changed or opened yet."""
+    found: Assumptions | None = _all_working().get(plan_id)
+    return found
+
+
+def keep_working(plan_id: str, assumptions: Assumptions) -> None:
+    """The visit goes on with these assumptions for a plan, on every page, until they are stored as a case or let go."""
+    _all_working()[plan_id] = assumptions
+
+
+def forget_working(plan_id: str) -> None:
+    """Lets go of what this visit assumed for a plan."""
+    _all_working().pop(plan_id, None)
+
+
+def _all_working() -> dict[str, Assumptions]:
+    """Plan id -> assumptions of this visit."""
+    kept: dict[str, Assumptions] = st.session_state.setdefault("assumptions", {})
+    return kept
+
+
 def forget(what: Remembered) -> None:
     """This visit is about none of them any more."""
     st.session_state.pop(f"chosen_{what}", None)
@@ -124,7 +147,7 @@ def go(page: str) -> None:
     """To another page, with the run, plan and language this visit is about."""
     kept = {
         what: st.session_state[f"chosen_{what}"]
-        for what in ("run", "plan", "compare", "compare_plan")
+        for what in ("run", "plan", "case", "compare", "compare_plan")
         if st.session_state.get(f"chosen_{what}")
     }
     st.switch_page(f"pages/{page}.py", query_params={**kept, "lang": st.session_state.language})
