@@ -13,9 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contracts import Estimate
+from analysis.planning.binomial import LEVEL, at_most, paired_change, share, upper_bound
+from analysis.planning.student_t import student_t
+
+__all__ = [
+    "Bootstrap",
+    "Floats",
+    "at_most",
+    "mcnemar",
+    "paired_change",
+    "replicate_sums",
+    "share",
+    "sign_flip_test",
+    "tail_share",
+    "upper_bound",
+]
 
 Floats = NDArray[np.float64]
-LEVEL = 0.95
 _CHUNK = 4_000_000
 _EXACT_UP_TO = 12
 
@@ -82,18 +96,7 @@ def tail_share(n: int) -> float:
     """
     if n < 2:
         return (1 - LEVEL) / 2
-    return 0.5 * math.erfc(math.sqrt(n / (n - 1)) * _student_t(n - 1) / math.sqrt(2))
-
-
-def _student_t(freedom: int) -> float:
-    """The 97.5 % point of Student's t, by its expansion around the normal's (Abramowitz & Stegun 26.7.5)."""
-    z = 1.959963984540054
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + math.fsum(term / math.pow(freedom, place) for place, term in enumerate(terms, start=1))
+    return 0.5 * math.erfc(math.sqrt(n / (n - 1)) * student_t(n - 1) / math.sqrt(2))
 
 
 def sign_flip_test(differences: Floats, *, replicates: int, seed: int) -> float | None:
@@ -130,74 +133,6 @@ def mcnemar(lost: int, won: int) -> float:
     Source: McNemar (1947), Psychometrika 12; exact form by the binomial distribution.
     """
     return min(1.0, 2.0 * at_most(min(lost, won), lost + won, 0.5))
-
-
-def at_most(changed: int, n: int, rate: float) -> float:
-    """Probability of at most `changed` events among n, each with probability `rate`."""
-    if changed >= n or rate <= 0:
-        return 1.0
-    if rate >= 1 or changed < 0:
-        return 0.0
-    k = np.arange(changed + 1)
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    terms = log_factorial[n] - log_factorial[k] - log_factorial[n - k] + k * math.log(rate) + (n - k) * math.log1p(-rate)
-    return float(min(1.0, np.exp(terms).sum()))
-
-
-def share(changed: int, n: int, *, level: float = LEVEL) -> Estimate:
-    """A share with its exact two-sided interval.
-
-    >>> found = share(0, 12)
-    >>> round(found.high, 4)
-    0.2646
-
-    Source: Clopper & Pearson (1934), Biometrika 26.
-    """
-    if n == 0:
-        return Estimate(value=None)
-    tail = (1 - level) / 2
-    low = 0.0 if changed == 0 else _solve(lambda rate: 1 - at_most(changed - 1, n, rate), tail)
-    high = 1.0 if changed == n else _solve(lambda rate: -at_most(changed, n, rate), -tail)
-    return Estimate(value=changed / n, low=low, high=high)
-
-
-def upper_bound(changed: int, n: int) -> float | None:
-    """One-sided 95 % upper bound of a share; 1 - 0.05^(1/n) when nothing changed.
-
-    >>> round(upper_bound(0, 12), 4)
-    0.2209
-    """
-    if n == 0:
-        return None
-    if changed == 0:
-        return float(1 - (1 - LEVEL) ** (1 / n))
-    return 1.0 if changed == n else _solve(lambda rate: -at_most(changed, n, rate), -(1 - LEVEL))
-
-
-def paired_change(lost: int, won: int, n: int) -> Estimate:
-    """The change (won - lost) / n of a share of right answers, with an interval that holds for small n as well.
-
-    Lost and won each get an exact 97.5 % interval, so both hold together in 95 of 100 cases; it is wider than need be,
-    and never empty when no answer changed.
-    """
-    if n == 0:
-        return Estimate(value=None)
-    level = (1 + LEVEL) / 2
-    down, up = share(lost, n, level=level), share(won, n, level=level)
-    assert up.low is not None
-    assert up.high is not None
-    assert down.low is not None
-    assert down.high is not None
-    return Estimate(value=(won - lost) / n, low=up.low - down.high, high=up.high - down.low)
-
-
-def _solve(rising: Callable[[float], float], wanted: float) -> float:
-    """Where a function of a rate that rises over 0 to 1 reaches `wanted`, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
-    return (low + high) / 2
 
 
 def _chunks(replicates: int, n: int) -> Iterator[int]:
