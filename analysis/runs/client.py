@@ -350,8 +350,8 @@ class Client(StoredThings):
 
 
 def _lean(plan: Plan) -> Plan:
-    """The plan without what it was run by before, which no job needs to be told."""
-    return plan.model_copy(update={"verification": None, "trial": None})
+    """The plan without what it was run by before and what it is worth, which no job needs to be told."""
+    return plan.model_copy(update={"verification": None, "trial": None, "business_case": None})
 
 
 def _encoder(card: ModelCard) -> Encoder:

@@ -1,4 +1,4 @@
-"""A document made elsewhere (profile, traces, plan, search, verification, trial): read with suspicion, refused in one sentence."""
+"""A document made elsewhere (profile, traces, plan, search, trial, case, ...): read with suspicion, refused in one sentence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from analysis.contracts import Plan, Profile, Search, Semantics, Trial, Verification
+from analysis.contracts import Assumptions, BusinessCase, Plan, Profile, Rollout, Search, Semantics, Trial, Verification
 from analysis.errors import DocumentError
 from analysis.runs.odds import odds
 
 DOCUMENT_LIMIT_BYTES = 64 * 2**20
-Document = Profile | Plan | Search | Verification | Semantics | Trial
+Document = Profile | Plan | Search | Verification | Semantics | Trial | BusinessCase | Rollout | Assumptions
 _CONTRACTS: dict[str, type[Document]] = {
     "profile": Profile,
     "plan": Plan,
@@ -25,6 +25,9 @@ _CONTRACTS: dict[str, type[Document]] = {
     "verification": Verification,
     "semantics": Semantics,
     "trial": Trial,
+    "business_case": BusinessCase,
+    "rollout": Rollout,
+    "assumptions": Assumptions,
 }
 
 
@@ -79,7 +82,8 @@ def unpacked(data: bytes, filename: str) -> bytes:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         raise DocumentError(
             "{file} is larger than {limit} MiB, which no document of Strata is. "
-            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
+            "assumptions or a rollout.",
             file=filename,
             limit=DOCUMENT_LIMIT_BYTES // 2**20,
         )
@@ -91,14 +95,18 @@ def _fields(data: bytes, filename: str) -> dict[str, Any]:
         data.decode()
     except UnicodeDecodeError as exc:
         raise DocumentError(
-            "{file} is not UTF-8 text. Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
+            "{file} is not UTF-8 text. "
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
+            "assumptions or a rollout.",
             file=filename,
         ) from exc
     try:
         fields = from_json(data, allow_inf_nan=False)
     except ValueError as exc:
         raise DocumentError(
-            "{file} is not JSON ({problem}). Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
+            "{file} is not JSON ({problem}). "
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
+            "assumptions or a rollout.",
             file=filename,
             problem=str(exc)[:200],
         ) from exc
@@ -110,7 +118,8 @@ def _kind(fields: dict[str, Any], filename: str) -> str:
     if not isinstance(kind, str) or kind not in _CONTRACTS:
         raise DocumentError(
             "{file} is JSON, but neither a profile nor a plan, nor any other document of Strata. "
-            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification or a trial.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
+            "assumptions or a rollout.",
             file=filename,
         )
     return kind

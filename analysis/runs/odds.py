@@ -4,21 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.contracts import Freeze, Plan, Profile, Scores, Search, Semantics, Trial, Verification
+from analysis.contracts import (
+    Assumptions,
+    BusinessCase,
+    Freeze,
+    Plan,
+    Profile,
+    Rollout,
+    Scores,
+    Search,
+    Semantics,
+    Trial,
+    Verification,
+)
+from analysis.runs.odds_business import assumptions_odds, case_odds, rollout_odds
 from analysis.runs.odds_measured import search_odds, verification_odds
 from analysis.runs.odds_trained import choice_odds, semantics_odds, trial_odds
 
+Checked = Plan | Search | Verification | Semantics | Trial | BusinessCase | Rollout | Assumptions
 
-def odds(document: Profile | Plan | Search | Verification | Semantics | Trial) -> str | None:
+
+def odds(document: Profile | Checked) -> str | None:
     """The place of the first contradiction; None: the document agrees with itself."""
     if isinstance(document, Profile):
         return _profile_odds(document)
     return next(_places(document), None)
 
 
-def _places(document: Plan | Search | Verification | Semantics | Trial) -> Iterator[str]:
+def _places(document: Checked) -> Iterator[str]:
     if isinstance(document, Plan):
         return _plan_odds(document)
+    if isinstance(document, BusinessCase):
+        return case_odds(document)
+    if isinstance(document, Rollout):
+        return rollout_odds(document)
+    if isinstance(document, Assumptions):
+        return assumptions_odds(document)
     if isinstance(document, Search):
         return search_odds(document)
     if isinstance(document, Semantics):
@@ -73,3 +94,7 @@ def _plan_odds(plan: Plan) -> Iterator[str]:
         if (plan.trial.plan_id, plan.trial.model_commit) != mine:
             yield "trial.plan_id"
         yield from (f"trial.{place}" for place in trial_odds(plan.trial))
+    if plan.business_case is not None:
+        if (plan.business_case.evidence.plan_id, plan.business_case.evidence.model_commit) != mine:
+            yield "business_case.plan_id"
+        yield from (f"business_case.{place}" for place in case_odds(plan.business_case))

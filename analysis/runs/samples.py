@@ -1,4 +1,4 @@
-"""What comes with Strata beside the sample run: a search, traces, plans, their verifications and trials. Never changed, only hidden."""
+"""What comes with Strata beside the sample run: search, traces, plans and their evidence, cases, rollouts. Never changed, only hidden."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select
 
-from analysis.contracts import Plan, Search, Semantics, Trial, Verification
+from analysis.contracts import BusinessCase, Plan, Rollout, Search, Semantics, Trial, Verification
 from analysis.runs.database import Database
 from analysis.runs.documents import Document, parse_document
 from analysis.runs.tables import meta
 
 _HIDDEN = "hidden_samples"
-S = TypeVar("S", Plan, Search, Semantics, Trial, Verification)
+S = TypeVar("S", BusinessCase, Plan, Rollout, Search, Semantics, Trial, Verification)
 
 
 class Samples:
     """The bundled documents in a folder; any of them may be missing.
 
     Args:
-        folder: holds sample_search.json.gz, sample_semantics.json.gz, sample_plans/, sample_verifications/ and sample_trials/.
+        folder: holds sample_search.json.gz, sample_semantics.json.gz, sample_plans/, sample_verifications/, sample_trials/,
+            sample_cases/ and sample_rollouts/.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -45,6 +46,14 @@ class Samples:
     def trials(self) -> list[Trial]:
         """Trials of the sample plans that freeze."""
         return self._shown(Trial, "sample_trials/*.json*")
+
+    def cases(self) -> list[BusinessCase]:
+        """Business cases of the sample plans."""
+        return self._shown(BusinessCase, "sample_cases/*.json*")
+
+    def rollouts(self) -> list[Rollout]:
+        """Rollouts of the sample plans, with nothing done yet."""
+        return self._shown(Rollout, "sample_rollouts/*.json*")
 
     def plans(self) -> list[Plan]:
         """The sample plans, each with its verification and its trial."""
@@ -75,7 +84,12 @@ class Samples:
         if not paths:
             return []
         found, hidden = [_document(path, path.stat().st_mtime_ns) for path in paths], self._hidden()
-        return [item for item in found if isinstance(item, kind) and item.id not in hidden]
+        return [item for item in found if isinstance(item, kind) and shown_id(item) not in hidden]
+
+
+def shown_id(item: BusinessCase | Plan | Rollout | Search | Semantics | Trial | Verification) -> str:
+    """What a bundled document is hidden by."""
+    return f"rollout-{item.plan_id}" if isinstance(item, Rollout) else item.id
 
 
 def _with_evidence(plan: Plan, verifications: Sequence[Verification], trials: Sequence[Trial]) -> Plan:
@@ -84,6 +98,6 @@ def _with_evidence(plan: Plan, verifications: Sequence[Verification], trials: Se
     return plan.model_copy(update={"verification": verification, "trial": trial})
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _document(path: Path, _modified: int) -> Document:
     return parse_document(path.read_bytes(), path.name)

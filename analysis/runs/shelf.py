@@ -165,7 +165,8 @@ class PlanShelf:
 
     def _write(self, connection: Connection, plan: Plan, known: RowMapping | None, *, moved: bool = True) -> None:
         values: dict[str, Any] = {"summary": _facts(plan), "stored_at": time.time()}
-        self._artifacts.write(_file(plan.id), plan.model_dump_json())
+        alone = plan.model_copy(update={"business_case": None})  # cases are kept by themselves: a plan has several
+        self._artifacts.write(_file(plan.id), alone.model_dump_json())
         if known is None:
             connection.execute(plans.insert().values(id=plan.id, state="draft", name=_named(plan), **values))
             _event(connection, plan.id, "draft", "", "")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from analysis.contracts import (
+    BusinessCase,
+    CaseEvidence,
     Plan,
     Profile,
     ProfileRequest,
@@ -18,14 +21,18 @@ from analysis.contracts import (
     TrialRequest,
     Verification,
     VerifyRequest,
+    WorkloadInfo,
 )
+from analysis.errors import InputError
 from analysis.home import home
 from analysis.runs.artifacts import Artifacts
+from analysis.runs.case_library import CaseLibrary
 from analysis.runs.database import Database
 from analysis.runs.document_library import Origin
 from analysis.runs.keys import Known, request_key, semantics_key, shaping_key, stack_of, trial_key, verify_key, was_traced
 from analysis.runs.queue import Queue
 from analysis.runs.records import ExportBook, LatencyBook, StepBook
+from analysis.runs.rollout_library import RolloutLibrary
 from analysis.runs.run_library import SAMPLE_RUN, RunLibrary
 from analysis.runs.samples import Samples
 from analysis.runs.search_library import SearchLibrary
@@ -48,6 +55,8 @@ class Store:
         verifications: stored verifications.
         semantics: stored traces.
         trials: stored trials and sweeps.
+        cases: stored business cases.
+        rollouts: stored rollouts, one of a plan.
         latencies: stored latency models.
         steps: stored models of a training step's time.
         exports: what was exported.
@@ -64,6 +73,8 @@ class Store:
         self.verifications = VerificationLibrary(database, artifacts, samples)
         self.semantics = SemanticsLibrary(database, artifacts, samples)
         self.trials = TrialLibrary(database, artifacts, samples)
+        self.cases = CaseLibrary(database, artifacts, samples)
+        self.rollouts = RolloutLibrary(database, samples)
         self.latencies = LatencyBook(database)
         self.steps = StepBook(database)
         self.exports = ExportBook(database)
@@ -130,12 +141,14 @@ class Store:
         return self.verifications.add(verification, origin="imported")
 
     def add_plan(self, plan: Plan) -> str:
-        """Stores a plan made elsewhere with the verification and the trial it carries, or that came before it; returns its id."""
+        """Stores a plan made elsewhere with the verification, the trial and the case it carries, or that came before it; returns its id."""
         plan_id = self.plans.save(plan)
         if plan.verification is not None:
             self.verifications.add(plan.verification, origin="imported")
         if plan.trial is not None:
             self.trials.add(plan.trial, origin="imported")
+        if plan.business_case is not None:
+            self.add_case(plan.business_case)
         stored = self.plans.plan(plan_id)
         if stored.verification is None and (verification := self.verifications.newest_of(plan_id)) is not None:
             self.plans.attach(stored, verification)
@@ -148,6 +161,25 @@ class Store:
         plan_id = self.verifications.delete(verification_id)
         if plan_id is not None:
             self.plans.detach(plan_id, verification_id, self.verifications.newest_of(plan_id))
+
+    def add_case(self, case: BusinessCase) -> str:
+        """Stores a business case made elsewhere; one that is here already stays as it is. Returns its id."""
+        known = any(found.id == case.id for found in self.cases.cases(case.evidence.plan_id))
+        return case.id if known else self.cases.save(case, origin="imported")
+
+    def evidence(self, plan_id: str) -> CaseEvidence:
+        """What is known of a stored plan: it carries its newest verification and its newest trial."""
+        from analysis.economics.evidence import evidence_of
+
+        return evidence_of(self.plans.plan(plan_id))
+
+    def workload_of(self, plan: Plan) -> WorkloadInfo | None:
+        """The workload of a plan's run, else of its verification or trial; None: none of these is kept."""
+        if plan.provenance.profile_id is not None:
+            with suppress(InputError):
+                return self.runs.profile(plan.provenance.profile_id).workload
+        tested = plan.verification or plan.trial
+        return tested.workload if tested is not None else None
 
     def _attached(self, plan: Plan, verification: Verification, origin: Origin, key: str) -> str:
         found = self.verifications.add(verification, origin=origin, request_key=key)

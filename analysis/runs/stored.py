@@ -1,10 +1,15 @@
-"""What is stored, as pages and terminal may ask for it: runs, traces, searches, plans, verifications, trials, exports. Free of torch."""
+"""What is stored, as pages and terminal may ask for it: runs, traces, searches, plans, verifications, trials, exports, cases,
+rollouts. Free of torch."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from analysis.contracts import (
+    Assumptions,
+    BusinessCase,
+    CaseEvidence,
+    CaseSummary,
     ExportReport,
     Plan,
     PlanEvent,
@@ -12,6 +17,7 @@ from analysis.contracts import (
     PlanSummary,
     Profile,
     ProjectionError,
+    Rollout,
     RunSummary,
     Search,
     SearchSummary,
@@ -21,12 +27,13 @@ from analysis.contracts import (
     TrialSummary,
     Verification,
     VerificationSummary,
+    WorkloadInfo,
 )
 from analysis.runs.documents import parse_document
 from analysis.runs.store import Store
 from analysis.runs.uploads import safe_name
 
-DocumentKind = Literal["profile", "plan", "search", "verification", "semantics", "trial"]
+DocumentKind = Literal["profile", "plan", "search", "verification", "semantics", "trial", "business_case", "rollout", "assumptions"]
 
 
 class StoredThings:
@@ -172,10 +179,66 @@ class StoredThings:
         """A plan's exports, newest first, with their ids."""
         return self._store.exports.of_plan(plan_id)
 
+    # Business cases
+
+    def cases(self, plan_id: str | None = None) -> list[CaseSummary]:
+        """Stored business cases (scenarios), of one plan or all, newest first; the bundled samples come last."""
+        return self._store.cases.cases(plan_id)
+
+    def case(self, case_id: str) -> BusinessCase:
+        """A stored business case. InputError: no such case."""
+        return self._store.cases.case(case_id)
+
+    def save_case(self, case: BusinessCase, name: str | None = None) -> str:
+        """Stores a business case and returns its id; the same evidence and assumptions are the same case."""
+        return self._store.cases.save(case, name)
+
+    def rename_case(self, case_id: str, name: str) -> None:
+        """Gives a business case another name."""
+        self._store.cases.rename(case_id, name)
+
+    def delete_case(self, case_id: str) -> None:
+        """Takes a business case out of the store (a sample is only hidden)."""
+        self._store.cases.delete(case_id)
+
+    def evidence(self, plan_id: str) -> CaseEvidence:
+        """What is known of a plan for its business case: its newest verification, its newest trial, else its projection.
+
+        Raises:
+            InputError: no such plan.
+        """
+        return self._store.evidence(plan_id)
+
+    def workload_of(self, plan: Plan) -> WorkloadInfo | None:
+        """The workload a plan was made from: of its run, else of what it was run by; None: nothing of these is kept."""
+        return self._store.workload_of(plan)
+
+    # Rollouts
+
+    def rollout(self, plan_id: str) -> Rollout | None:
+        """A plan's staged rollout; None: nobody has begun one."""
+        return self._store.rollouts.rollout(plan_id)
+
+    def save_rollout(self, rollout: Rollout, seen: Rollout | None = None) -> None:
+        """Stores a plan's rollout; events, days and approvals are only ever added.
+
+        Args:
+            seen: what was read before the change: then nothing at all may have been changed since.
+
+        Raises:
+            PlanError: something that is stored would be lost: it was changed elsewhere, so reload it.
+        """
+        self._store.rollouts.save(rollout, seen)
+
+    def delete_rollout(self, plan_id: str) -> None:
+        """Takes a plan's rollout with all its events out of the store (a sample is only hidden). InputError: there is none."""
+        self._store.rollouts.delete(plan_id)
+
     # Documents made elsewhere
 
     def import_document(self, data: bytes, filename: str) -> tuple[DocumentKind, str]:
-        """Opens a document made elsewhere (profile, traces, plan, search, verification, trial) and returns what it is and its id here.
+        """Opens a document made elsewhere (profile, traces, plan, search, verification, trial, case, rollout) and returns what it is
+        and its id here. Assumptions are kept nowhere: their id is empty, and who opened the file reads them out of it.
 
         Raises:
             DocumentError: it is none of these, it is damaged, or it contradicts itself.
@@ -191,4 +254,11 @@ class StoredThings:
             return "semantics", self._store.semantics.add(document, origin="imported")
         if isinstance(document, Trial):
             return "trial", self._store.add_trial(document)
+        if isinstance(document, BusinessCase):
+            return "business_case", self._store.add_case(document)
+        if isinstance(document, Rollout):
+            self._store.rollouts.save(document)
+            return "rollout", document.plan_id
+        if isinstance(document, Assumptions):
+            return "assumptions", ""
         return "plan", self._store.add_plan(document)

@@ -156,6 +156,26 @@ trials = Table(
     Column("stored_at", Float, nullable=False),
 )
 
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(64), primary_key=True),  # hash of evidence and assumptions: the same case is one row
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("artifact", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("plan_id", String(64), primary_key=True),
+    Column("document", JSON, nullable=False),  # in the row, not in a file: what is stored is compared and replaced in one transaction
+    Column("stored_at", Float, nullable=False),
+)
+
 latencies = Table(
     "latencies",
     metadata,
