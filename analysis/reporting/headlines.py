@@ -21,6 +21,10 @@ from analysis.contracts import (
 )
 from analysis.i18n import N_
 from analysis.reporting.figures import percent_figure
+from analysis.reporting.headlines_business import briefing as briefing
+from analysis.reporting.headlines_business import roi as roi
+from analysis.reporting.headlines_business import roi_buckets as roi_buckets
+from analysis.reporting.headlines_business import stages as stages
 from analysis.reporting.headlines_training import freeze as freeze
 from analysis.reporting.headlines_training import freeze_no_trial as freeze_no_trial
 from analysis.reporting.headlines_training import trials as trials
