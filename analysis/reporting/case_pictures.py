@@ -20,9 +20,11 @@ from analysis.contracts import (
     Prune,
     Skip,
 )
-from analysis.i18n import N_, Language, translator
+from analysis.i18n import Language, N_, render, translator
 from analysis.i18n.numbers import number
 from analysis.planning.limits import CRITICAL
+from analysis.reporting.headlines_business import slice_words
+from analysis.reporting.money_words import months
 from analysis.reporting.svg import Treated
 
 LINE_NAMES: Mapping[CostLineName, str] = {
@@ -156,12 +158,12 @@ def quality_picture(evidence: CaseEvidence, language: Language, most: int = 9) -
     limit = _limit(evidence, None)
     rows = [_row(t("all prompts"), quality.quality_change, limit)] if quality.quality_change else []
     worst_first = sorted(quality.by_slice.items(), key=lambda pair: -(pair[1].value if pair[1].value is not None else float("-inf")))
-    rows += [_row(slice_label(name, evidence, language), found, _limit(evidence, name)) for name, found in worst_first]
+    rows += [_row(render(slice_words(name), language), found, _limit(evidence, name)) for name, found in worst_first]
     known = tuple(row for row in rows if row is not None)
     if known:
-        return QualityPicture(t("quality loss, in percent"), known[:most], limit)
+        return QualityPicture(t("Quality loss, in percent"), known[:most], limit)
     kept = evidence.training.kept_gain if evidence.training else None
-    row = _row(t("gain kept"), kept, KEPT_LIMIT) if kept else None
+    row = _row(t("Gain kept"), kept, KEPT_LIMIT) if kept else None
     return QualityPicture(t("kept of full fine-tuning's gain (%)"), (row,), KEPT_LIMIT, at_most=False) if row else None
 
 
@@ -180,11 +182,6 @@ def _limit(evidence: CaseEvidence, name: str | None) -> float | None:
 
 def _as_percent(guardrail: Guardrail) -> float | None:
     return {"%": guardrail.value, "x": 100 * (guardrail.value - 1)}.get(guardrail.unit)
-
-
-def slice_label(name: str, evidence: CaseEvidence, language: Language) -> str:
-    """A slice as it is called; the sample's have names in both languages."""
-    return translator(language)(name) if evidence.is_sample else name
 
 
 def critical_words(evidence: CaseEvidence) -> Message | None:
@@ -213,10 +210,8 @@ def curves(case: BusinessCase) -> list[Sequence[float]]:
 
 def payback_words(case: BusinessCase, language: Language) -> str:
     """When it pays back, for a mark in a drawing."""
-    t, months = translator(language), case.result.payback_months
-    if months is None:
-        return t("does not pay back")
-    return t("pays back after {months} months", months=number(months, language, 0 if months >= 9.5 else 1))
+    t, payback = translator(language), case.result.payback_months
+    return t("does not pay back") if payback is None else t("back within {m}", m=months(payback, language))
 
 
 def signed_percent(value: float, language: Language) -> str:

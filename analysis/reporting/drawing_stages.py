@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from analysis.contracts import Rollout, Stage, StageState
-from analysis.i18n import N_, Language, translator
-from analysis.i18n.numbers import listed, number, percent
+from analysis.i18n import Language, N_, render, translator
+from analysis.i18n.numbers import number, percent
+from analysis.reporting.headlines_business import slices_words
 from analysis.reporting.lettering import shortened_to, wrapped
 from analysis.reporting.svg import GRID, QUIET, TEXT, Canvas
 
 STATE_NAMES: Final[Mapping[StageState, str]] = {
     "planned": N_("planned"),
-    "running": N_("running"),
+    "running": N_("running now"),
     "passed": N_("passed"),
     "held": N_("held"),
     "rolled_back": N_("rolled back"),
@@ -45,8 +46,8 @@ def stages_svg(rollout: Rollout, language: Language) -> str:
 def stage_lines(stage: Stage, language: Language) -> tuple[str, str, str, str]:
     """What a stage serves, how much lighter, the share of their requests, and how long: one short line each."""
     t = translator(language)
-    served = listed(list(stage.slices), language) if stage.slices else t("all slices")
     weeks = t("{weeks} weeks", weeks=number(stage.weeks, language))
+    served = render(slices_words(stage.slices), language)
     return served, t("{share} lighter", share=percent(stage.compression, language)), _traffic(stage, language), weeks
 
 
@@ -61,7 +62,7 @@ def _head(stage: Stage, language: Language) -> str:
 
 def _box(canvas: Canvas, stage: Stage, x: float, width: float, language: Language) -> None:
     dash = "4 3" if stage.state in ("rolled_back", "stopped") else ""
-    canvas.rect(x, 0.5, width, _HEIGHT - 1, _SHADES[stage.state], stroke=TEXT, dash=dash)
+    canvas.rect(x + 0.5, 0.5, width - 1, _HEIGHT - 1, _SHADES[stage.state], stroke=TEXT, dash=dash)
     canvas.text(x + 8, 18, shortened_to(_head(stage, language), width - 14, 12), bold=True)
     served, *rest = stage_lines(stage, language)
     first = wrapped(served, width - 16, 11)
