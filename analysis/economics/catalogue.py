@@ -1,6 +1,6 @@
-"""A small catalogue of GPUs: memory and power from the maker's page, prices by the hour from providers' pages, each with address and date.
+"""A small catalogue of GPUs: memory, power, and prices by the hour, each with the page where it was read and the date.
 
-A price is a starting point to be replaced by the reader's own contract. What has no page to point to is not in it.
+A price is a list price to begin with, to be replaced by the reader's own contract. What no page could be found for is left out.
 """
 
 from __future__ import annotations
@@ -9,23 +9,37 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from analysis.contracts.business import Assumption, Currency
 from analysis.contracts.message import Message
 
 _FILE = Path(__file__).with_name("catalogue.json")
+_ANOTHER = frozenset({"nvl", "mig", "laptop", "mobile"})
+"""Words in a driver's name that make it another device than its plain namesake."""
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A figure and the page where it was read."""
+
+    value: float
+    source: str
+    url: str
+    looked_up: str
 
 
 @dataclass(frozen=True)
 class Price:
-    """What one provider asks for one hour of a machine.
+    """What one provider asks for one hour of a machine, on demand.
 
     Attributes:
-        amount: of the whole machine, an hour, on demand.
+        amount: of the whole machine.
         gpus: in that machine.
+        url: the page that was read.
+        provider_url: the provider's own page, where that page names it.
         page_date: the date that the page tells; "" where it tells none.
         looked_up: when it was read, as a stored page.
     """
@@ -37,51 +51,36 @@ class Price:
     currency: Currency
     gpus: int
     url: str
+    provider_url: str
     page_date: str
     looked_up: str
 
     @property
     def per_gpu_hour(self) -> float:
-        """Of one GPU an hour."""
+        """Of one GPU."""
         return self.amount / self.gpus
 
 
 @dataclass(frozen=True)
 class Device:
-    """One GPU: what the maker says of it, and what providers ask for it."""
+    """One GPU: its memory and power as published, and what providers ask for it.
+
+    Attributes:
+        words: sets of words, any of which is enough to know the device by in the name that a driver gives.
+    """
 
     id: str
     name: str
     maker: str
-    memory_gb: float
-    power_watts: float
-    url: str
-    looked_up: str
-    words: tuple[str, ...]
+    memory_gb: Sourced
+    power_watts: Sourced | None
     prices: tuple[Price, ...]
+    words: tuple[frozenset[str], ...]
 
     @property
     def memory_gib(self) -> float:
-        """Memory in GiB; the makers count in GB and mean GiB on all but the newest, so the smaller reading is taken."""
-        return self.memory_gb * 1e9 / 2**30
-
-
-@cache
-def _devices() -> tuple[Device, ...]:
-    rows = json.loads(_FILE.read_text(encoding="utf-8"))["devices"]
-    return tuple(_device(row) for row in rows)
-
-
-def _device(row: Mapping[str, object]) -> Device:
-    given = dict(row)
-    prices = given.pop("prices")
-    words = given.pop("words")
-    assert isinstance(prices, list)
-    assert isinstance(words, list)
-    return Device(**given, words=tuple(words), prices=tuple(Price(**price) for price in prices))  # type: ignore[arg-type]
-
-
-DEVICES: Mapping[str, Device] = MappingProxyType({device.id: device for device in _devices()})
+        """Memory in GiB, the published GB read as 10^9 bytes: the smaller of the two readings."""
+        return self.memory_gb.value * 1e9 / 2**30
 
 
 def device(id: str) -> Device | None:
@@ -90,32 +89,56 @@ def device(id: str) -> Device | None:
 
 
 def match(device_name: str) -> Device | None:
-    """The catalogue's device for a name as a driver gives it ("NVIDIA H100 80GB HBM3"); None where it is not sure which one it is."""
+    """The catalogue's device for a name as a driver gives it; None where it is not clear which one it is.
+
+    Example:
+        >>> match("NVIDIA H100 80GB HBM3").id, match("NVIDIA H100 NVL")
+        ('h100-sxm', None)
+    """
     words = set(re.findall(r"[a-z0-9]+", device_name.lower()))
-    found = [known for known in DEVICES.values() if set(known.words) <= words]
-    best = max((len(known.words) for known in found), default=0)
-    closest = [known for known in found if len(known.words) == best]
-    return closest[0] if len(closest) == 1 else None
+    found = [known for known in DEVICES.values() if any(asked <= words for asked in known.words)]
+    return found[0] if len(found) == 1 and not words & _ANOTHER else None
 
 
 def same_device(priced: str, measured: str) -> bool:
-    """Whether a catalogue id or typed name means the device that was measured."""
-    if not priced or not measured:
-        return False
+    """Whether a catalogue id, or a name as typed, means the device that was measured."""
     one, other = device(priced) or match(priced), match(measured)
-    return one == other if one and other else priced.strip().lower() == measured.strip().lower()
+    if one and other:
+        return one == other
+    return bool(priced) and priced.strip().lower() == measured.strip().lower()
 
 
 def price_assumption(price: Price) -> Assumption:
-    """A catalogue price as the assumption `gpu_price_per_hour`, with where it was read."""
+    """A catalogue price as the figure `gpu_price_per_hour`, with where and when it was read."""
     return Assumption(
         value=price.per_gpu_hour,
         currency=price.currency,
         source=Message(
-            id="{provider} {instance} ({region}), list price on demand, read from a stored page",
-            values={"provider": price.provider, "instance": price.instance, "region": price.region},
+            id="{provider}, {instance}: list price on demand, as a page stored until {looked_up} gives it",
+            values={"provider": price.provider, "instance": _instance(price), "looked_up": price.looked_up},
         ),
         source_url=price.url,
         as_of=price.page_date or price.looked_up,
         sourced=True,
     )
+
+
+def _instance(price: Price) -> str:
+    return f"{price.instance} ({price.region})" if price.region else price.instance
+
+
+def _device(row: Mapping[str, Any]) -> Device:
+    return Device(
+        id=row["id"],
+        name=row["name"],
+        maker=row["maker"],
+        memory_gb=Sourced(**row["memory_gb"]),
+        power_watts=Sourced(**row["power_watts"]) if row["power_watts"] else None,
+        prices=tuple(Price(**price) for price in row["prices"]),
+        words=tuple(frozenset(words) for words in row["words"]),
+    )
+
+
+DEVICES: Mapping[str, Device] = MappingProxyType(
+    {row["id"]: _device(row) for row in json.loads(_FILE.read_text(encoding="utf-8"))["devices"]}
+)

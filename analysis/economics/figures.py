@@ -88,7 +88,8 @@ def _given(assumptions: Assumptions, evidence: CaseEvidence) -> dict[str, Assump
     known = device(assumptions.gpu)
     if known is not None:
         given.setdefault("gpu_memory_gib", Assumption(value=known.memory_gib))
-        given.setdefault("gpu_power_watts", Assumption(value=known.power_watts))
+        if known.power_watts is not None:
+            given.setdefault("gpu_power_watts", Assumption(value=known.power_watts.value))
     return given
 
 
