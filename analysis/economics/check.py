@@ -3,47 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 
 from analysis.contracts.business import Assumption, Assumptions, CaseEvidence, Currency
 from analysis.contracts.case import FieldProblem
 from analysis.contracts.message import Message
+from analysis.economics.check_rest import check_alternatives, check_dates, check_rates, check_slices
 from analysis.economics.names import FIGURES, Figure
-from analysis.economics.uses import both_kinds, other_kind, priced_serving, serves, trains
+from analysis.economics.uses import bill, both_kinds, other_kind, serves, trains
 
 
 def check_assumptions(assumptions: Assumptions, evidence: CaseEvidence) -> tuple[FieldProblem, ...]:
-    """What stands against this case, field by field; empty: it can be worked out."""
+    """What stands against this case, field by field, the first to settle first; empty: it can be worked out."""
     return (
-        *_nothing_to_price(evidence),
+        *_something_to_price(assumptions, evidence),
         *_device(assumptions, evidence),
         *_missing(assumptions, evidence),
         *_values(assumptions),
-        *_rates(assumptions),
-        *_slices(assumptions, evidence),
-        *_dates(assumptions),
+        *check_rates(assumptions),
+        *check_slices(assumptions, evidence),
+        *check_dates(assumptions),
+        *check_alternatives(assumptions),
     )
 
 
-def _nothing_to_price(evidence: CaseEvidence) -> Iterator[FieldProblem]:
+def unit_of(figure: Figure, currency: Currency) -> Message:
+    """A figure's unit, with its currency where it is money."""
+    return Message(id=figure.unit, values={"currency": currency} if figure.is_money else {})
+
+
+def _something_to_price(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
+    plan = evidence.plan_name or evidence.plan_id
     if not serves(evidence) and not trains(evidence):
         message = Message(
             id="Nothing was measured of plan {plan}, and nothing was projected that could be priced. Verify the plan, or run its trial.",
-            values={"plan": evidence.plan_name or evidence.plan_id},
+            values={"plan": plan},
         )
         yield FieldProblem(field="evidence", message=message)
+    elif serves(evidence) and evidence.serving is None and not trains(evidence) and not bill(assumptions, evidence):
+        message = Message(
+            id="Of plan {plan} only a share of the work is projected, no time, so requests cannot be priced one by one. "
+            "Start from the bill, or verify the plan.",
+            values={"plan": plan},
+        )
+        yield FieldProblem(field="basis", message=message)
 
 
 def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
-    """A time on one kind of device is never priced as another without a person's word, and a named factor."""
-    if not other_kind(assumptions, evidence):
-        return
-    if not assumptions.accept_other_device:
-        kinds = {"measured": evidence.device_kind, "device": evidence.device_name, "priced": assumptions.device_kind}
+    """A time on one kind of device is never priced as another without a person's word."""
+    if other_kind(assumptions, evidence) and not assumptions.accept_other_device:
         message = Message(
             id="The times were measured on a {measured} ({device}), and the case prices a {priced}. "
-            "Verify the plan on a {priced}, or accept the scaling by name; its figures are then marked as measured elsewhere.",
-            values={name: (kind or "").upper() if name != "device" else kind for name, kind in kinds.items()},
+            "Verify the plan on a {priced}, or accept by name that its times are scaled; its figures are then marked as measured elsewhere.",
+            values={
+                "measured": (evidence.device_kind or "").upper(),
+                "device": evidence.device_name,
+                "priced": assumptions.device_kind.upper(),
+            },
         )
         yield FieldProblem(field="accept_other_device", message=message)
 
@@ -51,24 +66,20 @@ def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldP
 def _missing(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
     for name, figure in FIGURES.items():
         given = assumptions.values.get(name)
-        if (given is None or given.value is None) and figure.needed(assumptions, evidence):
-            if name == "speed_factor" and not assumptions.accept_other_device and both_kinds(assumptions, evidence):
-                continue  # asked for once the scaling is accepted
-            message = Message(
-                id="No figure was given for {label}, and this case cannot be worked out without it. "
-                "Type it ({unit}). Where to find it: {place}.",
-                values={
-                    "label": Message(id=figure.label),
-                    "unit": unit_of(figure, assumptions.currency),
-                    "place": Message(id=figure.own_figure),
-                },
-            )
-            yield FieldProblem(field=name, message=message)
-
-
-def unit_of(figure: Figure, currency: Currency) -> Message:
-    """A figure's unit, with its currency where it is money."""
-    return Message(id=figure.unit, values={"currency": currency} if figure.is_money else {})
+        if (given is not None and given.value is not None) or not figure.needed(assumptions, evidence):
+            continue
+        if name == "speed_factor" and not assumptions.accept_other_device and both_kinds(assumptions, evidence):
+            continue  # asked for once the scaling is accepted
+        message = Message(
+            id="No figure was given for {label}, and this case cannot be worked out without it. "
+            "Type it ({unit}). Where to find it: {place}.",
+            values={
+                "label": Message(id=figure.label),
+                "unit": unit_of(figure, assumptions.currency),
+                "place": Message(id=figure.own_figure),
+            },
+        )
+        yield FieldProblem(field=name, message=message)
 
 
 def _values(assumptions: Assumptions) -> Iterator[FieldProblem]:
@@ -79,7 +90,7 @@ def _values(assumptions: Assumptions) -> Iterator[FieldProblem]:
             )
             yield FieldProblem(field=name, message=message)
         elif given.value is not None:
-            yield from _one(FIGURES[name], given, assumptions)
+            yield from _one(FIGURES[name], given, given.value, assumptions)
         elif given.low is not None or given.high is not None:
             message = Message(
                 id="A range was given for {label}, but no figure. Type the most likely one.",
@@ -88,20 +99,24 @@ def _values(assumptions: Assumptions) -> Iterator[FieldProblem]:
             yield FieldProblem(field=name, message=message)
 
 
-def _one(figure: Figure, given: Assumption, assumptions: Assumptions) -> Iterator[FieldProblem]:
-    assert given.value is not None
+def _one(figure: Figure, given: Assumption, value: float, assumptions: Assumptions) -> Iterator[FieldProblem]:
     currency = given.currency or assumptions.currency
     lowest, highest = figure.limits(currency)
-    for amount in dict.fromkeys(end for end in (given.value, given.low, given.high) if end is not None):
+    low, high = (value if end is None else end for end in (given.low, given.high))
+    for amount in dict.fromkeys((value, low, high)):
         if not lowest <= amount <= highest:
             yield FieldProblem(field=figure.name, message=_outside(figure, amount, lowest, highest, currency))
-    low = given.value if given.low is None else given.low
-    high = given.value if given.high is None else given.high
-    if not low <= given.value <= high:
+    if figure.whole and value != int(value):
+        message = Message(
+            id="{given} was given for {label}; only whole numbers are allowed. Round it.",
+            values={"given": value, "label": Message(id=figure.label)},
+        )
+        yield FieldProblem(field=figure.name, message=message)
+    if not low <= value <= high:
         message = Message(
             id="The range of {label} was given as {low} to {high}, with {value} as the most likely figure. "
             "The lowest must not be above it, the highest not below. Put them in order.",
-            values={"label": Message(id=figure.label), "low": low, "high": high, "value": given.value},
+            values={"label": Message(id=figure.label), "low": low, "high": high, "value": value},
         )
         yield FieldProblem(field=figure.name, message=message)
 
@@ -117,57 +132,3 @@ def _outside(figure: Figure, amount: float, lowest: float, highest: float, curre
             "unit": unit_of(figure, currency),
         },
     )
-
-
-def _rates(assumptions: Assumptions) -> Iterator[FieldProblem]:
-    given = {rate.currency for rate in assumptions.rates}
-    for currency in sorted(_foreign(assumptions) - given):
-        figures = tuple(Message(id=FIGURES[name].label) for name in _in_currency(assumptions, currency))
-        message = Message(
-            id="{figures}: given in {other}, and the case is in {currency} without an exchange rate. "
-            "Type what one {other} is worth in {currency}, with its date and where it comes from.",
-            values={"figures": figures, "other": currency, "currency": assumptions.currency},
-        )
-        yield FieldProblem(field=f"rates.{currency}", message=message)
-
-
-def _foreign(assumptions: Assumptions) -> set[Currency]:
-    used = {
-        one.currency for name, one in assumptions.values.items() if one.value is not None and name in FIGURES and FIGURES[name].is_money
-    }
-    return {currency for currency in used if currency is not None and currency != assumptions.currency}
-
-
-def _in_currency(assumptions: Assumptions, currency: Currency) -> list[str]:
-    return [name for name, one in assumptions.values.items() if name in FIGURES and one.currency == currency and one.value is not None]
-
-
-def _slices(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
-    if priced_serving(assumptions, evidence) and not sum(one.requests_per_month for one in assumptions.slices):
-        message = Message(
-            id="No requests a month were given, so there is nothing to price. "
-            "Type how many there are in each slice, or start from the bill.",
-        )
-        yield FieldProblem(field="slices", message=message)
-
-
-def _dates(assumptions: Assumptions) -> Iterator[FieldProblem]:
-    for field in ("starts_on", "contract_ends_on"):
-        written = getattr(assumptions, field)
-        if written and not _is_date(written):
-            message = Message(id="{given} is not a date. Write it as 2026-12-01 (year, month, day).", values={"given": written})
-            yield FieldProblem(field=field, message=message)
-    if assumptions.place == "reserved" and not assumptions.contract_ends_on:
-        message = Message(
-            id="The machines are reserved or leased, and no end of the contract was given: until then they are paid whatever is used. "
-            "Type the date on which the contract or lease ends.",
-        )
-        yield FieldProblem(field="contract_ends_on", message=message)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

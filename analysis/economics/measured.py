@@ -78,16 +78,22 @@ def request_ratio(assumptions: Assumptions, evidence: CaseEvidence) -> Range | N
         return None
     batch = assumptions.values.get("batch_size")
     point = serving_point(evidence, batch.value if batch else None)
-    if point is None:
-        return _projected(evidence)
-    prompt, new = mean_tokens(assumptions, evidence, point)
+    if point is None or (evidence.origin == "projected" and evidence.eof_layer is None):
+        return _promised(evidence.projected_saving)
+    value, low, high = _of_point(point, *mean_tokens(assumptions, evidence, point))
+    return _halved(value) if evidence.origin == "projected" else _ratio(value, low, high)
+
+
+def _of_point(point: ServingPoint, prompt: float, new: float) -> tuple[float, float, float]:
+    """Plan / today of a request of so many tokens, and the ends of its interval."""
     parts = [(point.prefill_ms, prompt / point.prompt_tokens)]
     parts += [(point.decode_ms, new)] if point.decode_ms else []
     today = sum(pair.today * weight for pair, weight in parts)
     if not today:
-        return _ratio(1.0, 1.0, 1.0)
+        return 1.0, 1.0, 1.0
     shares = [(pair, pair.today * weight / today) for pair, weight in parts]
-    return _ratio(*(sum(share * at(pair) for pair, share in shares) for at in (_value, _low, _high)))
+    value, low, high = (sum(share * at(pair) for pair, share in shares) for at in (_value, _low, _high))
+    return value, low, high
 
 
 def mean_tokens(assumptions: Assumptions, evidence: CaseEvidence, point: ServingPoint) -> tuple[float, float]:
@@ -106,8 +112,8 @@ def training_ratio(evidence: CaseEvidence) -> Range | None:
     """GPU hours of a fine-tuning run, plan / today."""
     if not trains(evidence):
         return None
-    if evidence.training is None:
-        return _projected(evidence)
+    if evidence.training is None or evidence.origin == "projected":
+        return _promised(evidence.projected_saving)
     hours = evidence.training.hours
     return _ratio(_value(hours), _low(hours), _high(hours))
 
@@ -122,11 +128,18 @@ def error_percent(evidence: CaseEvidence) -> Range | None:
     return Range(100 * change.value, 100 * low, 100 * high, "normal", floor=-100.0, ceiling=100.0)
 
 
-def _projected(evidence: CaseEvidence) -> Range | None:
-    if evidence.projected_saving is None:
+def _promised(saved: tuple[float, float] | None) -> Range | None:
+    """A projection alone: any share from half of what it promises to all of it."""
+    if saved is None:
         return None
-    low, high = evidence.projected_saving
+    low, high = saved
     return Range(1 - (low + high) / 2, 1 - high, 1 - low, "uniform", floor=0.0)
+
+
+def _halved(ratio: float) -> Range:
+    """The same for a ratio that stands among the projected times."""
+    low, high = sorted((ratio, (1 + ratio) / 2))
+    return Range((low + high) / 2, low, high, "uniform", floor=0.0)
 
 
 def _ratio(value: float, low: float, high: float) -> Range:

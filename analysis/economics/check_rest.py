@@ -1,0 +1,145 @@
+"""The parts of a person's assumptions that are no single figure: exchange rates, volumes by slice, dates, alternatives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+
+from analysis.contracts.business import Assumptions, CaseEvidence, Currency
+from analysis.contracts.case import FieldProblem
+from analysis.contracts.message import Message
+from analysis.economics.names import FIGURES, SCALE
+from analysis.economics.uses import priced_serving, priced_training
+
+_MOST_REQUESTS, _MOST_TOKENS = 1e12, 1e7
+_FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
+
+
+def check_rates(assumptions: Assumptions) -> Iterator[FieldProblem]:
+    """Every sum in another currency has a rate; every rate is plausible and says when and where it was read."""
+    rates = {rate.currency: rate for rate in assumptions.rates}
+    for currency in sorted({one.currency for one in assumptions.values.values() if one.currency} - {assumptions.currency, *rates}):
+        if figures := tuple(Message(id=FIGURES[name].label) for name in _in_currency(assumptions, currency)):
+            message = Message(
+                id="{figures}: given in {other}, and the case is in {currency} without an exchange rate. "
+                "Type what one {other} is worth in {currency}, with its date and where it comes from.",
+                values={"figures": figures, "other": currency, "currency": assumptions.currency},
+            )
+            yield FieldProblem(field=f"rates.{currency}", message=message)
+    for rate in assumptions.rates:
+        yield from _rate(rate.currency, rate.per_unit, rate.as_of, rate.source, assumptions.currency)
+
+
+def _rate(other: Currency, per_unit: float, as_of: str, source: str, currency: Currency) -> Iterator[FieldProblem]:
+    middle = SCALE[currency] / SCALE[other]
+    if other != currency and not middle / 10 <= per_unit <= middle * 10:
+        message = Message(
+            id="One {other} was given as {given} {currency}; {lowest} to {highest} is allowed. "
+            "Type what one {other} is worth in {currency}, not the other way round.",
+            values={"other": other, "currency": currency, "given": per_unit, "lowest": middle / 10, "highest": middle * 10},
+        )
+        yield FieldProblem(field=f"rates.{other}", message=message)
+    if other == currency and per_unit != 1:
+        message = Message(
+            id="A rate of {given} was given for {currency}, which is the case's own currency. Take it out.",
+            values={"given": per_unit, "currency": currency},
+        )
+        yield FieldProblem(field=f"rates.{other}", message=message)
+    if not as_of.strip() or not source.strip():
+        message = Message(
+            id="The exchange rate of {other} was given without its date or without where it comes from. Type both.",
+            values={"other": other},
+        )
+        yield FieldProblem(field=f"rates.{other}", message=message)
+
+
+def _in_currency(assumptions: Assumptions, currency: str) -> list[str]:
+    return [
+        name
+        for name, one in assumptions.values.items()
+        if name in FIGURES and FIGURES[name].is_money and one.currency == currency and one.value is not None
+    ]
+
+
+def check_slices(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
+    """Volumes name slices of the workload, each once, all of them, and there is some work at all."""
+    names = Counter(one.name for one in assumptions.slices)
+    priced = priced_serving(assumptions, evidence)
+    for place, one in enumerate(assumptions.slices):
+        if evidence.slices and one.name not in evidence.slices:
+            message = Message(
+                id="Slice {given} is not in the workload that was measured. It has: {known}. Choose one of them, or take the row out.",
+                values={"given": one.name, "known": evidence.slices},
+            )
+            yield FieldProblem(field=f"slices[{place}].name", message=message)
+        if names[one.name] > 1:
+            message = Message(
+                id="Slice {given} is there {n} times. Give each slice one row.", values={"given": one.name, "n": names[one.name]}
+            )
+            yield FieldProblem(field=f"slices[{place}].name", message=message)
+        yield from _sizes(place, one.requests_per_month, one.prompt_tokens, one.new_tokens)
+    if priced:
+        yield from _volume(assumptions, evidence)
+    runs = assumptions.values.get("training_runs_per_month")
+    if priced_training(assumptions, evidence) and not priced and runs is not None and runs.value == 0:
+        message = Message(
+            id="No fine-tuning run a month was given, so there is nothing to price. Type how many there are, or start from the bill."
+        )
+        yield FieldProblem(field="training_runs_per_month", message=message)
+
+
+def _volume(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
+    if not sum(one.requests_per_month for one in assumptions.slices):
+        message = Message(
+            id="No requests a month were given, so there is nothing to price. "
+            "Type how many there are in each slice, or start from the bill.",
+        )
+        yield FieldProblem(field="slices", message=message)
+    elif missing := tuple(name for name in evidence.slices if name not in {one.name for one in assumptions.slices}):
+        message = Message(
+            id="No volume was given for these slices of the workload: {missing}. Type the requests a month of each, 0 where there are none.",
+            values={"missing": missing},
+        )
+        yield FieldProblem(field="slices", message=message)
+
+
+def _sizes(place: int, requests: float, prompt_tokens: float | None, new_tokens: float | None) -> Iterator[FieldProblem]:
+    limits = (("requests_per_month", requests, _MOST_REQUESTS), ("prompt_tokens", prompt_tokens, _MOST_TOKENS))
+    for field, given, most in (*limits, ("new_tokens", new_tokens, _MOST_TOKENS)):
+        if given is not None and given > most:
+            message = Message(
+                id="{given} was given; at most {most} is allowed here. Check the figure and its unit.",
+                values={"given": given, "most": most},
+            )
+            yield FieldProblem(field=f"slices[{place}].{field}", message=message)
+
+
+def check_dates(assumptions: Assumptions) -> Iterator[FieldProblem]:
+    """Dates are dates, and machines that are paid until a contract ends say when that is."""
+    for field, written in (("starts_on", assumptions.starts_on), ("contract_ends_on", assumptions.contract_ends_on)):
+        if written and not _is_date(written):
+            message = Message(id="{given} is not a date. Write it as 2026-12-01 (year, month, day).", values={"given": written})
+            yield FieldProblem(field=field, message=message)
+    if assumptions.place == "reserved" and not assumptions.contract_ends_on:
+        message = Message(
+            id="The machines are reserved or leased, and no end of the contract was given: until then they are paid whatever is used. "
+            "Type the date on which the contract or lease ends.",
+        )
+        yield FieldProblem(field="contract_ends_on", message=message)
+
+
+def check_alternatives(assumptions: Assumptions) -> Iterator[FieldProblem]:
+    """Each alternative is estimated once."""
+    kinds = Counter(one.kind for one in assumptions.alternatives)
+    for place, one in enumerate(assumptions.alternatives):
+        if kinds[one.kind] > 1:
+            message = Message(id="This alternative is estimated {n} times. Keep one of them.", values={"n": kinds[one.kind]})
+            yield FieldProblem(field=f"alternatives[{place}].kind", message=message)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return _FIRST <= date.fromisoformat(text) <= _LAST
+    except ValueError:
+        return False
