@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
 
 import numpy as np
 
 from analysis.contracts.business import Assumptions
+from analysis.contracts.case import FiscalLines, FiscalYear
+from analysis.economics.dates import add_months
 from analysis.economics.load import Figures, Floats, Number, column, scalar
 from analysis.economics.streams import Stream, first_day
 
@@ -74,3 +78,47 @@ def taxes(assumptions: Assumptions, figures: Figures, kept: Books) -> Floats:
     due = np.diff(best, axis=-1, prepend=0.0) * column(figures.get("tax_rate_percent", 0.0)) / 100
     lengths = np.diff([*starts, months])
     return np.asarray(np.repeat(due / lengths, lengths, axis=-1))
+
+
+def fiscal_years(assumptions: Assumptions, cash: Mapping[str, Number], kept: Books, horizon: int, tax: Number) -> tuple[FiscalYear, ...]:
+    """The evaluation period by fiscal year, cash and books side by side; each table's years add up to the whole period.
+
+    Args:
+        assumptions: when the year starts, and what counts.
+        cash: line of `FiscalLines` -> [months] as it moves the total; the start-up cost apart, as one sum in `start_cost`.
+        kept: the same months in the books.
+        horizon: months of the evaluation period.
+        tax: [months] paid more because of the plan; the same in both tables.
+    """
+    starts = [*year_starts(assumptions, horizon), horizon]
+    first = first_day(assumptions)
+    in_books = {"start_cost": kept.start, "saving": kept.saving, "avoided": kept.avoided, "running": kept.running, "quality": kept.quality}
+    found = []
+    for place, (begins, ends) in enumerate(pairwise(starts)):
+        of_cash = {name: _sum_of(value, begins, ends) for name, value in cash.items() if name != "start_cost"}
+        of_books = {name: _sum_of(value, begins, ends) for name, value in in_books.items()}
+        paid = 0.0 - _sum_of(tax, begins, ends)
+        begun = float(np.asarray(cash.get("start_cost", 0.0))) if place == 0 else 0.0
+        found.append(
+            FiscalYear(
+                year=_fiscal_year(first, begins, assumptions.fiscal_year_starts),
+                n_months=ends - begins,
+                cash=FiscalLines(start_cost=begun, tax=paid, **of_cash),
+                profit=FiscalLines(tax=paid, **of_books),
+            )
+        )
+    return tuple(found)
+
+
+def _fiscal_year(first: date, month: int, starts: int) -> int:
+    """The calendar year in which the fiscal year of a month began."""
+    at = add_months(first.replace(day=1), month)
+    return at.year if at.month >= starts else at.year - 1
+
+
+def _sum_of(value: Number, begins: int, ends: int) -> float:
+    """Over some months; a constant stands in each of them."""
+    months = np.asarray(value, dtype=np.float64)
+    if months.ndim == 0 or months.shape[-1] == 1:
+        return float(months.reshape(-1)[0]) * (ends - begins) + 0.0
+    return float(months[..., begins:ends].sum()) + 0.0

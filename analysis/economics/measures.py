@@ -22,33 +22,51 @@ def cumulative(start: ArrayLike, net: ArrayLike) -> Floats:
     return np.cumsum(np.concatenate([paid[..., None], months], axis=-1), axis=-1)
 
 
-def payback(start: ArrayLike, net: ArrayLike) -> Floats:
+def payback(start: ArrayLike, net: ArrayLike, horizon: ArrayLike | None = None) -> Floats:
     """Months until the cumulated money is back at zero for the first time, evenly inside a month; nan: not within the months given.
 
-    A case that costs nothing to begin pays back at once if its first month brings something.
+    Where the money falls below zero again before the evaluation period ends (a purchase was only put off), the time from which on it
+    stays there counts. A case that costs nothing to begin pays back at once if its first month brings something.
+
+    Args:
+        start: paid in month 0.
+        net: [..., months] counted cash.
+        horizon: months of the evaluation period; None: the first time counts whatever comes later.
 
     >>> float(payback(100.0, [30.0, 30.0, 30.0, 20.0]))
     3.5
+    >>> float(payback(10.0, [20.0, -20.0, 20.0, 20.0], 4))
+    2.5
     """
     months = np.asarray(net, dtype=np.float64)
     begin = np.broadcast_to(np.asarray(start, dtype=np.float64), months.shape[:-1])
+    ends = np.broadcast_to(np.asarray(0 if horizon is None else horizon, dtype=np.float64), months.shape[:-1])
     if months.ndim == 1:
-        return np.asarray(_payback(begin[None], months[None])[0])
-    rows, costs = months.reshape(-1, months.shape[-1]), begin.reshape(-1)
-    found = [_payback(costs[at : at + _CHUNK], rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK)]
+        return np.asarray(_payback(begin[None], months[None], ends[None])[0])
+    rows, costs, last = months.reshape(-1, months.shape[-1]), begin.reshape(-1), ends.reshape(-1)
+    found = [_payback(*(each[at : at + _CHUNK] for each in (costs, rows, last))) for at in range(0, len(rows), _CHUNK)]
     return np.concatenate(found).reshape(begin.shape) if found else np.empty(begin.shape)
 
 
-def _payback(start: Floats, net: Floats) -> Floats:
-    """[n] of [n] and [n, months]."""
+def _payback(start: Floats, net: Floats, horizon: Floats) -> Floats:
+    """[n] of [n], [n, months] and [n]."""
     after = np.cumsum(net, axis=-1)
-    reached = (after >= start[:, None]) & (net > 0)
+    back = after >= start[:, None]
+    reached = back & (net > 0) & ~_lost_again(back, horizon)
     first = reached.argmax(axis=-1)
     rows = np.arange(len(net))
     gained = net[rows, first]
     with np.errstate(invalid="ignore", divide="ignore"):
         inside = 1 - np.clip((after[rows, first] - start) / gained, 0.0, 1.0)
     return np.where(reached[rows, first], first + inside, np.nan)
+
+
+def _lost_again(back: NDArray[np.bool_], horizon: Floats) -> NDArray[np.bool_]:
+    """[n, months] a month of the evaluation period after which the money is short again before that period ends."""
+    months = np.arange(1, back.shape[-1] + 1)
+    short = ~back & (months <= horizon[:, None])
+    last_short = np.where(short.any(axis=-1), back.shape[-1] - short[:, ::-1].argmax(axis=-1), 0)
+    return np.asarray(months < last_short[:, None])
 
 
 def discount(rate_percent: ArrayLike, months: int) -> Floats:
@@ -108,10 +126,19 @@ def irr(start: float, net: ArrayLike, horizon: int) -> float | None:
 
 
 def rates_of_return(start: float, net: ArrayLike, horizon: int) -> tuple[float, ...]:
-    """Every yearly rate above -100 % at which the net present value is nought, smallest first."""
+    """Yearly rates at which the net present value is nought, smallest first: positive ones, and where there is none, negative ones.
+
+    A last month of loss would add a rate near -100 % to any good case; it says nothing beside a positive one.
+    """
     months = [-float(start), *(float(value) for value in np.asarray(net, dtype=np.float64)[:horizon])]
-    if not _changes_sign(months):
+    if not min(months) < 0 < max(months):
         return ()
+    found = _roots(months)
+    return tuple(rate for rate in found if rate > 0) or found
+
+
+def _roots(months: Sequence[float]) -> tuple[float, ...]:
+    """Yearly rates above -100 % at which what the months bring is worth nothing today."""
     grid = _grid()
     values = [_present(months, rate) for rate in grid]
     found = []
@@ -121,10 +148,6 @@ def rates_of_return(start: float, net: ArrayLike, horizon: int) -> tuple[float, 
         elif at_low * at_high < 0:
             found.append(_root(months, low, high))
     return tuple(math.expm1(12 * math.log1p(rate)) for rate in found)
-
-
-def _changes_sign(months: Sequence[float]) -> bool:
-    return min(months) < 0 < max(months)
 
 
 def _grid() -> list[float]:

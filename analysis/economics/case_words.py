@@ -1,0 +1,169 @@
+"""What a case says about itself in words: why there is no payback, no rate of return, what to confirm, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from analysis.contracts.business import Assumptions, CaseEvidence, Pair
+from analysis.contracts.case import Buckets, Machines
+from analysis.contracts.message import Message
+from analysis.economics.energy import measured_energy
+from analysis.economics.flows import MONTHS, Flows, error_prices
+from analysis.economics.lines import FullUse
+from analysis.economics.machines import Fleet, fleet_of_bill, fleet_of_volume
+from analysis.economics.names import FIGURES
+from analysis.economics.uses import other_machine, serves, trains
+
+
+def no_payback(saving: float, net: float) -> Message:
+    """Why nothing is paid back within the months looked at."""
+    if saving <= 0:
+        return Message(id="The plan saves nothing that counts at these figures, so it never pays back.")
+    if net <= 0:
+        return Message(id="What it takes to watch and renew the plan eats the saving each month, so it never pays back.")
+    return Message(id="It does not pay back within {months} months, the longest time looked at.", values={"months": MONTHS})
+
+
+def no_irr(start: float, rates: Sequence[float], largest: float) -> Message:
+    """Why there is no internal rate of return to show."""
+    if start <= 0:
+        return Message(id="Nothing is paid to begin, so there is no rate of return.")
+    if len(rates) > 1:
+        return Message(id="The money changes direction more than once, so more than one rate would fit: none is shown.")
+    if rates:
+        return Message(
+            id="The start-up cost is so small beside the saving that a rate of return above {largest}% a year says nothing.",
+            values={"largest": round(100 * largest)},
+        )
+    return Message(id="The saving never outweighs its cost, so there is no rate of return.")
+
+
+def notes_of(use: FullUse, buckets: Buckets, machines: Machines | None, unconfirmed: Sequence[str]) -> tuple[Message, ...]:
+    """What to know before the figures are used, the weightiest first."""
+    setting = use.flows.setting
+    assumptions, evidence = setting.assumptions, setting.evidence
+    return (
+        *evidence.notes,
+        *_unconfirmed(unconfirmed),
+        *_device(assumptions, evidence),
+        *_untouched(use.flows),
+        *_unsure(use.flows),
+        *_machines(use, buckets, machines),
+        *_contract(use.flows, buckets),
+        *_quality(use.flows),
+        *_left_out(use.flows),
+    )
+
+
+def fleet_of(flows: Flows) -> Fleet | None:
+    """The machines that a case is worked out with, wherever it runs; None: nothing tells how many there are."""
+    setting = flows.setting
+    if not serves(setting.evidence):
+        return None
+    found = fleet_of_volume(setting.evidence, setting.work, setting.figures)
+    return fleet_of_bill(setting.work.ratio, setting.figures) if found is None else found
+
+
+def _unconfirmed(names: Sequence[str]) -> Iterator[Message]:
+    if names:
+        yield Message(
+            id="{n} starting values have no source and are to be confirmed: {names}.",
+            values={"n": len(names), "names": tuple(Message(id=FIGURES[name].label) for name in names)},
+        )
+
+
+def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[Message]:
+    if other_machine(assumptions, evidence):
+        yield Message(
+            id="The times were measured on {measured}, not on the machine that is priced: the saving there may be another. Verify on the "
+            "machine that is used.",
+            values={"measured": evidence.device_name},
+        )
+
+
+def _untouched(flows: Flows) -> Iterator[Message]:
+    """A bill that the plan cannot lower."""
+    figures, evidence = flows.setting.figures, flows.setting.evidence
+    if flows.setting.assumptions.basis != "bill":
+        return
+    if "bill_serving_per_month" in figures and not serves(evidence):
+        yield Message(id="The bill for answering requests is not lowered by this plan: it changes fine-tuning only.")
+    if "bill_training_per_month" in figures and not trains(evidence):
+        yield Message(id="The bill for fine-tuning is not lowered by this plan: it changes answering requests only.")
+
+
+def _unsure(flows: Flows) -> Iterator[Message]:
+    """A measured saving whose interval reaches nought."""
+    evidence = flows.setting.evidence
+    if evidence.origin != "measured":
+        return
+    for pair in [*([evidence.training.hours] if evidence.training else []), *([_priced_time(flows)] if _priced_time(flows) else [])]:
+        if pair is not None and pair.ratio < 1 and pair.ratio_high is not None and pair.ratio_high >= 1:
+            yield Message(id="The measurement does not exclude that the plan saves no time at all: its 95 % interval reaches nought.")
+            return
+
+
+def _priced_time(flows: Flows) -> Pair | None:
+    point = flows.setting.work.point
+    return None if point is None else (point.decode_ms or point.prefill_ms)
+
+
+def _machines(use: FullUse, buckets: Buckets, machines: Machines | None) -> Iterator[Message]:
+    fleet = fleet_of(use.flows)
+    if machines is None or fleet is None:
+        return
+    stated, needed = machines.stated, machines.today.whole
+    if fleet.shortfall:
+        yield Message(
+            id="You have {stated} machines, and by these figures the peak hour would take more. Check the peak factor, the batch and the "
+            "number of requests. The machines are taken to be just full.",
+            values={"stated": stated},
+        )
+    elif stated is not None and stated > needed:
+        yield Message(
+            id="You have {stated} machines, and the work takes {needed} even without the plan: letting the others go is not the plan's "
+            "saving.",
+            values={"stated": stated, "needed": needed},
+        )
+    bought_alike = not buckets.avoided and buckets.avoided_today == buckets.avoided_plan
+    if use.flows.setting.assumptions.place != "cloud" and machines.plan.whole == needed and machines.headroom > 0 and bought_alike:
+        yield Message(
+            id="Still {n} machines, {share}% more headroom: no whole machine becomes free.",
+            values={"n": needed if stated is None else max(stated, needed), "share": round(100 * machines.headroom)},
+        )
+
+
+def _contract(flows: Flows, buckets: Buckets) -> Iterator[Message]:
+    assumptions = flows.setting.assumptions
+    if assumptions.place == "reserved" and assumptions.contract_ends_on and buckets.cash_from is not None:
+        yield Message(
+            id="The contract is paid until {ends}; from {start} on less is really paid. Before that, what the plan frees is capacity.",
+            values={"ends": assumptions.contract_ends_on, "start": buckets.cash_from},
+        )
+    if assumptions.place == "own" and assumptions.basis == "volume":
+        yield Message(
+            id="Machines that are already bought go on being written off: switching one off saves its power and maintenance only."
+        )
+
+
+def _quality(flows: Flows) -> Iterator[Message]:
+    setting = flows.setting
+    known = "error_share_percent" in setting.figures or "measured_error_percent" in setting.figures
+    if not serves(setting.evidence):
+        return
+    if error_prices(setting.assumptions, setting.figures) is None:
+        yield Message(id="Errors are not priced: no price of a wrong answer was given.")
+    elif not known:
+        yield Message(id="Errors are not priced: no answers could be judged, so nothing tells how many more there are.")
+
+
+def _left_out(flows: Flows) -> Iterator[Message]:
+    setting = flows.setting
+    work = setting.work
+    if setting.assumptions.basis == "volume" and work.point is not None:
+        if work.point.decode_ms is None and work.tokens > work.point.prompt_tokens:
+            yield Message(id="Writing the answer was not measured: only reading the prompt is priced.")
+        if setting.assumptions.place == "own" and not measured_energy(setting.assumptions, setting.evidence, work):
+            yield Message(id="Energy was not measured: electricity is worked out from the power of the device and its working time.")
+    if setting.assumptions.after_tax:
+        yield Message(id="After tax: losses are carried to later years of the period, and a year's tax is spread over its months.")
