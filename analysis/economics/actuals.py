@@ -18,6 +18,7 @@ from analysis.economics.business_csv import Column, problem_at, read_table, writ
 from analysis.economics.dates import add_months, day, month_number, month_text
 from analysis.economics.figures import base_figures
 from analysis.economics.flows import MONTHS, Flows, flows
+from analysis.economics.uses import serves
 from analysis.errors import InputError
 
 _YEN_UNITS = {"千円": 1e3, "万円": 1e4, "百万円": 1e6, "億円": 1e8}
@@ -102,7 +103,7 @@ def actuals_csv(rows: Sequence[ActualRow]) -> str:
 
 @dataclass(frozen=True)
 class _Month:
-    """What was planned for one month; `fixed` does not follow use."""
+    """What was planned for one month; `fixed` does not follow use. No requests: fine-tuning, or nobody gave a volume."""
 
     today: float
     plan: float
@@ -167,7 +168,8 @@ def _planned(case: BusinessCase) -> list[_Month]:
     found = flows(assumptions, case.evidence, figures)
     plan = found.today - found.cash - found.avoided
     fixed = _fixed(found, figures.get("bill_variable_percent", 100.0) / 100)
-    requests = sum(entry.requests_per_month for entry in assumptions.slices) * found.growth
+    volume = sum(entry.requests_per_month for entry in assumptions.slices) if serves(case.evidence) else 0.0
+    requests = volume * found.growth
     return [
         _Month(float(found.today[m]), float(plan[m]), min(fixed[m], float(plan[m])), float(requests[m]), _price(case))
         for m in range(found.today.shape[-1])
@@ -244,9 +246,9 @@ def _reason(case: BusinessCase, found: Sequence[Variance], volumes_known: bool) 
         return Message(id="Over {n} months the bill is as planned, within half a percent.", values={"n": len(found)})
     if not volumes_known:
         return Message(
-            id="Over {n} months {amount} {currency} dearer than planned; no number of requests is planned, so the causes stay together."
+            id="Over {n} months {amount} {currency} dearer than planned; this cost does not follow the requests, so volume and effect stay together."
             if dearer
-            else "Over {n} months {amount} {currency} cheaper than planned; no number of requests is planned, so the causes stay together.",
+            else "Over {n} months {amount} {currency} cheaper than planned; this cost does not follow the requests, so volume and effect stay together.",
             values=values,
         )
     if any(one.price is None for one in found):
