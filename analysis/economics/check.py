@@ -53,7 +53,7 @@ def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldP
     if other_kind(assumptions, evidence) and not assumptions.accept_other_device:
         message = Message(
             id="The times were measured on a {measured} ({device}), and the case prices a {priced}. "
-            "Verify the plan on a {priced}, or accept by name that its times are scaled; its figures are then marked as measured elsewhere.",
+            "Verify the plan on a {priced}, or accept by name that times are scaled; the figures are then marked as measured elsewhere.",
             values={
                 "measured": (evidence.device_kind or "").upper(),
                 "device": evidence.device_name,

@@ -98,7 +98,8 @@ def _volume(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldP
         yield FieldProblem(field="slices", message=message)
     elif missing := tuple(name for name in evidence.slices if name not in {one.name for one in assumptions.slices}):
         message = Message(
-            id="No volume was given for these slices of the workload: {missing}. Type the requests a month of each, 0 where there are none.",
+            id="No volume was given for these slices of the workload: {missing}. "
+            "Type the requests a month of each, 0 where there are none.",
             values={"missing": missing},
         )
         yield FieldProblem(field="slices", message=message)

@@ -49,10 +49,10 @@ def draw_figures(assumptions: Assumptions, evidence: CaseEvidence, n: int, seed:
     return {name: np.asarray(value, dtype=np.float64) for name, value in _finished(drawn).items()}
 
 
-def at(assumptions: Assumptions, evidence: CaseEvidence, name: str, value: float) -> dict[str, float]:
-    """The figures with one of them, by its name in `ranges`, at another value."""
-    values: dict[str, Number] = {other: one.value for other, one in ranges(assumptions, evidence).items()}
-    return {other: float(one) for other, one in _finished(values | {name: value}).items()}
+def moved(assumptions: Assumptions, evidence: CaseEvidence, values: Mapping[str, Number]) -> dict[str, Number]:
+    """The figures with some of them, by their names in `ranges`, at other values; where those are arrays, so are they."""
+    base: dict[str, Number] = {name: one.value for name, one in ranges(assumptions, evidence).items()}
+    return _finished(base | dict(values))
 
 
 def converted(amount: float, given: Assumption, assumptions: Assumptions) -> float:
@@ -95,15 +95,20 @@ def _given(assumptions: Assumptions, evidence: CaseEvidence) -> dict[str, Assump
 
 def _assumed(name: str, given: Assumption, assumptions: Assumptions, evidence: CaseEvidence) -> Range:
     assert given.value is not None
-    value, (low, high) = given.value, _ends(name, given, assumptions, evidence)
+    value, (low, high) = given.value, ends(name, given, assumptions, evidence)
     rate = converted(1.0, given, assumptions) if FIGURES[name].is_money else 1.0
     return Range(value * rate, low * rate, high * rate, "fixed" if low == high else "triangular")
 
 
-def _ends(name: str, given: Assumption, assumptions: Assumptions, evidence: CaseEvidence) -> tuple[float, float]:
-    """Ends of the range: as given; another machine widens `machine_factor` and `speed_factor` where nobody gave a range."""
+def ends(name: str, given: Assumption, assumptions: Assumptions, evidence: CaseEvidence) -> tuple[float, float]:
+    """Ends of an assumption's range, in its own currency. Another machine widens `machine_factor` and `speed_factor` where nobody did.
+
+    `machine_factor` is fixed where the priced machine is the measured one; the batch is the one that was measured.
+    """
     assert given.value is not None
     value, open_range = given.value, given.low is None and given.high is None
+    if name == "batch_size":
+        return value, value
     if name == "machine_factor" and not other_machine(assumptions, evidence):
         return value, value
     if name == "machine_factor" and open_range:
