@@ -246,9 +246,11 @@ def _reason(case: BusinessCase, found: Sequence[Variance], volumes_known: bool) 
         return Message(id="Over {n} months the bill is as planned, within half a percent.", values={"n": len(found)})
     if not volumes_known:
         return Message(
-            id="Over {n} months {amount} {currency} dearer than planned; this cost does not follow the requests, so volume and effect stay together."
+            id="Over {n} months {amount} {currency} dearer than planned; this cost does not follow the requests, "
+            "so volume and effect stay together."
             if dearer
-            else "Over {n} months {amount} {currency} cheaper than planned; this cost does not follow the requests, so volume and effect stay together.",
+            else "Over {n} months {amount} {currency} cheaper than planned; this cost does not follow the requests, "
+            "so volume and effect stay together.",
             values=values,
         )
     if any(one.price is None for one in found):
