@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli import export, plan, profile, run_plan, scan, schema, search, steps, sweep, trial, verify, worker
+from analysis.cli import export, plan, profile, report, roi, run_plan, scan, schema, search, stages, steps, sweep, trial, verify, worker
 from analysis.cli.runs import runs
 from analysis.cli.sample import sample_model
 from analysis.cli.terminal import StrataGroup, Terminal, chosen_language, hush_libraries
@@ -54,6 +54,9 @@ app.command("trial", help=trial.HELP, short_help=trial.SHORT_HELP)(trial.trial)
 app.command("sweep", help=sweep.HELP, short_help=sweep.SHORT_HELP)(sweep.sweep)
 app.command("steps", help=steps.HELP, short_help=steps.SHORT_HELP)(steps.steps)
 app.command("export", help=export.HELP, short_help=export.SHORT_HELP)(export.export)
+app.command("roi", help=roi.HELP, short_help=roi.SHORT_HELP)(roi.roi)
+app.command("report", help=report.HELP, short_help=report.SHORT_HELP)(report.report)
+app.command("stages", help=stages.HELP, short_help=stages.SHORT_HELP)(stages.stages)
 app.command("run-plan", help=run_plan.HELP, short_help=run_plan.SHORT_HELP)(run_plan.run_plan)
 app.add_typer(runs, name="runs")
 app.command("worker", help=worker.HELP, short_help=worker.SHORT_HELP)(worker.worker)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Contract, Message, Plan, Profile, Search, Semantics, Trial
+from analysis.contracts import BusinessCase, Contract, Message, Plan, Profile, Search, Semantics, Trial, Verification
 from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
 from analysis.i18n import N_
@@ -24,9 +24,12 @@ _KINDS = {
     "search": N_("search"),
     "verification": N_("verification"),
     "trial": N_("trial"),
+    "business_case": N_("business case"),
+    "rollout": N_("rollout"),
+    "assumptions": N_("set of assumptions"),
 }
 """What a document is, by its own name for it."""
-Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial)
+Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial, Verification, BusinessCase)
 
 
 def read_profile(given: str) -> Profile:
@@ -35,9 +38,9 @@ def read_profile(given: str) -> Profile:
     Raises:
         DocumentError: not a readable file and not a kept run, or not a profile of this version.
     """
-    document = _document(given)
+    document = opened(given)
     if document is None:
-        return _kept(
+        return kept(
             given,
             lambda store: store.runs.profile(given),
             DocumentError(
@@ -48,7 +51,7 @@ def read_profile(given: str) -> Profile:
         raise DocumentError.from_message(
             Message(
                 id="{path} is a {kind}, and a profile is needed. Make one: python -m analysis profile --out profile.json",
-                values={"path": given, "kind": _kind(document)},
+                values={"path": given, "kind": kind_of(document)},
             )
         )
     return document
@@ -60,11 +63,11 @@ def read_search(given: str) -> Search:
     Raises:
         DocumentError: not a readable file and not a kept search, or not a search of this version.
     """
-    document = _document(given)
+    document = opened(given)
     if document is None:
-        return _kept(
+        return kept(
             given,
-            lambda store: store.searches.search(_whole_id(given, [search.id for search in store.searches.searches()])),
+            lambda store: store.searches.search(whole_id(given, [search.id for search in store.searches.searches()])),
             DocumentError(
                 "{given} is neither a file nor the id of a kept search. Make one: python -m analysis search --search-out search.json",
                 given=given,
@@ -74,7 +77,7 @@ def read_search(given: str) -> Search:
         raise DocumentError.from_message(
             Message(
                 id="{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
-                values={"path": given, "kind": _kind(document)},
+                values={"path": given, "kind": kind_of(document)},
             )
         )
     return document
@@ -86,21 +89,21 @@ def read_semantics(given: str) -> Semantics:
     Raises:
         DocumentError: not a readable file and not kept traces, or not traces of this version.
     """
-    document = _document(given)
+    document = opened(given)
     if document is None:
         missing = DocumentError(
             "{given} is neither a file nor the id of kept traces. Make some: "
             "python -m analysis profile --semantics --semantics-out semantics.json",
             given=given,
         )
-        client = _client()
-        return _kept(given, lambda _: client.semantics(_whole_id(given, [one.id for one in client.semantics_list()])), missing)
+        client = client_of()
+        return kept(given, lambda _: client.semantics(whole_id(given, [one.id for one in client.semantics_list()])), missing)
     if not isinstance(document, Semantics):
         raise DocumentError.from_message(
             Message(
                 id="{path} is a {kind}, and traces are needed. Make some: "
                 "python -m analysis profile --semantics --semantics-out semantics.json",
-                values={"path": given, "kind": _kind(document)},
+                values={"path": given, "kind": kind_of(document)},
             )
         )
     return document
@@ -112,19 +115,19 @@ def read_trial(given: str) -> Trial:
     Raises:
         DocumentError: not a readable file and not a kept trial, or not a trial of this version.
     """
-    document = _document(given)
+    document = opened(given)
     if document is None:
         missing = DocumentError(
             "{given} is neither a file nor the id of a kept trial. Make one: python -m analysis trial --plan plan.json --out trial.json",
             given=given,
         )
-        client = _client()
-        return _kept(given, lambda _: client.trial(_whole_id(given, [one.id for one in client.trials()])), missing)
+        client = client_of()
+        return kept(given, lambda _: client.trial(whole_id(given, [one.id for one in client.trials()])), missing)
     if not isinstance(document, Trial):
         raise DocumentError.from_message(
             Message(
                 id="{path} is a {kind}, and a trial is needed. Make one: python -m analysis trial --plan plan.json --out trial.json",
-                values={"path": given, "kind": _kind(document)},
+                values={"path": given, "kind": kind_of(document)},
             )
         )
     return document
@@ -136,11 +139,11 @@ def read_plan(given: str, terminal: Terminal) -> Plan:
     Raises:
         DocumentError: not a readable file and not a kept plan, or not a plan of this version.
     """
-    document = _document(given)
+    document = opened(given)
     if document is None:
-        return _kept(
+        return kept(
             given,
-            lambda store: store.plans.plan(_whole_id(given, [plan.id for plan in store.plans.plans()])),
+            lambda store: store.plans.plan(whole_id(given, [plan.id for plan in store.plans.plans()])),
             DocumentError(
                 "{given} is neither a file nor the id of a kept plan. Make one: python -m analysis plan --out plan.json", given=given
             ),
@@ -149,7 +152,7 @@ def read_plan(given: str, terminal: Terminal) -> Plan:
         raise DocumentError.from_message(
             Message(
                 id="{path} is a {kind}, and a plan is needed. Make one: python -m analysis plan --out plan.json",
-                values={"path": given, "kind": _kind(document)},
+                values={"path": given, "kind": kind_of(document)},
             )
         )
     return _as_it_stands(document, given, terminal)
@@ -174,7 +177,7 @@ def _as_it_stands(plan: Plan, given: str, terminal: Terminal) -> Plan:
     return plan
 
 
-def _document(given: str) -> Contract | None:
+def opened(given: str) -> Contract | None:
     """What stands in a file; None: there is no file of that name."""
     from analysis.runs.documents import parse_document
 
@@ -184,14 +187,20 @@ def _document(given: str) -> Contract | None:
             return None
         if path.is_dir():
             raise DocumentError("{path} is a folder, and a file is needed. Name the file in it.", path=given)
-        return parse_document(path.read_bytes(), path.name)
+        document = parse_document(path.read_bytes(), path.name)
     except OSError as exc:
         raise DocumentError(
             "{path} cannot be read ({problem}). Give another file, or allow reading it.", path=given, problem=str(exc.strerror)
         ) from exc
+    if isinstance(document, BusinessCase | Plan):
+        from analysis.runs.case_check import check_case
+
+        check_case(document, path.name)
+    return document
 
 
-def _kept(given: str, find: Callable[[Store], Wanted], missing: DocumentError) -> Wanted:
+def kept(given: str, find: Callable[[Store], Wanted], missing: DocumentError) -> Wanted:
+    """What a store holds under an id; `missing` where it holds nothing."""
     from analysis.runs.store import open_store
 
     try:
@@ -202,19 +211,21 @@ def _kept(given: str, find: Callable[[Store], Wanted], missing: DocumentError) -
         raise missing from exc
 
 
-def _client() -> Client:
+def client_of() -> Client:
+    """The client of this process, opened only when something kept is asked for."""
     from analysis.runs.client import open_client
 
     return open_client()
 
 
-def _whole_id(given: str, known: list[str]) -> str:
+def whole_id(given: str, known: list[str]) -> str:
     """An id may be shortened while only one begins with it."""
     found = [one for one in known if one.startswith(given)]
     return found[0] if len(found) == 1 and given not in known else given
 
 
-def _kind(document: Contract) -> Message:
+def kind_of(document: Contract) -> Message:
+    """What a document is, in a word."""
     return Message(id=_KINDS[str(getattr(document, "kind", ""))])
 
 

@@ -70,7 +70,7 @@ def export(
     from analysis.models.source import parse_source
 
     source = parse_source(model) if model else chosen.model.source
-    lean = chosen.model_copy(update={"verification": None})
+    lean = chosen.model_copy(update={"verification": None, "business_case": None})
     request = ExportRequest(
         plan=lean, model=source, folder=str(out.expanduser().absolute()), device=device, zeroed=zeroed, overwrite=overwrite
     )

@@ -13,6 +13,7 @@ import typer
 from analysis.cli.documents import write_document
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import (
+    CaseSummary,
     Contract,
     PlanSummary,
     RunSummary,
@@ -24,11 +25,12 @@ from analysis.contracts import (
 from analysis.errors import InputError
 from analysis.i18n import N_
 from analysis.i18n.numbers import number, percent
+from analysis.reporting.money_words import money
 
 if TYPE_CHECKING:
     from analysis.runs.client import Client
 
-SHORT_HELP = N_("List, open, rename or delete what is kept: runs, traces, searches, plans, verifications and trials.")
+SHORT_HELP = N_("List, open, rename or delete what is kept: runs, traces, searches, plans, verifications, trials and business cases.")
 HELP = paragraphs(
     SHORT_HELP,
     N_("Examples:"),
@@ -42,7 +44,7 @@ HELP = paragraphs(
 )
 _Id = Annotated[str, typer.Argument(help=N_("Id of what is kept, or its first characters."))]
 
-Kept = RunSummary | SemanticsSummary | SearchSummary | PlanSummary | VerificationSummary | TrialSummary
+Kept = RunSummary | SemanticsSummary | SearchSummary | PlanSummary | VerificationSummary | TrialSummary | CaseSummary
 
 runs = typer.Typer(help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
@@ -83,15 +85,20 @@ def _open(
         terminal_of(ctx).tell("Wrote {path}.", path=str(out))
 
 
-@runs.command("rename", help=N_("Give a kept run or plan another name."))
+@runs.command("rename", help=N_("Give a kept run, plan or business case another name."))
 def _rename(ctx: typer.Context, id: _Id, name: Annotated[str, typer.Argument(help=N_("The new name."))]) -> None:
     from analysis.runs.client import open_client
 
     client = open_client()
     found = _find(client, id)
-    if not isinstance(found, RunSummary | PlanSummary):
-        raise InputError("Only runs and plans have a name of their own; {id} is neither.", id=found.id)
-    (client.rename_run if isinstance(found, RunSummary) else client.rename_plan)(found.id, name)
+    renaming: dict[type[Kept], Callable[[str, str], None]] = {
+        RunSummary: client.rename_run,
+        PlanSummary: client.rename_plan,
+        CaseSummary: client.rename_case,
+    }
+    if type(found) not in renaming:
+        raise InputError("Only runs, plans and business cases have a name of their own; {id} is none of them.", id=found.id)
+    renaming[type(found)](found.id, name)
     terminal_of(ctx).tell("{id} is now called {name}.", id=found.id, name=name)
 
 
@@ -125,6 +132,7 @@ def _everything(client: Client) -> dict[str, Sequence[Kept]]:
         "plans": client.plans(),
         "verifications": client.verifications(),
         "trials": client.trials(),
+        "cases": client.cases(),
     }
 
 
@@ -136,6 +144,7 @@ def _document(client: Client, found: Kept) -> Contract:
         PlanSummary: client.plan,
         VerificationSummary: lambda id: client.verification(id).without_texts(),
         TrialSummary: client.trial,
+        CaseSummary: client.case,
     }
     return opening[type(found)](found.id)
 
@@ -148,6 +157,7 @@ def _deleting(client: Client, found: Kept) -> Callable[[str], None]:
         PlanSummary: client.delete_plan,
         VerificationSummary: client.delete_verification,
         TrialSummary: client.delete_trial,
+        CaseSummary: client.delete_case,
     }
     return deleting[type(found)]
 
@@ -175,5 +185,7 @@ def _about(found: Kept, terminal: Terminal) -> tuple[str, list[str]]:
         return t("plan"), [found.operations]
     if isinstance(found, VerificationSummary):
         return t("verification"), [found.verdict or "-", t("{n} prompts", n=found.n_examples)]
+    if isinstance(found, CaseSummary):
+        return t("business case"), [t("{money} a month", money=money(found.net_per_month, found.currency, language, about=False))]
     kept = t("kept {share} of full fine-tuning's gain", share=percent(found.kept, language)) if found.kept is not None else ""
     return t("sweep") if found.is_sweep else t("trial"), [t("{n} runs", n=found.n_arms), kept]

@@ -81,7 +81,7 @@ def sweep(
     start = start_of(Given(plan, profile, semantics, model), read_as, settings, terminal, keep=store)
     if not release or boundaries is not None:
         settings = settings.model_copy(update={"boundaries": boundaries_of(boundaries, start.plan.model.n_blocks)})
-    lean = start.plan.model_copy(update={"verification": None, "trial": None})
+    lean = start.plan.model_copy(update={"verification": None, "trial": None, "business_case": None})
     request = TrialRequest(**start.choice.model_dump(), plan=lean, settings=settings)
     found = tried(request, terminal, keep=store, out=out, semantics=start.semantics)
     summarise_trial(found, out, terminal)

@@ -70,6 +70,6 @@ def trial(
     settings = trial_settings(ctx.params)
     chosen = read_plan(plan, terminal)
     choice = chosen_workload(parse_source(model) if model else chosen.model.source, data, map_, slicing, mask)
-    lean = chosen.model_copy(update={"verification": None, "trial": None})
+    lean = chosen.model_copy(update={"verification": None, "trial": None, "business_case": None})
     found = tried(TrialRequest(**choice.model_dump(), plan=lean, settings=settings), terminal, keep=store, out=out)
     summarise_trial(found, out, terminal)

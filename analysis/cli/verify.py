@@ -96,7 +96,7 @@ def verify(
         tasks=tuple(task or ()),
     )
     choice = chosen_workload(parse_source(model) if model else tested.model.source, workload, map_, slicing, mask)
-    lean = tested.model_copy(update={"verification": None})
+    lean = tested.model_copy(update={"verification": None, "business_case": None})
     request = VerifyRequest(**choice.model_dump(), plan=lean, settings=settings, guardrails=tuple(guardrail or ()))
     found = _verified(request, terminal, store, out, _Page(certificate, (made_by, checked_by, approved_by), texts))
     summarise(found, out, terminal)

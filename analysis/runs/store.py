@@ -23,6 +23,7 @@ from analysis.contracts import (
     VerifyRequest,
     WorkloadInfo,
 )
+from analysis.economics.evidence import evidence_of
 from analysis.errors import InputError
 from analysis.home import home
 from analysis.runs.artifacts import Artifacts
@@ -169,8 +170,6 @@ class Store:
 
     def evidence(self, plan_id: str) -> CaseEvidence:
         """What is known of a stored plan: it carries its newest verification and its newest trial."""
-        from analysis.economics.evidence import evidence_of
-
         return evidence_of(self.plans.plan(plan_id))
 
     def workload_of(self, plan: Plan) -> WorkloadInfo | None:

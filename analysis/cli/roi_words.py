@@ -1,0 +1,127 @@
+"""A business case in a few lines: what it saves, whether that can be relied on, and what a person still has to confirm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import typer
+
+from analysis.cli.terminal import Terminal
+from analysis.cli.trial_words import aligned
+from analysis.contracts import Assumption, BusinessCase, Message, Standing
+from analysis.economics.check import unit_of
+from analysis.economics.defaults import unsourced
+from analysis.economics.names import FIGURES
+from analysis.i18n import N_, render
+from analysis.i18n.numbers import number, span
+from analysis.reporting.headlines_business import horizon, roi, roi_buckets
+from analysis.reporting.money_words import day, money, money_range, months, percent_of
+
+BANNERS: dict[Standing, str] = {
+    "outside": N_("NOT RECOMMENDED: the test of this plan missed its limits. What follows is what it would come to all the same."),
+    "undecided": N_("NOT DECIDED: the test of this plan could not tell whether it holds. More prompts may decide it."),
+    "rough": N_("NOT VERIFIED: this plan was only projected. What follows is a range to begin with, not a result."),
+}
+"""What stands over the figures of a case that its evidence does not carry."""
+_MATTERS_MOST = 3
+
+
+def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Path] = ()) -> None:
+    """The banner if there has to be one, the headline, the figures, what matters most, what to confirm, and what else to know."""
+    if terminal.quiet:
+        return
+    if case.standing in BANNERS:
+        terminal.tell(BANNERS[case.standing])
+    terminal.hear(roi(case))
+    terminal.hear(roi_buckets(case))
+    for line in aligned(list(_figures(case, terminal))):
+        typer.echo(f"  {line}", err=True)
+    _tell_what_matters(case, terminal)
+    _tell_what_to_confirm(case, terminal)
+    for note in (*case.evidence.notes, *case.result.notes):
+        terminal.hear(note)
+    for path in written:
+        if str(path) != "-":
+            terminal.tell("Wrote {path}.", path=str(path))
+
+
+def _figures(case: BusinessCase, terminal: Terminal) -> Iterator[tuple[str, str]]:
+    """Label and value with its unit, in the fixed order; what is undefined says why."""
+    t, language, found = terminal.t, terminal.language, case.result
+    spread = found.simulation.net_per_month
+    yield t("cost a month today"), _money(found.cost.today, case, terminal)
+    yield t("cost a month with the plan"), _money(found.cost.plan, case, terminal)
+    yield t("start-up cost"), _money(found.start.total, case, terminal)
+    net = _money(found.net_per_month, case, terminal)
+    if spread.p10 is not None and spread.p90 is not None:
+        net = f"{net} ({span(*money_range(spread.p10, spread.p90, case.assumptions.currency, language), language)})"
+    yield t("net saving a month"), net
+    yield t("net saving a year"), _money(12 * found.net_per_month, case, terminal)
+    yield t("payback"), _or_reason(found.payback_months, found.payback_reason, terminal)
+    yield t("in {h} months", h=round(horizon(case))), _money(found.total, case, terminal)
+    yield t("net present value"), _money(found.npv, case, terminal)
+    yield t("internal rate of return"), _rate(case, terminal)
+    yield t("cash leaves the budget from"), _cash_from(case, terminal)
+    if found.break_even_errors is not None:
+        yield t("wrong answers a month that eat the saving"), number(found.break_even_errors, language, 0)
+
+
+def _money(amount: float, case: BusinessCase, terminal: Terminal) -> str:
+    return money(amount, case.assumptions.currency, terminal.language, about=False)
+
+
+def _or_reason(length: float | None, reason: Message | None, terminal: Terminal) -> str:
+    if length is not None:
+        return months(length, terminal.language)
+    return render(reason, terminal.language) if reason is not None else "-"
+
+
+def _rate(case: BusinessCase, terminal: Terminal) -> str:
+    if case.result.irr is not None:
+        return terminal.t("{share} a year", share=percent_of(case.result.irr))
+    return render(case.result.irr_reason, terminal.language) if case.result.irr_reason is not None else "-"
+
+
+def _cash_from(case: BusinessCase, terminal: Terminal) -> str:
+    since = case.result.buckets.cash_from
+    said = day(since, terminal.language) if since else None
+    return said or terminal.t("not within this period")
+
+
+def _tell_what_matters(case: BusinessCase, terminal: Terminal) -> None:
+    for swing in case.result.tornado[:_MATTERS_MOST]:
+        figure = FIGURES.get(swing.name)
+        label = terminal.t(figure.label) if figure is not None else _measured(swing.name, terminal)
+        low, high = (_money(end, case, terminal) for end in (swing.npv_low, swing.npv_high))
+        terminal.tell(
+            "What matters most: {label}, {range}: net present value {low} to {high}.",
+            label=label,
+            range=span(number(swing.low, terminal.language), number(swing.high, terminal.language), terminal.language),
+            low=low,
+            high=high,
+        )
+
+
+def _measured(name: str, terminal: Terminal) -> str:
+    return terminal.t("measured quality") if "error" in name or "quality" in name else terminal.t("measured saving")
+
+
+def _tell_what_to_confirm(case: BusinessCase, terminal: Terminal) -> None:
+    """The starting values that this case uses and nobody stands for, with their units."""
+    names = unsourced(case.assumptions, case.evidence)
+    if not names:
+        return
+    terminal.tell("To confirm: {n} starting values have no source (--set NAME=VALUE replaces one):", n=len(names))
+    rows = [(name, terminal.t(FIGURES[name].label), _value(name, case.assumptions.values[name], case, terminal)) for name in names]
+    for line in aligned(rows):
+        typer.echo(f"  {line}", err=True)
+
+
+def _value(name: str, given: Assumption, case: BusinessCase, terminal: Terminal) -> str:
+    language = terminal.language
+    said = "-" if given.value is None else number(given.value, language)
+    if given.low is not None and given.high is not None and (given.low, given.high) != (given.value, given.value):
+        said = f"{said} ({span(number(given.low, language), number(given.high, language), language)})"
+    unit = render(unit_of(FIGURES[name], given.currency or case.assumptions.currency), language)
+    return f"{said} {unit}".strip()

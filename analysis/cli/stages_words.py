@@ -1,0 +1,75 @@
+"""A rollout in a few lines: where it stands, what the days advise and why, what each stage costs, and how the bills compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import typer
+
+from analysis.cli.terminal import Terminal
+from analysis.cli.trial_words import aligned
+from analysis.contracts import BusinessCase, Rollout, Stage, StageAdvice
+from analysis.i18n import N_, render
+from analysis.i18n.numbers import percent
+from analysis.reporting.headlines_business import slices_words
+from analysis.reporting.headlines_business import stages as headline
+from analysis.reporting.money_words import money, months
+
+_HEADS = (N_("stage"), N_("from"), N_("slices"), N_("of their requests"), N_("limits"), N_("costs until its decision"))
+_MONTH_HEADS = (N_("month"), N_("planned cost"), N_("actual cost"), N_("by volume"), N_("by price"), N_("by effect"))
+
+
+def summarise_stages(rollout: Rollout, advice: StageAdvice | None, case: BusinessCase, terminal: Terminal) -> None:
+    """The headline, why, and a row for each stage."""
+    if terminal.quiet:
+        return
+    terminal.hear(headline(rollout, advice))
+    for reason in advice.reasons if advice is not None else ():
+        terminal.hear(reason)
+    rows = [tuple(map(terminal.t, _HEADS)), *(_row(stage, case, terminal) for stage in rollout.stages)]
+    for line in aligned(rows):
+        typer.echo(f"  {line}", err=True)
+    if rollout.rehearsal is None:
+        terminal.tell("The way back has not been rehearsed: no stage may start before it was tried and its minutes were measured.")
+    left = [item.name for item in rollout.checklist if not item.done]
+    if left:
+        terminal.tell("Still open on the checklist: {n} of {all}.", n=len(left), all=len(rollout.checklist))
+
+
+def _row(stage: Stage, case: BusinessCase, terminal: Terminal) -> tuple[str, ...]:
+    language = terminal.language
+    cost = next((found.at_stake for found in case.result.stages if found.stage == stage.number), None)
+    return (
+        str(stage.number),
+        stage.starts_on or "-",
+        render(slices_words(stage.slices), language),
+        percent(stage.traffic, language),
+        ", ".join(stage.guardrails) or "-",
+        "-" if cost is None else money(cost, case.assumptions.currency, language, about=False),
+    )
+
+
+def summarise_actuals(case: BusinessCase, rollout: Rollout, terminal: Terminal) -> None:
+    """The finding, a row for each month with what the difference comes from, and the payback as it now looks."""
+    from analysis.economics.actuals import against
+
+    found = against(case, rollout.actuals)
+    if terminal.quiet:
+        return
+    terminal.hear(found.reason)
+    for line in aligned([tuple(map(terminal.t, _MONTH_HEADS)), *_months(case, rollout, terminal)]):
+        typer.echo(f"  {line}", err=True)
+    values = {
+        name: months(length, terminal.language) if length is not None else "-"
+        for name, length in (("planned", found.planned_payback_months), ("now", found.new_payback_months))
+    }
+    terminal.tell("Payback: {planned} as planned, {now} as it looks now.", **values)
+
+
+def _months(case: BusinessCase, rollout: Rollout, terminal: Terminal) -> Iterator[tuple[str, ...]]:
+    from analysis.economics.actuals import against
+
+    currency, language = case.assumptions.currency, terminal.language
+    for row in against(case, rollout.actuals).months:
+        sums = (row.planned_cost, row.actual_cost, row.volume, row.price, row.effect)
+        yield row.month, *("-" if amount is None else money(amount, currency, language, about=False) for amount in sums)
