@@ -14,7 +14,10 @@ from analysis.contracts.base import content_hash
 from analysis.contracts.business import Assumptions, CaseEvidence
 from analysis.contracts.case import Buckets, BusinessCase, CaseResult, MoneyPair, Purchase, Simulation, StageMoney, StartCost
 from analysis.contracts.rollout import Rollout
+from analysis.economics.alternatives import PlanFigures, alternatives
+from analysis.economics.bands import bands
 from analysis.economics.books import books, fiscal_years
+from analysis.economics.break_even import break_even
 from analysis.economics.case_words import fleet_of, no_irr, no_payback, notes_of
 from analysis.economics.check import check_assumptions
 from analysis.economics.dates import add_months
@@ -40,6 +43,7 @@ from analysis.economics.simulate import DRAWS, simulate
 from analysis.economics.stage_money import FullUse as StageUse
 from analysis.economics.stage_money import stage_money
 from analysis.economics.streams import first_day
+from analysis.economics.tornado import tornado
 from analysis.errors import InputError
 
 _LARGEST_RATE = 100.0
@@ -104,7 +108,7 @@ def result_of(
     known |= _uncertain(evidence, assumptions, simulated, known["cost"])
     known["notes"] = notes_of(use, known["buckets"], known["machines"], unsourced(assumptions, evidence))
     known["stages"] = _stages(evidence, assumptions, rollout, start, float(found.running))
-    return _beside_others(evidence, assumptions, CaseResult(start=start, **known))
+    return CaseResult(start=start, **known, **_beside_others(evidence, assumptions, start, known))
 
 
 def start_of(found: Flows) -> StartCost:
@@ -219,9 +223,6 @@ def _over_time(found: Flows) -> dict[str, Any]:
 
 
 def _uncertain(evidence: CaseEvidence, assumptions: Assumptions, simulated: Simulation, cost: MoneyPair) -> dict[str, Any]:
-    from analysis.economics.break_even import break_even
-    from analysis.economics.tornado import tornado
-
     least, most = simulated.saving_share.p10, simulated.saving_share.p90
     return {
         "simulation": simulated,
@@ -243,12 +244,24 @@ def _stages(
     return stage_money(evidence, assumptions, rollout, StageUse(tuple(float(value) for value in at_once.saving), start, running))
 
 
-def _beside_others(evidence: CaseEvidence, assumptions: Assumptions, result: CaseResult) -> CaseResult:
-    """The same with what else one could do, and the targets of the brief."""
-    from analysis.economics.alternatives import alternatives
-    from analysis.economics.bands import bands
-
-    return result.model_copy(update={"alternatives": alternatives(evidence, assumptions, result), "bands": bands(evidence, result)})
+def _beside_others(evidence: CaseEvidence, assumptions: Assumptions, start: StartCost, known: dict[str, Any]) -> dict[str, Any]:
+    """What else one could do, and the targets of the brief."""
+    cost, months, quality = known["cost"], known["payback_months"], evidence.quality.quality_change
+    plan = PlanFigures(
+        today=cost.today,
+        start_cost=start.total,
+        net_per_month=known["net_per_month"],
+        saving_share=known["saving_share"],
+        payback_months=months,
+    )
+    return {
+        "alternatives": alternatives(assumptions, evidence, plan),
+        "bands": bands(
+            cost_change=cost.plan / cost.today - 1 if cost.today else None,
+            quality_change=None if quality is None else quality.value,
+            payback_months=months,
+        ),
+    }
 
 
 def _horizon(found: Flows) -> int:
