@@ -11,8 +11,8 @@ from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.imports import import_box
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
-from pages.ui.next_step import step_after
-from pages.ui.session import client, ensure_session, go, profile, stored_plan
+from pages.ui.next_step import doors, step_after
+from pages.ui.session import client, ensure_session, profile, stored_plan
 from pages.ui.similarity_charts import bootstrap_words, sample_words
 from pages.ui.stored import stored_plans, stored_runs
 
@@ -70,10 +70,7 @@ with left:
             key="stack",
         )
 with right:
-    if about.run is not None and st.button(
-        t("I examine a model"), key="door", icon=":material/search:", help=t("Choose a model and its prompts, and measure it.")
-    ):
-        go("workload")
+    doors(about, plans)
     st.header(t("Plans"), anchor=False)
     stored_plans(about)
     if not plans:

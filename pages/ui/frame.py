@@ -107,11 +107,20 @@ def standing(
 def next_of_plan(plan: PlanSummary) -> tuple[str, str]:
     """What comes next for a stored plan: the words for a button, and the page it leads to."""
     t = words()
+    if is_proven(plan):
+        return t("See what it is worth"), "roi"
     if plan.eof_layer is not None and (plan.verdict or only_freezes(plan)):
         return (t("Try it"), "trials") if plan.kept_gain is None else (t("See its trial"), "trials")
     if plan.verdict is None and plan.state in ("draft", "withdrawn"):
         return t("Verify this plan"), "verify"
     return t("See its verification"), "verify"
+
+
+def is_proven(plan: PlanSummary) -> bool:
+    """Whether a plan was run and missed no limit: by a verification within its limits, or by a trial if it only freezes."""
+    if plan.state == "withdrawn":
+        return False
+    return plan.verdict == "within" or (plan.eof_layer is not None and plan.kept_gain is not None and only_freezes(plan))
 
 
 def _next_step(label: str, page: str, leaving_plan: bool) -> None:

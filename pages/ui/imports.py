@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import streamlit as st
 
+from analysis.contracts import Assumptions
+from analysis.runs.documents import parse_document
 from analysis.runs.stored import DocumentKind
+from pages.ui.business_plan import business_plan
+from pages.ui.frame import subject
 from pages.ui.language import plain, words
 from pages.ui.messages import saying_errors
-from pages.ui.session import client, forget, go, profile, remember
+from pages.ui.session import client, forget, forget_working, go, keep_working, profile, remember
 
 
 def import_box() -> None:
     """Opens a file made by another Strata, by the terminal or by a colleague."""
     t = words()
-    with st.expander(t("Open a file made elsewhere: profile, plan, search, verification, traces or trial"), icon=":material/upload_file:"):
+    with st.expander(
+        t("Open a file made elsewhere: a measurement, a plan, a test, a business case or stages"), icon=":material/upload_file:"
+    ):
         file = st.file_uploader(t("File"), type=["json", "gz"], key="document", max_upload_size=64)
         if file and st.button(t("Open this file"), key="open_document"):
             with saying_errors():
                 kind, found = client().import_document(file.getvalue(), file.name)
-                _open(kind, found)
+                if kind == "assumptions":
+                    _use_assumptions(file.getvalue(), file.name)
+                else:
+                    _open(kind, found)
 
 
 def _open(kind: DocumentKind, found: str) -> None:
@@ -46,6 +55,9 @@ def _open(kind: DocumentKind, found: str) -> None:
     if kind == "trial":
         _open_trial(found)
         return
+    if kind in ("business_case", "rollout"):
+        _open_business(kind, found)
+        return
     if kind == "search":
         run = _run_of_search(found)
         if run is None:
@@ -57,6 +69,35 @@ def _open(kind: DocumentKind, found: str) -> None:
         forget("plan")
         remember("run", run)
     go("plans")
+
+
+def _open_business(kind: DocumentKind, found: str) -> None:
+    """Shows a business case or the stages of a plan with that plan; without it they are said to be kept until it is here."""
+    t = words()
+    plan_id = found if kind == "rollout" else client().case(found).evidence.plan_id
+    if plan_id not in {plan.id for plan in client().plans()}:
+        st.warning(t("Kept. The plan that it is about is not stored here: open its plan.json too."), icon=":material/info:")
+        return
+    remember("plan", plan_id)
+    if kind == "rollout":
+        go("stages")
+    remember("case", found)
+    forget_working(plan_id)
+    go("roi")
+
+
+def _use_assumptions(data: bytes, file: str) -> None:
+    """Goes on with someone's assumptions about the business, for the plan in use."""
+    t = words()
+    plan = business_plan(subject())
+    if plan is None:
+        st.warning(t("Assumptions belong to a plan, and none is stored here: make or open a plan first."), icon=":material/info:")
+        return
+    found = parse_document(data, file)
+    assert isinstance(found, Assumptions)
+    remember("plan", plan.id)
+    keep_working(plan.id, found)
+    go("roi")
 
 
 def _run_of_search(search_id: str) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import streamlit as st
+
 from analysis.contracts import Message, PlanSummary
 from analysis.reporting import headlines
-from pages.ui.frame import Subject
+from pages.ui.frame import Subject, is_proven
 from pages.ui.language import words
-from pages.ui.session import only_freezes
+from pages.ui.session import go, only_freezes
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Step:
 
 
 def step_after(about: Subject, plans: Sequence[PlanSummary], sample: bool) -> Step:
-    """Measured, but no plan: make one. A plan that was not run: verify it. Else compare, or leave the sample behind."""
+    """No plan: make one. A plan that was not run: run it. One that is proven: its worth. Else compare, or leave the sample behind."""
     t = words()
     if not plans:
         return Step(headlines.next_step(has_plan=False, sample=sample), t("Make a plan"), "plans")
@@ -30,6 +32,26 @@ def step_after(about: Subject, plans: Sequence[PlanSummary], sample: bool) -> St
         return Step(Message(id="try the plan {plan}", values={"plan": about.plan.name}), t("Try it"), "trials")
     if about.plan is not None and about.plan.verdict is None and about.plan.state == "draft":
         return Step(Message(id="verify the plan {plan}", values={"plan": about.plan.name}), t("Verify this plan"), "verify")
+    if about.plan is not None and is_proven(about.plan):
+        worth = Message(id="see what the plan {plan} is worth", values={"plan": about.plan.name})
+        return Step(worth, t("See what it is worth"), "roi")
     if sample:
         return Step(headlines.next_step(has_plan=True, sample=True), t("Profile your own model"), "workload")
     return Step(headlines.next_step(has_plan=True, sample=False), t("Compare plans"), "plans")
+
+
+def doors(about: Subject, plans: Sequence[PlanSummary]) -> None:
+    """The two ways in: for those who decide, and for those who examine. Where there is nothing behind a door, it is not there."""
+    t = words()
+    with st.container(horizontal=True, gap="small"):
+        if plans and st.button(
+            t("I decide on a proposal"),
+            key="door_decide",
+            icon=":material/gavel:",
+            help=t("What a plan saves, what it costs, how sure that is, and a page for those who decide."),
+        ):
+            go("roi")
+        if about.run is not None and st.button(
+            t("I examine a model"), key="door", icon=":material/search:", help=t("Choose a model and its prompts, and measure it.")
+        ):
+            go("workload")
