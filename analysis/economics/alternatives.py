@@ -90,8 +90,8 @@ def _quality(evidence: CaseEvidence) -> Message | None:
     change = evidence.quality.quality_change
     if change is None or change.value is None:
         return None
-    value = f"{100 * change.value:+.1f}%"
+    value = f"{100 * change.value:.1f}%"
     if change.low is None or change.high is None:
         return Message(id="quality loss {value}", values={"value": value})
-    ends = {"low": f"{100 * change.low:+.1f}%", "high": f"{100 * change.high:+.1f}%"}
+    ends = {"low": f"{100 * change.low:.1f}%", "high": f"{100 * change.high:.1f}%"}
     return Message(id="quality loss {value} ({low} to {high})", values={"value": value, **ends})

@@ -114,7 +114,7 @@ def price_assumption(price: Price) -> Assumption:
         value=price.per_gpu_hour,
         currency=price.currency,
         source=Message(
-            id="{provider}, {instance}: list price on demand, as a page stored until {looked_up} gives it",
+            id="{provider}, {instance}: list price on demand (as stored page, looked up on {looked_up})",
             values={"provider": price.provider, "instance": _instance(price), "looked_up": price.looked_up},
         ),
         source_url=price.url,

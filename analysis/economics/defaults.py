@@ -15,7 +15,9 @@ from analysis.economics.measured import default_batch, error_percent
 from analysis.economics.names import FIGURES, Figure
 from analysis.economics.uses import trains
 from analysis.errors import InputError
+from analysis.i18n import N_
 
+NO_SOURCE = N_("starting value, no source: please confirm")
 _NOTHING = ("external_days", "other_start_cost")
 
 
@@ -122,7 +124,7 @@ def _starting() -> dict[str, Assumption]:
             low=figure.low,
             high=figure.high,
             currency="JPY" if figure.is_money else None,
-            source=Message(id=figure.source or "starting value, no source: please confirm"),
+            source=Message(id=figure.source or NO_SOURCE),
             sourced=figure.source is not None,
         )
         for name, figure in FIGURES.items()
