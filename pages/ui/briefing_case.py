@@ -11,10 +11,13 @@ import streamlit as st
 from analysis.contracts import BusinessCase, PlanSummary, Rollout
 from analysis.economics.stages import default_rollout
 from analysis.errors import InputError
+from pages.ui.business_plan import business_plan
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
 from pages.ui.language import language, words
 from pages.ui.roi_work import Work, case_of, work_on
 from pages.ui.session import client, remember, working
+
+__all__ = ["CaseFrom", "Worth", "business_plan", "nothing_to_decide", "plan_chooser", "say_source", "worth_of"]
 
 CaseFrom = Literal["working", "stored", "starting values"]
 
