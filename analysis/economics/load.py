@@ -45,7 +45,7 @@ class Runs:
 
     Attributes:
         number: runs a month.
-        hours: GPU hours of one run today; None: neither measured nor given.
+        hours: GPU hours of one run today; None: neither measured nor given, or the plan trains nothing.
         ratio: plan / today of those hours.
     """
 
@@ -69,14 +69,16 @@ def requests(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures)
 
 def runs(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures) -> Runs:
     """The fine-tuning side of the work; a plan that trains nothing leaves it as it is."""
-    ratio = _scaled(figures, "measured_training_ratio") if trains(evidence) else 1.0
+    number = figures.get("training_runs_per_month", 0.0)
+    if not trains(evidence):
+        return Runs(number, None, 1.0)
     given, hours = assumptions.values.get("training_gpu_hours_per_run"), figures.get("training_gpu_hours_per_run")
     measured = hours is None or (given is not None and given.origin == "measured")
     if hours is None:
         hours = None if evidence.training is None else evidence.training.hours.today
     if hours is not None and measured:
         hours = hours / _faster(assumptions, evidence, figures)
-    return Runs(figures.get("training_runs_per_month", 0.0), hours, ratio)
+    return Runs(number, hours, _scaled(figures, "measured_training_ratio"))
 
 
 def growth(figures: Figures, months: int) -> Floats:

@@ -25,8 +25,9 @@ def cumulative(start: ArrayLike, net: ArrayLike) -> Floats:
 def payback(start: ArrayLike, net: ArrayLike, horizon: ArrayLike | None = None) -> Floats:
     """Months until the cumulated money is back at zero for the first time, evenly inside a month; nan: not within the months given.
 
-    Where the money falls below zero again before the evaluation period ends (a purchase was only put off), the time from which on it
-    stays there counts. A case that costs nothing to begin pays back at once if its first month brings something.
+    Where the money falls below zero again (a purchase was only put off), the time from which on it stays there counts: to the end of
+    the evaluation period, or, where it is short at that end, to the end of the months given. A case that costs nothing to begin pays
+    back at once if its first month brings something.
 
     Args:
         start: paid in month 0.
@@ -62,10 +63,12 @@ def _payback(start: Floats, net: Floats, horizon: Floats) -> Floats:
 
 
 def _lost_again(back: NDArray[np.bool_], horizon: Floats) -> NDArray[np.bool_]:
-    """[n, months] a month of the evaluation period after which the money is short again before that period ends."""
-    months = np.arange(1, back.shape[-1] + 1)
-    short = ~back & (months <= horizon[:, None])
-    last_short = np.where(short.any(axis=-1), back.shape[-1] - short[:, ::-1].argmax(axis=-1), 0)
+    """[n, months] months after which the money is short again; a horizon of 0 asks for nothing."""
+    n, looked_at = back.shape
+    months, at_end = np.arange(1, looked_at + 1), np.clip(np.rint(horizon).astype(int), 1, looked_at)
+    until = np.where(horizon <= 0, 0, np.where(back[np.arange(n), at_end - 1], at_end, looked_at))
+    short = ~back & (months <= until[:, None])
+    last_short = np.where(short.any(axis=-1), looked_at - short[:, ::-1].argmax(axis=-1), 0)
     return np.asarray(months < last_short[:, None])
 
 
@@ -101,18 +104,18 @@ def total(start: ArrayLike, net: ArrayLike, horizon: ArrayLike) -> Floats:
 
 
 def full_use(rollout_months: ArrayLike, horizon: ArrayLike, months: int) -> Floats:
-    """[..., months] weights that add up to 1 over the months of full use: after the rollout, up to the horizon; at least the last month."""
+    """[..., months] 1 in the months of full use, else 0: after the rollout, up to the horizon; at least the last month."""
     last = np.minimum(np.asarray(horizon, dtype=np.float64), months)[..., None]
     first = np.minimum(np.ceil(np.maximum(np.asarray(rollout_months, dtype=np.float64), 1.0) - 1e-9)[..., None], last)
     number = np.arange(1, months + 1)
-    inside = (number >= first) & (number <= last)
-    return np.asarray(inside / (last - first + 1))
+    return np.asarray((number >= first) & (number <= last), dtype=np.float64)
 
 
 def mean(values: ArrayLike, weights: Floats) -> Floats:
-    """Weighted sum over months."""
+    """Weighted mean over months; a single value stands for each of them."""
     months = np.asarray(values, dtype=np.float64)
-    return np.asarray(np.einsum("...i,...i->...", np.broadcast_to(months, np.broadcast_shapes(months.shape, weights.shape)), weights))
+    every = np.broadcast_to(months, np.broadcast_shapes(months.shape, weights.shape))
+    return np.asarray(np.einsum("...i,...i->...", every, weights) / weights.sum(axis=-1))
 
 
 def irr(start: float, net: ArrayLike, horizon: int) -> float | None:
