@@ -1,0 +1,93 @@
+"""Every figure that a case rests on as a row: its value, range, where it comes from; those without a source stand first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.contracts import Assumption, BusinessCase, FigureOrigin
+from analysis.economics.defaults import unsourced
+from analysis.economics.names import FIGURES
+from analysis.i18n import N_, Language, render, translator
+from analysis.i18n.numbers import number, span
+
+ORIGIN_NAMES: Mapping[FigureOrigin, str] = {
+    "measured": N_("measured"),
+    "projected": N_("projected"),
+    "assumed": N_("assumed"),
+    "elsewhere": N_("measured on another machine"),
+}
+
+
+@dataclass(frozen=True)
+class AssumptionRow:
+    """One figure in words of one language; figures themselves stay numbers."""
+
+    name: str
+    label: str
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    origin: str
+    source: str
+    url: str
+    as_of: str
+    confirmed_by: str
+    unsourced: bool
+
+    def written(self, language: Language) -> str:
+        """The value with its unit."""
+        return "" if self.value is None else _with_unit(number(self.value, language), self.unit, language)
+
+    def range_written(self, language: Language) -> str:
+        """The range with its unit; empty: it has none."""
+        if self.low is None or self.high is None or self.low == self.high:
+            return ""
+        return _with_unit(span(number(self.low, language), number(self.high, language), language), self.unit, language)
+
+
+def assumption_rows(case: BusinessCase, language: Language) -> tuple[AssumptionRow, ...]:
+    """Every figure that has a value: starting values without a source first, then what moves the result most, then the rest."""
+    open_ones = unsourced(case.assumptions, case.evidence)
+    moving = [swing.name for swing in case.result.tornado]
+    known = [name for name, given in case.assumptions.values.items() if given.value is not None]
+    order = [*FIGURES, *(name for name in known if name not in FIGURES)]
+
+    def place(name: str) -> tuple[bool, int, int]:
+        return name not in open_ones, moving.index(name) if name in moving else len(moving), order.index(name)
+
+    return tuple(_row(name, case.assumptions.values[name], case, language, name in open_ones) for name in sorted(known, key=place))
+
+
+def figure_name(name: str, language: Language) -> str:
+    """A figure as it is called; a name that is not known stays as it is."""
+    t = translator(language)
+    measured = {"measured_saving": t("measured saving"), "measured_quality": t("measured quality")}
+    return t(FIGURES[name].label) if name in FIGURES else measured.get(name, name)
+
+
+def _row(name: str, given: Assumption, case: BusinessCase, language: Language, is_open: bool) -> AssumptionRow:
+    t = translator(language)
+    unit = FIGURES[name].unit if name in FIGURES else ""
+    currency = t(given.currency or case.assumptions.currency)
+    return AssumptionRow(
+        name=name,
+        label=figure_name(name, language),
+        unit=t(unit, currency=currency) if "{" in unit else t(unit) if unit else "",
+        value=given.value,
+        low=given.low,
+        high=given.high,
+        origin=t(ORIGIN_NAMES[given.origin]),
+        source=t("starting value, no source: please confirm") if is_open else render(given.source, language) if given.source else "",
+        url=given.source_url,
+        as_of=given.as_of,
+        confirmed_by=given.confirmed_by,
+        unsourced=is_open,
+    )
+
+
+def _with_unit(figure: str, unit: str, language: Language) -> str:
+    """The unit behind a figure: without a space in Japanese and before %."""
+    tight = language == "ja" or unit.startswith("%") or not unit
+    return f"{figure}{unit}" if tight else f"{figure} {unit}"

@@ -1,0 +1,260 @@
+"""The seven slides: one idea each, the title is the message, a source line under every picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.contracts import BusinessCase
+from analysis.i18n import Language, render, translator
+from analysis.reporting import deck_charts, deck_text
+from analysis.reporting.assumption_rows import assumption_rows
+from analysis.reporting.briefing_parts import Briefing
+from analysis.reporting.case_pictures import critical_words, quality_picture
+from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, lines_of
+from analysis.reporting.deck_stack import stack
+from analysis.reporting.headlines_business import slice_words
+from analysis.reporting.verification_words import item, limit, measured, verdict
+
+_FOOT = 6.86
+_BAD = "#B3261E"
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What every slide is made from."""
+
+    briefing: Briefing
+    case: BusinessCase
+    titles: deck_text.Titles
+
+    @property
+    def language(self) -> Language:
+        """The deck's."""
+        return self.briefing.language
+
+
+def saving(board: Board, talk: Talk) -> None:
+    """Slide 1: the sentence, three points, and what is asked."""
+    briefing = talk.briefing
+    room = framed(board, talk, 1, talk.titles.saving, deck_text.money_source(talk.case, talk.language))
+    sentence, points, ask = room.rows(1.45, 1.9, 1.35, gap=0.2)
+    board.text(sentence, [Line(one) for one in briefing.part("short").body], Type(size=22, smallest=13, anchor="middle"))
+    for box, point in zip(points.columns(1, 1, 1), briefing.points, strict=True):
+        board.text(box, [_headed(point)], Type(size=18, smallest=11), fill=PANEL, name=point[:24])
+    board.text(ask, [Line("", head=briefing.part("ask").heading), *briefing.ask], Type(size=14, anchor="middle"), rule=DARK)
+
+
+def basis(board: Board, talk: Talk) -> None:
+    """Slide 2: how many examples, which machine, and how the work divides."""
+    t, evidence = translator(talk.language), talk.case.evidence
+    room = framed(board, talk, 2, talk.titles.basis, deck_text.basis_source(talk.case, talk.language))
+    left, right = room.columns(1, 1.75, gap=0.4)
+    facts = (
+        (t("examples of the work"), evidence.n_prompts),
+        (t("of these judged the plan, and had no part in choosing it"), evidence.n_judged),
+        (t("critical cases"), evidence.n_critical),
+        (t("slices of the work"), len(evidence.slices)),
+    )
+    for box, (label, n) in zip(left.rows(1, 1, 1, 1), facts, strict=True):
+        number_box, label_box = box.columns(0.42, 1, gap=0)
+        board.rect(box, PANEL)
+        board.text(number_box, [str(n) if n else "–"], Type(size=30, bold=True, align="right", anchor="middle"))
+        board.text(label_box, [label], Type(size=14, anchor="middle"))
+    volumes = [(render(slice_words(one.name), talk.language), one.requests_per_month) for one in talk.case.assumptions.slices]
+    shown = sorted((pair for pair in volumes if pair[1] > 0), key=lambda pair: -pair[1])[:12]
+    if shown:
+        deck_charts.slices(board.slide, right, shown, t("Requests a month by slice"))
+    else:
+        names = [Line(render(slice_words(name), talk.language), bullet=True) for name in evidence.slices]
+        board.text(right, [Line("", head=t("Slices of the work")), *names], Type(size=16))
+
+
+def change(board: Board, talk: Talk) -> None:
+    """Slide 3: the stack before and after, and the figures that move."""
+    t, briefing = translator(talk.language), talk.briefing
+    room = framed(board, talk, 3, talk.titles.change, deck_text.change_source(briefing, talk.case))
+    left, right = room.columns(1, 1.5, gap=0.45)
+    stack(board, left, talk.case.evidence, talk.language)
+    words, table = right.rows(1, 1.15, gap=0.2)
+    changes, stays = words.columns(1, 1)
+    what: list[Line | str] = [Line("", head=t("What changes")), render(talk.case.evidence.words, talk.language)]
+    board.text(changes, what, Type(size=15), fill=PANEL, name=t("What changes"))
+    kept = [briefing.points[2], *(f"{risk.concern} → {risk.limit}" for risk in briefing.risks[:1])]
+    board.text(stays, [Line("", head=t("What does not")), *kept], Type(size=15, smallest=10.5), fill=PANEL, name=t("What does not"))
+    rows = [(row.label, row.today, row.after, row.change, row.origin) for row in briefing.table]
+    board.table(table, briefing.table_head, rows, (1.5, 1.1, 1.1, 1.1, 0.9), size=13)
+
+
+def quality(board: Board, talk: Talk) -> None:
+    """Slide 4: intervals against the limit by slice, limits with their verdicts, the critical cases."""
+    evidence = talk.case.evidence
+    room = framed(board, talk, 4, talk.titles.quality, deck_text.quality_source(talk.case, talk.language))
+    picture = quality_picture(evidence, talk.language)
+    results = evidence.guardrails[:5]
+    if picture is not None and len(picture.rows) > 1:
+        left, right = room.columns(1.95, 1, gap=0.3) if results or evidence.quality.critical else (room, None)
+        deck_charts.quality(board.slide, left, picture, talk.language)
+    else:
+        left, right = room.columns(1, 1.3, gap=0.4)
+        _one_figure(board, left, talk)
+    if right is not None:
+        _limits(board, right, talk)
+
+
+def _one_figure(board: Board, box: Box, talk: Talk) -> None:
+    """A single result is no chart: the figure large, its interval and limit beneath."""
+    t, picture = translator(talk.language), quality_picture(talk.case.evidence, talk.language)
+    if picture is None:
+        board.text(box, [t("not yet tested")], Type(size=30, bold=True, anchor="middle", align="center"), fill=PANEL)
+        return
+    row = picture.rows[0]
+    figure = f"{row.value:+.1f}%".replace("-", "−") if picture.at_most else f"{row.value:.1f}%"
+    beneath = [picture.title]
+    if row.low is not None and row.high is not None:
+        beneath.append(t("95% interval {low} to {high}%", low=f"{row.low:.1f}".replace("-", "−"), high=f"{row.high:.1f}".replace("-", "−")))
+    if picture.limit is not None:
+        mark = (
+            t("at most {value}", value=f"{picture.limit:.0f}%") if picture.at_most else t("at least {value}", value=f"{picture.limit:.0f}%")
+        )
+        beneath.append(f"{t('limit')}: {mark}" if talk.language == "en" else f"{t('limit')}：{mark}")
+    board.rect(box, PANEL)
+    upper, lower = box.rows(1.1, 1)
+    board.text(upper, [figure], Type(size=54, bold=True, anchor="bottom", align="center"))
+    board.text(lower, beneath, Type(size=15, align="center"))
+
+
+def _limits(board: Board, box: Box, talk: Talk) -> None:
+    """Every limit as it was set, what came out, the verdict in a word; under it the critical cases."""
+    t, evidence = translator(talk.language), talk.case.evidence
+    rows = [
+        (
+            render(item(one.guardrail), talk.language),
+            render(limit(one.guardrail), talk.language),
+            measured(one, talk.language),
+            render(verdict(one.verdict), talk.language),
+        )
+        for one in evidence.guardrails[:5]
+    ]
+    table, words = box.rows(1.6, 1) if rows else (None, box)
+    if table is not None:
+        board.table(table, (t("Limit of"), t("Limit"), t("Result"), t("Verdict")), rows, (1.2, 1, 1.15, 0.9), size=12)
+    critical = critical_words(evidence)
+    said = [talk.briefing.points[1], *([render(critical, talk.language)] if critical else [])]
+    board.text(words, [_headed(said[0]), *said[1:]], Type(size=15, smallest=10.5), fill=PANEL)
+
+
+def money(board: Board, talk: Talk) -> None:
+    """Slide 5: from today's cost to the plan's, and when it is back."""
+    room = framed(board, talk, 5, talk.titles.money, "")
+    left, right = room._replace(h=room.h - 0.05).columns(1, 1.1, gap=0.4)
+    foot = 0.62
+    deck_charts.waterfall(board.slide, left._replace(h=left.h - foot), talk.case, talk.language)
+    deck_charts.cash_flow(board.slide, right._replace(h=right.h - foot), talk.case, talk.language)
+    for box, said in (
+        (left, deck_text.money_source(talk.case, talk.language)),
+        (right, deck_text.cash_source(talk.case, talk.language)),
+    ):
+        board.text(Box(box.x, box.y + box.h - foot, box.w, foot), [said], Type(size=11, smallest=10, colour=QUIET))
+    reason = talk.case.result.payback_reason
+    if reason is not None:
+        note = Box(right.x + 0.9, right.y + 0.5, right.w - 1.1, 0.62)
+        board.text(note, [render(reason, talk.language)], Type(size=13, bold=True, anchor="middle"), fill="#FFFFFF", rule=DARK)
+
+
+def stages(board: Board, talk: Talk) -> None:
+    """Slide 6: the stages as boxes in their order, the stop rule, the dates."""
+    t, briefing = translator(talk.language), talk.briefing
+    room = framed(board, talk, 6, talk.titles.stages, deck_text.stages_source(talk.case, talk.language))
+    boxes, stop, ask = room.rows(2.6, 0.85, 1.15, gap=0.2)
+    if briefing.stages:
+        columns = boxes.columns(*([1.0] * len(briefing.stages)), gap=0.42)
+        for place, (box, stage) in enumerate(zip(columns, briefing.stages, strict=True)):
+            lines: list[Line | str] = [Line("", head=stage.title), *stage.lines, *([Line("→ " + stage.go_on)] if stage.go_on else [])]
+            board.text(
+                box, lines, Type(size=15, smallest=10.5), fill=PANEL if place else "#FFFFFF", rule=RULE if place else DARK, name=stage.title
+            )
+            if place:
+                board.text(
+                    Box(box.x - 0.42, box.y, 0.42, box.h), ["→"], Type(size=18, bold=True, align="center", anchor="middle", colour=QUIET)
+                )
+    else:
+        board.text(
+            boxes, [*(briefing.part("stages").body or (t("Stages have not been set yet."),))], Type(size=18, anchor="middle"), fill=PANEL
+        )
+    board.text(stop, [_headed(briefing.stop)], Type(size=15, smallest=10.5, bold=True, anchor="middle"), rule=DARK)
+    board.text(ask, [Line("", head=briefing.part("ask").heading), *briefing.ask], Type(size=14, smallest=10.5, anchor="middle"), fill=PANEL)
+
+
+def sources(board: Board, talk: Talk) -> None:
+    """Slide 7: the figures that people gave, those without a source first, and the terms that occur."""
+    t, briefing, counts = translator(talk.language), talk.briefing, talk.briefing.counts
+    said = t(
+        "{measured} figures are measured, {projected} projected, {assumed} assumed.",
+        measured=counts.measured,
+        projected=counts.projected,
+        assumed=counts.assumed,
+    )
+    room = framed(board, talk, 7, talk.titles.sources, said)
+    left, right = room.columns(1.45, 1, gap=0.35)
+    rows = [
+        (row.label, row.written(talk.language), row.range_written(talk.language) or "–", row.source or row.origin)
+        for row in assumption_rows(talk.case, talk.language)
+    ]
+    table, facts = left.rows(3.2, 1)
+    shown = board.table(table, (t("Assumption"), t("Value"), t("Range"), t("Source")), rows, (1.5, 1, 1.15, 1.7), size=11.5)
+    lines = [*briefing.sources]
+    if shown < len(rows):
+        lines.append(t("{n} more assumptions stand in the table of the case (CSV).", n=len(rows) - shown))
+    board.text(facts, lines, Type(size=11.5, smallest=10, gap=0.15))
+    terms = [Line(entry.meaning, head=f"{entry.term}: " if talk.language == "en" else f"{entry.term}：") for entry in briefing.glossary]
+    board.text(right, terms, Type(size=12, smallest=10, gap=0.25), fill=PANEL, name=t("Terms"))
+
+
+def framed(board: Board, talk: Talk, number: int, title: str, source: str) -> Box:
+    """Banner, sample mark, title, source line and page number; returns the room between them."""
+    top = _strips(board, talk)
+    holder = board.slide.shapes.title
+    box = Box(EDGE, top + 0.18, WIDTH - 2 * EDGE, 1.0)
+    _title(holder, title, box)
+    foot = Box(EDGE, _FOOT, WIDTH - 2 * EDGE - 1.6, 0.44)
+    board.text(foot, [source], Type(size=11, smallest=9.5, colour=QUIET, anchor="middle"), name=translator(talk.language)("Source"))
+    board.text(Box(WIDTH - EDGE - 1.5, _FOOT, 1.5, 0.44), [f"{number} / 7"], Type(size=11, colour=QUIET, align="right", anchor="middle"))
+    y = box.y + box.h + 0.1
+    return Box(EDGE, y, WIDTH - 2 * EDGE, _FOOT - 0.12 - y)
+
+
+def _strips(board: Board, talk: Talk) -> float:
+    """The banner and the mark of the sample over the title; returns where they end."""
+    t, y = translator(talk.language), 0.0
+    if talk.briefing.banner:
+        height = 0.16 + 0.24 * min(lines_of(talk.briefing.banner, WIDTH - 2 * EDGE, 13), 2)
+        fill = _BAD if talk.briefing.standing == "outside" else DARK
+        board.rect(Box(0, y, WIDTH, height), fill)
+        look = Type(size=13, smallest=10.5, bold=True, colour="#FFFFFF", anchor="middle")
+        board.text(Box(EDGE, y, WIDTH - 2 * EDGE, height), [talk.briefing.banner], look, name=t("Banner"))
+        y += height
+    if talk.case.is_sample or talk.case.evidence.is_sample:
+        board.rect(Box(0, y, WIDTH, 0.34), "#E5E7EB")
+        look = Type(size=12, bold=True, anchor="middle")
+        board.text(Box(EDGE, y, WIDTH - 2 * EDGE, 0.34), [t("These are the sample's figures, not yours.")], look)
+        y += 0.34
+    return y
+
+
+def _title(holder: Any, title: str, box: Box) -> None:
+    from pptx.util import Inches
+
+    from analysis.reporting.deck_board import write
+
+    holder.left, holder.top, holder.width, holder.height = (Inches(value) for value in box)
+    write(holder.text_frame, [Line(title)], box, Type(size=28, smallest=18, bold=True, anchor="middle"))
+
+
+def _headed(text: str) -> Line:
+    """A sentence whose first words name it ("Saving: ...") with these in bold."""
+    for mark in (": ", "："):
+        head, found, rest = text.partition(mark)
+        if found and len(head) <= 24:
+            return Line(rest, head=head + mark)
+    return Line(text)
