@@ -19,7 +19,7 @@ def check_assumptions(assumptions: Assumptions, evidence: CaseEvidence) -> tuple
         *_device(assumptions, evidence),
         *_missing(assumptions, evidence),
         *_values(assumptions),
-        *check_rates(assumptions),
+        *check_rates(assumptions, evidence),
         *check_slices(assumptions, evidence),
         *check_dates(assumptions),
         *check_alternatives(assumptions),
@@ -28,7 +28,7 @@ def check_assumptions(assumptions: Assumptions, evidence: CaseEvidence) -> tuple
 
 def unit_of(figure: Figure, currency: Currency) -> Message:
     """A figure's unit, with its currency where it is money."""
-    return Message(id=figure.unit, values={"currency": currency} if figure.is_money else {})
+    return Message(id=figure.unit, values={"currency": Message(id=currency)} if figure.is_money else {})
 
 
 def _something_to_price(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:

@@ -9,6 +9,7 @@ from datetime import date
 from analysis.contracts.business import Assumptions, CaseEvidence, Currency
 from analysis.contracts.case import FieldProblem
 from analysis.contracts.message import Message
+from analysis.economics.figures import counts, without_rate
 from analysis.economics.names import FIGURES, SCALE
 from analysis.economics.uses import priced_serving, priced_training
 
@@ -16,17 +17,21 @@ _MOST_REQUESTS, _MOST_TOKENS = 1e12, 1e7
 _FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
 
 
-def check_rates(assumptions: Assumptions) -> Iterator[FieldProblem]:
-    """Every sum in another currency has a rate; every rate is plausible and says when and where it was read."""
-    rates = {rate.currency: rate for rate in assumptions.rates}
-    for currency in sorted({one.currency for one in assumptions.values.values() if one.currency} - {assumptions.currency, *rates}):
-        if figures := tuple(Message(id=FIGURES[name].label) for name in _in_currency(assumptions, currency)):
-            message = Message(
-                id="{figures}: given in {other}, and the case is in {currency} without an exchange rate. "
-                "Type what one {other} is worth in {currency}, with its date and where it comes from.",
-                values={"figures": figures, "other": currency, "currency": assumptions.currency},
-            )
-            yield FieldProblem(field=f"rates.{currency}", message=message)
+def check_rates(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
+    """Every sum that counts and is in another currency has a rate; every rate is plausible and says when and where it was read."""
+    missing = [
+        name
+        for name, given in assumptions.values.items()
+        if name in FIGURES and without_rate(name, given, assumptions) and counts(name, assumptions, evidence)
+    ]
+    for currency in sorted({str(assumptions.values[name].currency) for name in missing}):
+        figures = tuple(Message(id=FIGURES[name].label) for name in missing if assumptions.values[name].currency == currency)
+        message = Message(
+            id="{figures}: given in {other}, and the case is in {currency} without an exchange rate. "
+            "Type what one {other} is worth in {currency}, with its date and where it comes from.",
+            values={"figures": figures, "other": Message(id=currency), "currency": Message(id=assumptions.currency)},
+        )
+        yield FieldProblem(field=f"rates.{currency}", message=message)
     for rate in assumptions.rates:
         yield from _rate(rate.currency, rate.per_unit, rate.as_of, rate.source, assumptions.currency)
 
@@ -37,29 +42,27 @@ def _rate(other: Currency, per_unit: float, as_of: str, source: str, currency: C
         message = Message(
             id="One {other} was given as {given} {currency}; {lowest} to {highest} is allowed. "
             "Type what one {other} is worth in {currency}, not the other way round.",
-            values={"other": other, "currency": currency, "given": per_unit, "lowest": middle / 10, "highest": middle * 10},
+            values={
+                "other": Message(id=other),
+                "currency": Message(id=currency),
+                "given": per_unit,
+                "lowest": middle / 10,
+                "highest": middle * 10,
+            },
         )
         yield FieldProblem(field=f"rates.{other}", message=message)
     if other == currency and per_unit != 1:
         message = Message(
             id="A rate of {given} was given for {currency}, which is the case's own currency. Take it out.",
-            values={"given": per_unit, "currency": currency},
+            values={"given": per_unit, "currency": Message(id=currency)},
         )
         yield FieldProblem(field=f"rates.{other}", message=message)
     if not as_of.strip() or not source.strip():
         message = Message(
             id="The exchange rate of {other} was given without its date or without where it comes from. Type both.",
-            values={"other": other},
+            values={"other": Message(id=other)},
         )
         yield FieldProblem(field=f"rates.{other}", message=message)
-
-
-def _in_currency(assumptions: Assumptions, currency: str) -> list[str]:
-    return [
-        name
-        for name, one in assumptions.values.items()
-        if name in FIGURES and FIGURES[name].is_money and one.currency == currency and one.value is not None
-    ]
 
 
 def check_slices(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:

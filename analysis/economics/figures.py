@@ -55,6 +55,18 @@ def moved(assumptions: Assumptions, evidence: CaseEvidence, values: Mapping[str,
     return _finished(base | dict(values))
 
 
+def without_rate(name: str, given: Assumption, assumptions: Assumptions) -> bool:
+    """Whether a figure is a sum in another currency than the case's, for which there is no exchange rate."""
+    known = {None, assumptions.currency, *(rate.currency for rate in assumptions.rates)}
+    return FIGURES[name].is_money and given.currency not in known
+
+
+def counts(name: str, assumptions: Assumptions, evidence: CaseEvidence) -> bool:
+    """Whether a figure enters this case's arithmetic, and is not nought throughout."""
+    given = assumptions.values[name]
+    return FIGURES[name].used(assumptions, evidence) and any((given.value, given.low, given.high))
+
+
 def converted(amount: float, given: Assumption, assumptions: Assumptions) -> float:
     """A sum in the case's currency.
 
@@ -83,8 +95,17 @@ def measured_errors(assumptions: Assumptions, evidence: CaseEvidence) -> Range |
 
 
 def _given(assumptions: Assumptions, evidence: CaseEvidence) -> dict[str, Assumption]:
-    """What a person gave, and what the catalogue says of the priced device where nobody did."""
-    given = {name: one for name, one in assumptions.values.items() if one.value is not None and name in FIGURES}
+    """What a person gave, and what the catalogue says of the priced device where nobody did.
+
+    A sum in another currency without a rate is left out where the case has no use for it.
+    """
+    given = {
+        name: one
+        for name, one in assumptions.values.items()
+        if name in FIGURES
+        and one.value is not None
+        and not (without_rate(name, one, assumptions) and not counts(name, assumptions, evidence))
+    }
     known = device(assumptions.gpu)
     if known is not None:
         given.setdefault("gpu_memory_gib", Assumption(value=known.memory_gib))

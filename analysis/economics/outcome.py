@@ -18,7 +18,7 @@ class Outcome:
 
     Attributes:
         npv: net present value over each draw's own evaluation period.
-        payback: months; infinite where the start-up cost never comes back within the months looked at.
+        payback: months; infinite where the start-up cost does not come back to stay within the months looked at.
         net_per_month: mean over the months of full use.
         saving_share: counted saving before running costs / today's cost, over the same months; 0 where today costs nothing.
         start: start-up cost.
@@ -50,7 +50,7 @@ def outcome(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures, 
     flow = flows(assumptions, evidence, figures, months)
     horizon = np.asarray(figures["horizon_months"], dtype=np.float64)
     weights = full_use(figures.get("rollout_months", 1.0), horizon, months)
-    found = payback(flow.start, flow.net)
+    found = payback(flow.start, flow.net, horizon)
     today = mean(flow.today, weights)
     return Outcome(
         npv=npv(flow.start, flow.net, figures["discount_rate_percent"], horizon),

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.contracts.business import Assumptions, CaseEvidence
 from analysis.contracts.case import Simulation, Spread
-from analysis.economics.figures import draw_figures
+from analysis.economics.figures import base_figures, draw_figures
 from analysis.economics.flows import MONTHS
 from analysis.economics.load import Floats
 from analysis.economics.measures import cumulative
@@ -28,15 +28,18 @@ def simulate(assumptions: Assumptions, evidence: CaseEvidence, *, draws: int = D
         evidence: what was measured of the plan.
         draws: how many cases.
         seed: of the draws.
-        months: looked at for a payback, and the length of the cumulated band.
+        months: looked at for a payback.
+
+    Returns:
+        Three points of each; the cumulated band is as long as the evaluation period of the case itself.
     """
     found = outcome(assumptions, evidence, draw_figures(assumptions, evidence, draws, seed), months)
-    return summary(found, draws, seed)
+    return _summary(found, draws, seed, min(months, int(base_figures(assumptions, evidence)["horizon_months"])))
 
 
-def summary(found: Outcome, draws: int, seed: int) -> Simulation:
-    """The draws in three points each."""
-    low, middle, high = (tuple(float(value) for value in row) for row in _band(cumulative(found.start, found.net)))
+def _summary(found: Outcome, draws: int, seed: int, length: int) -> Simulation:
+    band = _band(cumulative(found.start, found.net[:, :length]))
+    low, middle, high = (tuple(float(value) for value in row) for row in band)
     return Simulation(
         draws=draws,
         seed=seed,
