@@ -5,6 +5,7 @@ Run it from the project's folder whenever a measure, the workload or a document'
     python scripts/make_sample.py
     python scripts/make_sample.py --device cuda --keep-profile    # elsewhere, and without another profile
     python scripts/make_sample.py --only freezing                 # traces, the freeze plan and its trial; the rest stays
+    python scripts/make_sample.py --only business                 # cases and rollouts from what is there, in seconds
 
 It works in a storage folder of its own, so that nothing is answered from an earlier run, and takes some minutes on a
 laptop (the trial longer). It ends with an error when the block plan is not outside its limits or the attention plan not
@@ -21,10 +22,22 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from analysis.contracts import Assumption, CaseEvidence, Contract, Plan, Trial, Verification, WorkloadInfo  # noqa: E402
+from analysis.economics.case import make_case  # noqa: E402
+from analysis.economics.defaults import default_assumptions  # noqa: E402
+from analysis.economics.evidence import evidence_of  # noqa: E402
+from analysis.economics.stages import default_rollout  # noqa: E402
+from analysis.i18n import LANGUAGES  # noqa: E402
+from analysis.runs.documents import parse_document  # noqa: E402
+from analysis.runs.samples import EXAMPLE  # noqa: E402
+
 DATA = ROOT / "sample_data"
 LIMITS = ("perplexity<=+5%",)
 STRATEGIES = ("beam", "greedy", "one_shot", "block_influence", "angular_run", "last_n", "random")
@@ -48,14 +61,32 @@ PLANS = (
 )
 
 
+@dataclass(frozen=True)
+class SampleCase:
+    """One bundled business case: the plan by its file, the bill it starts from, and what it must stand on."""
+
+    plan: str
+    bill: str
+    amount: float
+    standing: str
+    staged: bool = False
+
+
+CASES = (
+    SampleCase("freeze", "bill_training_per_month", 1_200_000, "measured", staged=True),
+    SampleCase("block", "bill_serving_per_month", 1_200_000, "outside"),
+)
+
 BOUNDARIES = "4,9,14,19,24,28"
 """Last frozen layers that the bundled trial sets beside the one that the default rule chooses."""
 TRAINING = ("--epochs", "3", "--batch-size", "8", "--seed", "0", "--compare", "full", "--compare", "lora")
 
 
 def main() -> int:
-    """Profile, searches, plans, verifications, traces, the trial: each as a file in sample_data."""
+    """Profile, searches, plans, verifications, traces, the trial, cases: each as a file in sample_data."""
     asked, wrong = _asked(), list[str]()
+    if asked.only == "business":
+        return _business()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         os.environ["STRATA_HOME"] = str(work / "home")
@@ -65,14 +96,16 @@ def main() -> int:
             if not asked.keep_profile:
                 _bundle(work / "profile.json", DATA / "sample_run.json.gz")
     print("\n".join(f"{name}: its verification did not come out as it should; choose another amount." for name in wrong))
-    return 1 if wrong else 0
+    return 1 if wrong or (asked.only is None and _business()) else 0
 
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Makes the sample's profile, traces, search, plans, verifications and trial.")
     parser.add_argument("--device", default="cpu", help="device of every command (cpu)")
     parser.add_argument("--keep-profile", action="store_true", help="leave sample_run.json.gz as it is")
-    parser.add_argument("--only", choices=("freezing",), help="freezing: only the traces, the freeze plan and its trial")
+    parser.add_argument(
+        "--only", choices=("freezing", "business"), help="freezing: only the traces, the freeze plan and its trial; business: only cases"
+    )
     return parser.parse_args()
 
 
@@ -91,6 +124,45 @@ def _freezing(device: str, work: Path) -> None:
     _bundle(traces, DATA / "sample_semantics.json.gz")
     _bundle(plan, DATA / "sample_plans" / "freeze.json.gz")
     _bundle(trial, DATA / "sample_trials" / "freeze.json.gz")
+
+
+def _business() -> int:
+    """The cases, and the stages of the plan that holds, from the documents that are there: the same files whenever these are the same."""
+    wrong = [sample.plan for sample in CASES if not _priced(sample)]
+    print("\n".join(f"{name}: its case does not stand on what it should; make its evidence again." for name in wrong))
+    return 1 if wrong else 0
+
+
+def _priced(sample: SampleCase) -> bool:
+    """Starting values, the example's bill, and stages to begin with; dated by the measurement, so that no file changes by itself."""
+    evidence, workload = _known(sample.plan)
+    made = date.fromisoformat(evidence.measured_at[:10])
+    begun = default_assumptions(evidence, workload, today=made)
+    values = {**begun.values, sample.bill: Assumption(value=sample.amount, currency="JPY", source=EXAMPLE)}
+    assumptions = begun.model_copy(update={"basis": "bill", "values": values})
+    spoken = {language: default_rollout(evidence, assumptions, today=made, language=language) for language in LANGUAGES}
+    case = make_case(evidence, assumptions, name=evidence.plan_name, rollout=spoken["en"] if sample.staged else None)
+    for language, rollout in spoken.items() if sample.staged else ():
+        folder = DATA / "sample_rollouts" if language == "en" else DATA / "sample_rollouts" / language
+        _keep(rollout.model_copy(update={"case_id": case.id}), folder / f"{sample.plan}.json.gz")
+    _keep(case.model_copy(update={"created_at": evidence.measured_at}), DATA / "sample_cases" / f"{sample.plan}.json.gz")
+    return case.standing == sample.standing
+
+
+def _known(plan: str) -> tuple[CaseEvidence, WorkloadInfo]:
+    """What the bundled test and trial of a plan say of it, and the workload they were run on."""
+    found = {
+        kind: parse_document(path.read_bytes(), path.name)
+        for kind in ("plans", "verifications", "trials")
+        if (path := DATA / f"sample_{kind}" / f"{plan}.json.gz").exists()
+    }
+    chosen, tested, tried = (found.get(kind) for kind in ("plans", "verifications", "trials"))
+    assert isinstance(chosen, Plan)
+    assert isinstance(tested, Verification | None)
+    assert isinstance(tried, Trial | None)
+    run_by = tested or tried
+    assert run_by is not None
+    return evidence_of(chosen, tested, tried), run_by.workload
 
 
 def _removals(device: str, work: Path) -> list[str]:
@@ -134,8 +206,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _bundle(source: Path, target: Path) -> None:
     """The same bytes whenever the document is the same."""
+    _pack(source.read_bytes(), target)
+
+
+def _keep(document: Contract, target: Path) -> None:
+    _pack(f"{document.model_dump_json(indent=2)}\n".encode(), target)
+    print("$ made", target.relative_to(ROOT), flush=True)
+
+
+def _pack(data: bytes, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+    target.write_bytes(gzip.compress(data, mtime=0))
 
 
 if __name__ == "__main__":

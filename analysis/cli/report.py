@@ -12,7 +12,7 @@ import typer
 
 from analysis.cli import options_business as options
 from analysis.cli.case_documents import read_case
-from analysis.cli.documents import write_text
+from analysis.cli.documents import client_of, write_text
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import BusinessCase
 from analysis.errors import InputError
@@ -53,7 +53,7 @@ def report(
     if str(target) != "-" and not (format == "csv" and target.is_dir()):
         check_output(target)
     _check_day(decision_on)
-    chosen = read_case(case)
+    chosen = _spoken(read_case(case), terminal)
     if format == "csv":
         _write_tables(chosen, target, terminal)
         return
@@ -65,6 +65,14 @@ def _check_day(text: str) -> None:
         date.fromisoformat(text or "2026-01-01")
     except ValueError as exc:
         raise InputError("--decision-on {given} is not a date. Write it as 2026-12-01.", given=text[:40]) from exc
+
+
+def _spoken(case: BusinessCase, terminal: Terminal) -> BusinessCase:
+    """The sample's stages in the document's language; what a person wrote stays as it was written."""
+    if case.rollout is None or not case.rollout.is_sample:
+        return case
+    spoken = client_of().rollout(case.evidence.plan_id, terminal.language)
+    return case if spoken is None or not spoken.is_sample else case.model_copy(update={"rollout": spoken})
 
 
 def _write_briefing(

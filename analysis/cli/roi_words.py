@@ -9,14 +9,14 @@ import typer
 
 from analysis.cli.terminal import Terminal
 from analysis.cli.trial_words import aligned
-from analysis.contracts import Assumption, BusinessCase, Message, Standing
+from analysis.contracts import Assumption, BusinessCase, Message, Standing, Swing
 from analysis.economics.check import unit_of
 from analysis.economics.defaults import unsourced
 from analysis.economics.names import FIGURES
-from analysis.i18n import N_, render
+from analysis.i18n import N_, Language, render
 from analysis.i18n.numbers import number, span
-from analysis.reporting.headlines_business import horizon, roi, roi_buckets
-from analysis.reporting.money_words import day, money, money_range, months, percent_of
+from analysis.reporting.headlines_business import horizon, roi, roi_buckets, saving_interval
+from analysis.reporting.money_words import day, money, money_range, months, percent_of, percent_range
 
 BANNERS: dict[Standing, str] = {
     "outside": N_("NOT RECOMMENDED: the test of this plan missed its limits. What follows is what it would come to all the same."),
@@ -39,24 +39,26 @@ def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Pat
         typer.echo(f"  {line}", err=True)
     _tell_what_matters(case, terminal)
     _tell_what_to_confirm(case, terminal)
-    for note in (*case.evidence.notes, *case.result.notes):
+    for note in _notes(case):
         terminal.hear(note)
     for path in written:
         if str(path) != "-":
             terminal.tell("Wrote {path}.", path=str(path))
 
 
+def _notes(case: BusinessCase) -> list[Message]:
+    """What else is worth knowing, each once; what is to be confirmed was listed above."""
+    said = {note.model_dump_json(): note for note in (*case.evidence.notes, *case.result.notes)}
+    return [note for note in said.values() if not {"n", "list"} <= set(note.values)]
+
+
 def _figures(case: BusinessCase, terminal: Terminal) -> Iterator[tuple[str, str]]:
     """Label and value with its unit, in the fixed order; what is undefined says why."""
     t, language, found = terminal.t, terminal.language, case.result
-    spread = found.simulation.net_per_month
     yield t("cost a month today"), _money(found.cost.today, case, terminal)
     yield t("cost a month with the plan"), _money(found.cost.plan, case, terminal)
     yield t("start-up cost"), _money(found.start.total, case, terminal)
-    net = _money(found.net_per_month, case, terminal)
-    if spread.p10 is not None and spread.p90 is not None:
-        net = f"{net} ({span(*money_range(spread.p10, spread.p90, case.assumptions.currency, language), language)})"
-    yield t("net saving a month"), net
+    yield t("net saving a month"), _net(case, terminal)
     yield t("net saving a year"), _money(12 * found.net_per_month, case, terminal)
     yield t("payback"), _or_reason(found.payback_months, found.payback_reason, terminal)
     yield t("in {h} months", h=round(horizon(case))), _money(found.total, case, terminal)
@@ -65,6 +67,16 @@ def _figures(case: BusinessCase, terminal: Terminal) -> Iterator[tuple[str, str]
     yield t("cash leaves the budget from"), _cash_from(case, terminal)
     if found.break_even_errors is not None:
         yield t("wrong answers a month that eat the saving"), number(found.break_even_errors, language, 0)
+
+
+def _net(case: BusinessCase, terminal: Terminal) -> str:
+    """The net saving a month with its cautious and its hopeful end, no finer than these."""
+    found, currency, language = case.result, case.assumptions.currency, terminal.language
+    low, high = saving_interval(case)
+    value = money(found.net_per_month, currency, language, interval=(low, high), about=False)
+    if low == high:
+        return value
+    return terminal.t("{value} ({range})", value=value, range=span(*money_range(low, high, currency, language), language))
 
 
 def _money(amount: float, case: BusinessCase, terminal: Terminal) -> str:
@@ -91,20 +103,26 @@ def _cash_from(case: BusinessCase, terminal: Terminal) -> str:
 
 def _tell_what_matters(case: BusinessCase, terminal: Terminal) -> None:
     for swing in case.result.tornado[:_MATTERS_MOST]:
-        figure = FIGURES.get(swing.name)
-        label = terminal.t(figure.label) if figure is not None else _measured(swing.name, terminal)
+        label, ends = _swing(swing, case, terminal)
         low, high = (_money(end, case, terminal) for end in (swing.npv_low, swing.npv_high))
         terminal.tell(
-            "What matters most: {label}, {range}: net present value {low} to {high}.",
-            label=label,
-            range=span(number(swing.low, terminal.language), number(swing.high, terminal.language), terminal.language),
-            low=low,
-            high=high,
+            "What matters most: {label}, {range}: net present value {low} to {high}.", label=label, range=ends, low=low, high=high
         )
 
 
-def _measured(name: str, terminal: Terminal) -> str:
-    return terminal.t("measured quality") if "error" in name or "quality" in name else terminal.t("measured saving")
+def _swing(swing: Swing, case: BusinessCase, terminal: Terminal) -> tuple[str, str]:
+    """What moves, and between which values, with its unit; what was measured moves within its interval."""
+    language, figure = terminal.language, FIGURES.get(swing.name)
+    if figure is None:
+        label = terminal.t("measured quality") if "quality" in swing.name else terminal.t("measured saving")
+        return label, percent_range(swing.low, swing.high, language)
+    unit = render(unit_of(figure, case.assumptions.currency), language)
+    return terminal.t(figure.label), f"{span(_plain(swing.low, language), _plain(swing.high, language), language)} {unit}".strip()
+
+
+def _plain(value: float, language: Language) -> str:
+    """A figure as a person types it: 0.5, 2.1, 30,000."""
+    return number(value, language, min(2, len(f"{value:.2f}".rstrip("0").partition(".")[2])))
 
 
 def _tell_what_to_confirm(case: BusinessCase, terminal: Terminal) -> None:
@@ -120,8 +138,9 @@ def _tell_what_to_confirm(case: BusinessCase, terminal: Terminal) -> None:
 
 def _value(name: str, given: Assumption, case: BusinessCase, terminal: Terminal) -> str:
     language = terminal.language
-    said = "-" if given.value is None else number(given.value, language)
+    said = "-" if given.value is None else _plain(given.value, language)
     if given.low is not None and given.high is not None and (given.low, given.high) != (given.value, given.value):
-        said = f"{said} ({span(number(given.low, language), number(given.high, language), language)})"
+        ends = span(_plain(given.low, language), _plain(given.high, language), language)
+        said = terminal.t("{value} ({range})", value=said, range=ends)
     unit = render(unit_of(FIGURES[name], given.currency or case.assumptions.currency), language)
     return f"{said} {unit}".strip()

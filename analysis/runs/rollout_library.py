@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from analysis.contracts import Rollout
 from analysis.errors import InputError, PlanError
+from analysis.i18n import Language
 from analysis.runs.database import Database
 from analysis.runs.rollout_history import losses
 from analysis.runs.samples import Samples, shown_id
@@ -22,9 +23,9 @@ class RolloutLibrary:
         self._database = database
         self._samples = samples
 
-    def rollout(self, plan_id: str) -> Rollout | None:
-        """A plan's rollout; None: nobody has begun one."""
-        return self._database.read(lambda connection: _stored(connection, plan_id)) or self._sample(plan_id)
+    def rollout(self, plan_id: str, language: Language = "en") -> Rollout | None:
+        """A plan's rollout, a bundled one in that language; None: nobody has begun one."""
+        return self._database.read(lambda connection: _stored(connection, plan_id)) or self._sample(plan_id, language)
 
     def save(self, rollout: Rollout, seen: Rollout | None = None) -> None:
         """Stores a rollout, if all that is stored of its past is in it.
@@ -40,7 +41,7 @@ class RolloutLibrary:
 
         def work(connection: Connection) -> None:
             before = _stored(connection, rollout.plan_id)
-            _check(before or sample, stored, seen)
+            _check(before or sample, stored, seen if before is not None else None)
             connection.execute(delete(rollouts).where(rollouts.c.plan_id == rollout.plan_id))
             values = {"plan_id": rollout.plan_id, "document": stored.model_dump(mode="json"), "stored_at": time.time()}
             connection.execute(rollouts.insert().values(**values))
@@ -57,8 +58,8 @@ class RolloutLibrary:
         elif not found:
             raise InputError("There is no rollout of the plan {plan} in this store; it may have been deleted.", plan=plan_id[:80])
 
-    def _sample(self, plan_id: str) -> Rollout | None:
-        return next((rollout for rollout in self._samples.rollouts() if rollout.plan_id == plan_id), None)
+    def _sample(self, plan_id: str, language: Language = "en") -> Rollout | None:
+        return next((rollout for rollout in self._samples.rollouts(language) if rollout.plan_id == plan_id), None)
 
 
 def _stored(connection: Connection, plan_id: str) -> Rollout | None:

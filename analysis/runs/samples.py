@@ -10,11 +10,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select
 
-from analysis.contracts import BusinessCase, Plan, Rollout, Search, Semantics, Trial, Verification
+from analysis.contracts import BusinessCase, Message, Plan, Rollout, Search, Semantics, Trial, Verification
+from analysis.i18n import Language
 from analysis.runs.database import Database
 from analysis.runs.documents import Document, parse_document
 from analysis.runs.tables import meta
 
+EXAMPLE = Message(id="an example for the sample; type your own bill")
+"""Where the bill of a bundled case comes from."""
 _HIDDEN = "hidden_samples"
 S = TypeVar("S", BusinessCase, Plan, Rollout, Search, Semantics, Trial, Verification)
 
@@ -24,7 +27,7 @@ class Samples:
 
     Args:
         folder: holds sample_search.json.gz, sample_semantics.json.gz, sample_plans/, sample_verifications/, sample_trials/,
-            sample_cases/ and sample_rollouts/.
+            sample_cases/ and sample_rollouts/ (with a folder for another language).
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -51,9 +54,10 @@ class Samples:
         """Business cases of the sample plans."""
         return self._shown(BusinessCase, "sample_cases/*.json*")
 
-    def rollouts(self) -> list[Rollout]:
-        """Rollouts of the sample plans, with nothing done yet."""
-        return self._shown(Rollout, "sample_rollouts/*.json*")
+    def rollouts(self, language: Language = "en") -> list[Rollout]:
+        """Rollouts of the sample plans, with nothing done yet, in that language where they are bundled in it."""
+        own = {found.plan_id: found for found in self._shown(Rollout, f"sample_rollouts/{language}/*.json*")}
+        return [*own.values(), *(found for found in self._shown(Rollout, "sample_rollouts/*.json*") if found.plan_id not in own)]
 
     def plans(self) -> list[Plan]:
         """The sample plans, each with its verification and its trial."""

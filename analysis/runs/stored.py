@@ -29,6 +29,7 @@ from analysis.contracts import (
     VerificationSummary,
     WorkloadInfo,
 )
+from analysis.i18n import Language
 from analysis.runs.case_check import check_case
 from analysis.runs.documents import parse_document
 from analysis.runs.store import Store
@@ -216,9 +217,9 @@ class StoredThings:
 
     # Rollouts
 
-    def rollout(self, plan_id: str) -> Rollout | None:
-        """A plan's staged rollout; None: nobody has begun one."""
-        return self._store.rollouts.rollout(plan_id)
+    def rollout(self, plan_id: str, language: Language = "en") -> Rollout | None:
+        """A plan's staged rollout, the sample's in that language; None: nobody has begun one."""
+        return self._store.rollouts.rollout(plan_id, language)
 
     def save_rollout(self, rollout: Rollout, seen: Rollout | None = None) -> None:
         """Stores a plan's rollout; events, days and approvals are only ever added.
