@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.contracts import Assumption, BusinessCase, FigureOrigin
+from analysis.contracts import Assumption, BusinessCase
 from analysis.economics.defaults import unsourced
 from analysis.economics.names import FIGURES
-from analysis.i18n import N_, Language, render, translator
+from analysis.i18n import Language, render, translator
 from analysis.i18n.numbers import number, span
-
-ORIGIN_NAMES: Mapping[FigureOrigin, str] = {
-    "measured": N_("measured"),
-    "projected": N_("projected"),
-    "assumed": N_("assumed"),
-    "elsewhere": N_("measured on another machine"),
-}
+from analysis.reporting.briefing_table import ORIGINS
 
 
 @dataclass(frozen=True)
@@ -67,18 +60,24 @@ def figure_name(name: str, language: Language) -> str:
     return t(FIGURES[name].label) if name in FIGURES else measured.get(name, name)
 
 
+def figure_unit(name: str, currency: str, language: Language) -> str:
+    """The unit of a figure; empty: a plain number, or a share that was measured."""
+    t, unit = translator(language), FIGURES[name].unit if name in FIGURES else ""
+    if not unit:
+        return ""
+    return t(unit, currency=t(currency)) if "{" in unit else t(unit)
+
+
 def _row(name: str, given: Assumption, case: BusinessCase, language: Language, is_open: bool) -> AssumptionRow:
     t = translator(language)
-    unit = FIGURES[name].unit if name in FIGURES else ""
-    currency = t(given.currency or case.assumptions.currency)
     return AssumptionRow(
         name=name,
         label=figure_name(name, language),
-        unit=t(unit, currency=currency) if "{" in unit else t(unit) if unit else "",
+        unit=figure_unit(name, given.currency or case.assumptions.currency, language),
         value=given.value,
         low=given.low,
         high=given.high,
-        origin=t(ORIGIN_NAMES[given.origin]),
+        origin=t(ORIGINS[given.origin]),
         source=t("starting value, no source: please confirm") if is_open else render(given.source, language) if given.source else "",
         url=given.source_url,
         as_of=given.as_of,

@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Full-width ones too: a Japanese Excel may read them as the others."""
 
 
 def to_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -23,8 +24,8 @@ def to_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, tuple | list):
+        value = " ".join(map(str, value))
     if isinstance(value, str) and value.startswith(_FORMULA_SIGNS):
         return "'" + value
-    if isinstance(value, tuple | list):
-        return " ".join(map(str, value))
     return "" if value is None else value
