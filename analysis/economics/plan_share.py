@@ -27,10 +27,11 @@ def _share(value: float) -> float:
 
 
 def volumes(evidence: CaseEvidence, assumptions: Assumptions) -> tuple[SliceVolume, ...]:
-    """The slices with their volume; where nobody gave volumes, the workload's slices with one request each."""
-    if assumptions.slices:
-        return assumptions.slices
-    return tuple(SliceVolume(name=name, requests_per_month=1.0) for name in evidence.slices)
+    """The slices with their volume; where nobody gave volumes, each counts the same."""
+    given = assumptions.slices or tuple(SliceVolume(name=name, requests_per_month=0.0) for name in evidence.slices)
+    if any(entry.requests_per_month for entry in given):
+        return given
+    return tuple(entry.model_copy(update={"requests_per_month": 1.0}) for entry in given)
 
 
 def reach(stage: Stage, slices: Sequence[SliceVolume]) -> float:
@@ -39,9 +40,7 @@ def reach(stage: Stage, slices: Sequence[SliceVolume]) -> float:
     if not stage.slices:
         return stage.traffic
     served = [entry for entry in slices if entry.name in stage.slices]
-    if total:
-        return stage.traffic * sum(entry.requests_per_month for entry in served) / total
-    return stage.traffic * len(served) / len(slices) if slices else stage.traffic
+    return stage.traffic * sum(entry.requests_per_month for entry in served) / total if total else stage.traffic
 
 
 def share_of_full_use(stage: Stage, evidence: CaseEvidence, slices: Sequence[SliceVolume]) -> float:

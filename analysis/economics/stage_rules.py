@@ -62,9 +62,11 @@ def act(rollout: Rollout, event: StageEvent) -> Rollout:
 
 
 def rehearse(rollout: Rollout, rehearsal: Rehearsal) -> Rollout:
-    """The rollout with a roll-back that was really tried, and the event that says so."""
+    """The rollout with a roll-back that was really tried, and the event that says so, dated not before what is recorded already."""
     kept = rollout.model_copy(update={"rehearsal": rehearsal})
-    return act(kept, StageEvent(stage=0, action="rehearse", who=rehearsal.who, at=rehearsal.on, note=rehearsal.note))
+    newest = rollout.events[-1].at if rollout.events else ""
+    at = newest if newest[:10] > rehearsal.on[:10] else rehearsal.on
+    return act(kept, StageEvent(stage=0, action="rehearse", who=rehearsal.who, at=at, note=rehearsal.note))
 
 
 def check_item(rollout: Rollout, name: CheckName, *, who: str, at: str, note: str = "", done: bool = True) -> Rollout:

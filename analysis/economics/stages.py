@@ -88,14 +88,17 @@ def _steps(slices: Sequence[SliceVolume]) -> list[tuple[tuple[str, ...], float]]
     critical = tuple(one.name for one in slices if one.critical)
     every = tuple(one.name for one in slices)
     if not quiet:
-        return [(every[:1], 0.2), (every, 0.5), (every, 1.0)]
+        smallest = sorted(slices, key=lambda one: one.requests_per_month)
+        return [(_first(smallest), 0.2), (every, 0.5), (every, 1.0)]
     open_to_all = tuple(one.name for one in slices if not one.critical)
     steps: list[tuple[tuple[str, ...], float]] = [(_first(quiet), 0.2), (open_to_all, 0.5), (open_to_all, 1.0)]
     return [*steps, (every, 1.0)] if critical else steps
 
 
 def _first(quiet: Sequence[SliceVolume]) -> tuple[str, ...]:
-    """The smallest slices, at least one, up to a third of the volume that is not critical."""
+    """The smallest of these slices, at least one, up to a third of their volume; nothing where no slice is known: then all are served."""
+    if not quiet:
+        return ()
     most = _FIRST_VOLUME * sum(one.requests_per_month for one in quiet)
     names, so_far = [quiet[0].name], quiet[0].requests_per_month
     for more in quiet[1:]:
