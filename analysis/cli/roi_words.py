@@ -49,7 +49,7 @@ def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Pat
 def _notes(case: BusinessCase) -> list[Message]:
     """What else is worth knowing, each once; what is to be confirmed was listed above."""
     said = {note.model_dump_json(): note for note in (*case.evidence.notes, *case.result.notes)}
-    return [note for note in said.values() if not {"n", "list"} <= set(note.values)]
+    return [note for note in said.values() if not {"n", "names"} <= set(note.values)]
 
 
 def _figures(case: BusinessCase, terminal: Terminal) -> Iterator[tuple[str, str]]:
@@ -59,10 +59,13 @@ def _figures(case: BusinessCase, terminal: Terminal) -> Iterator[tuple[str, str]
     yield t("cost a month with the plan"), _money(found.cost.plan, case, terminal)
     yield t("start-up cost"), _money(found.start.total, case, terminal)
     yield t("net saving a month"), _net(case, terminal)
-    yield t("net saving a year"), _money(12 * found.net_per_month, case, terminal)
+    least, most = saving_interval(case)
+    yield t("net saving a year"), _money(12 * found.net_per_month, case, terminal, (12 * least, 12 * most))
     yield t("payback"), _or_reason(found.payback_months, found.payback_reason, terminal)
     yield t("in {h} months", h=round(horizon(case))), _money(found.total, case, terminal)
-    yield t("net present value"), _money(found.npv, case, terminal)
+    spread = found.simulation.npv
+    ends = None if spread.p10 is None or spread.p90 is None else (spread.p10, spread.p90)
+    yield t("net present value"), _money(found.npv, case, terminal, ends)
     yield t("internal rate of return"), _rate(case, terminal)
     yield t("cash leaves the budget from"), _cash_from(case, terminal)
     if found.break_even_errors is not None:
@@ -79,8 +82,8 @@ def _net(case: BusinessCase, terminal: Terminal) -> str:
     return terminal.t("{value} ({range})", value=value, range=span(*money_range(low, high, currency, language), language))
 
 
-def _money(amount: float, case: BusinessCase, terminal: Terminal) -> str:
-    return money(amount, case.assumptions.currency, terminal.language, about=False)
+def _money(amount: float, case: BusinessCase, terminal: Terminal, interval: tuple[float, float] | None = None) -> str:
+    return money(amount, case.assumptions.currency, terminal.language, interval=interval, about=False)
 
 
 def _or_reason(length: float | None, reason: Message | None, terminal: Terminal) -> str:
@@ -114,10 +117,15 @@ def _swing(swing: Swing, case: BusinessCase, terminal: Terminal) -> tuple[str, s
     """What moves, and between which values, with its unit; what was measured moves within its interval."""
     language, figure = terminal.language, FIGURES.get(swing.name)
     if figure is None:
-        label = terminal.t("measured quality") if "quality" in swing.name else terminal.t("measured saving")
-        return label, percent_range(swing.low, swing.high, language)
+        if swing.name == "measured_saving":
+            return terminal.t("measured saving"), percent_range(swing.low, swing.high, language)
+        return terminal.t("measured quality"), terminal.t("{range} % more errors", range=_range(swing.low, swing.high, language))
     unit = render(unit_of(figure, case.assumptions.currency), language)
-    return terminal.t(figure.label), f"{span(_plain(swing.low, language), _plain(swing.high, language), language)} {unit}".strip()
+    return terminal.t(figure.label), f"{_range(swing.low, swing.high, language)} {unit}".strip()
+
+
+def _range(low: float, high: float, language: Language) -> str:
+    return span(_plain(low, language), _plain(high, language), language)
 
 
 def _plain(value: float, language: Language) -> str:
@@ -140,7 +148,6 @@ def _value(name: str, given: Assumption, case: BusinessCase, terminal: Terminal)
     language = terminal.language
     said = "-" if given.value is None else _plain(given.value, language)
     if given.low is not None and given.high is not None and (given.low, given.high) != (given.value, given.value):
-        ends = span(_plain(given.low, language), _plain(given.high, language), language)
-        said = terminal.t("{value} ({range})", value=said, range=ends)
+        said = terminal.t("{value} ({range})", value=said, range=_range(given.low, given.high, language))
     unit = render(unit_of(FIGURES[name], given.currency or case.assumptions.currency), language)
     return f"{said} {unit}".strip()
