@@ -92,11 +92,11 @@ if case:
     left, right = st.columns([6, 5], gap="large")
     with left:
         show_tornado(case)
-        outputs(case)
-    with right:
         show_bands(case)
+    with right:
+        outputs(case)
         show_machines(case)
-    left, right = st.columns([6, 5], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         show_lines(case)
     with right:

@@ -14,7 +14,7 @@ from analysis.i18n import N_, render
 from analysis.i18n.numbers import percent
 from analysis.reporting import headlines_business
 from analysis.reporting.money_words import day, money, month, months, of_100
-from pages.ui.evidence import Origin, Rows, badge, table
+from pages.ui.evidence import Origin, Rows, badge, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
 from pages.ui.roi_work import Work
@@ -130,6 +130,7 @@ def _open(evidence: CaseEvidence, what: str, found: str, page: str) -> None:
 def outputs(case: BusinessCase) -> None:
     """What it comes to: every figure of the answer with its cautious and its optimistic end."""
     t = words()
+    section(t("What it comes to"), origin_of_case(case), help=term("net present value (NPV)"))
     table(output_rows(case), alt=t("What the plan costs and brings, with the cautious and the optimistic end of each figure"))
     values = {"k": of_100(case.result.simulation.payback_share), "draws": case.result.simulation.draws}
     st.caption(

@@ -52,13 +52,8 @@ def edit_form(work: Work) -> None:
     own = [name for name in GROUPS if any(_asked(work, figure) for figure in FIGURES if FIGURES[figure].group == name)]
     priced = work.assumptions.basis == "volume" and work.evidence.serving is not None
     groups = [*own, *(["slices"] if priced else []), "rules", "alternatives"]
-    chosen = st.segmented_control(
-        t("Group"),
-        groups,
-        format_func=lambda name: t(TITLES[name]),
-        default=groups[0],
-        key=f"{work.key}_group",
-        label_visibility="collapsed",
+    chosen = st.radio(
+        t("Group"), groups, format_func=lambda name: t(TITLES[name]), horizontal=True, key=f"{work.key}_group", label_visibility="collapsed"
     )
     if chosen == "slices":
         _slices(work)

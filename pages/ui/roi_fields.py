@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
-
 import streamlit as st
 
 from analysis.contracts import Assumption
@@ -143,17 +141,16 @@ def say_problem(work: Work, field: str) -> None:
         st.error(say(problem), icon=":material/error:")
 
 
-def choice_field(work: Work, field: str, options: dict[str, str], *, label: str, help: str | None = None, **shape: Any) -> None:
-    """One setting of the case as a segmented control; `field` is its name among the assumptions."""
-    key, now = f"{work.key}_{field}", getattr(work.assumptions, field)
+def choice_field(work: Work, field: str, options: dict[str, str], *, label: str, help: str | None = None) -> None:
+    """One setting of the case among a few; `field` is its name among the assumptions."""
+    key = f"{work.key}_{field}"
 
     def changed() -> None:
-        found = st.session_state.get(key)
-        if found:
+        if found := st.session_state.get(key):
             work.update(**{field: found})
 
-    st.session_state[key] = now
-    st.segmented_control(label, list(options), format_func=lambda one: options[one], key=key, on_change=changed, help=help, **shape)
+    st.session_state[key] = getattr(work.assumptions, field)
+    st.radio(label, list(options), format_func=lambda one: options[one], key=key, on_change=changed, help=help, horizontal=True)
     say_problem(work, field)
 
 

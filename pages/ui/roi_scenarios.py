@@ -114,7 +114,7 @@ def currency_field(work: Work) -> None:
         if found and found != work.now.currency:
             work.change(in_currency(work.now, found))
 
-    st.segmented_control(t("Currency"), CURRENCIES, key=key, on_change=changed, required=True)
+    st.radio(t("Currency"), CURRENCIES, key=key, on_change=changed, horizontal=True)
 
 
 def in_currency(assumptions: Assumptions, currency: Currency) -> Assumptions:
@@ -251,19 +251,24 @@ def _compare_box(work: Work) -> None:
         return
     t, stored = words(), {one.id: one for one in client().cases(work.plan.id)}
     options = [*PRESETS, *stored]
-    picked = st.multiselect(
-        t("Side by side"),
-        options,
-        default=list(PRESETS),
-        format_func=lambda one: _name(one, stored),
-        key=f"{work.key}_compare",
-        persist_state="session",
+    box = st.expander(
+        t("Side by side: cautious, standard, bold, and what is stored"), icon=":material/compare:", key="roi_beside", on_change="rerun"
     )
-    rows = comparison_rows(work, [one for one in picked if one in options], stored)
-    if rows:
-        table(rows, alt=t("Scenarios side by side: net saving, payback, probability, net present value"))
-        download_rows(rows, "scenarios.csv", key="roi_scenarios")
-    st.caption(t("Cautious, standard and bold are made from the figures as entered; none of them is a forecast."))
+    if not box.open:  # three more cases are worked out only for those who look
+        return
+    with box:
+        picked = st.multiselect(
+            t("Side by side"),
+            options,
+            default=list(PRESETS),
+            format_func=lambda one: _name(one, stored),
+            key=f"{work.key}_compare",
+            persist_state="session",
+        )
+        if rows := comparison_rows(work, [one for one in picked if one in options], stored):
+            table(rows, alt=t("Scenarios side by side: their results, then the figures in which they differ"))
+            download_rows(rows, "scenarios.csv", key="roi_scenarios")
+        st.caption(t("Cautious, standard and bold are made from the figures as entered; none of them is a forecast."))
 
 
 def comparison_rows(work: Work, picked: list[str], stored: dict[str, CaseSummary]) -> Rows:

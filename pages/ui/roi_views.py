@@ -11,7 +11,7 @@ from analysis.contracts import BusinessCase, FiscalLines, MoneyPair
 from analysis.contracts.business import AlternativeKind
 from analysis.i18n import N_, render
 from analysis.i18n.numbers import number, percent
-from analysis.reporting.case_pictures import AREA_NAMES, LINE_NAMES
+from analysis.reporting.case_pictures import AREA_NAMES, LINE_NAMES, MoneyUnit, money_unit
 from analysis.reporting.charts import bands as band_charts
 from analysis.reporting.charts import cash_flow as cash_charts
 from analysis.reporting.charts import tornado as tornado_charts
@@ -134,7 +134,7 @@ def machine_rows(case: BusinessCase) -> Rows:
 def show_lines(case: BusinessCase) -> None:
     """Every line of cost, and what one request, a million tokens or a fine-tune costs."""
     t = words()
-    section(t("Cost by line, a month"), origin_of_case(case))
+    section(t("Cost by line, a month ({unit})", unit=_line_unit(case).name), origin_of_case(case))
     table(line_rows(case), alt=t("Every line of cost today and with the plan"))
     download_rows(line_rows(case), "cost_lines.csv", key="roi_lines")
     if units := unit_rows(case):
@@ -156,24 +156,27 @@ def line_rows(case: BusinessCase) -> Rows:
     return [*rows, _pair_row(t("Sum"), total, case)]
 
 
+def _line_unit(case: BusinessCase) -> MoneyUnit:
+    return money_unit(case.assumptions.currency, [end for one in case.result.lines for end in (one.today, one.plan)], language())
+
+
 def _pair_row(label: str, pair: MoneyPair, case: BusinessCase) -> dict[str, object]:
-    t = words()
+    t, code, unit = words(), language(), _line_unit(case)
+    change = unit.figure(pair.change, code, signed=True) + _share(pair)
     return {
         t("Line"): label,
-        t("Today"): _sum(case, pair.today),
-        t("With the plan"): _sum(case, pair.plan),
-        t("Change"): _change(case, pair),
+        t("Today"): unit.figure(pair.today, code),
+        t("With the plan"): unit.figure(pair.plan, code),
+        t("Change"): change,
     }
 
 
-def _change(case: BusinessCase, pair: MoneyPair) -> str:
-    """Change with its sign and in percent."""
-    sign = "+" if pair.change > 0 else ""
-    said = sign + _sum(case, pair.change)
+def _share(pair: MoneyPair) -> str:
+    """A change in percent of today's, more or less in words."""
     if not pair.today or not pair.change:
-        return said
-    share = percent(abs(pair.change / pair.today), language(), 0 if abs(pair.change / pair.today) >= 0.1 else 1)
-    return words()("{amount} ({share} less)" if pair.change < 0 else "{amount} ({share} more)", amount=said, share=share)
+        return ""
+    size = abs(pair.change / pair.today)
+    return words()(" ({share} less)" if pair.change < 0 else " ({share} more)", share=percent(size, language(), 0 if size >= 0.1 else 1))
 
 
 def unit_rows(case: BusinessCase) -> Rows:
@@ -213,12 +216,12 @@ def _small(case: BusinessCase, amount: float) -> str:
 
 def show_years(case: BusinessCase) -> None:
     """Cash and profit and loss by fiscal year: two tables that are never mixed."""
-    t = words()
+    t, unit = words(), _year_unit(case).name
     section(t("By fiscal year"), origin_of_case(case), help=term("depreciation"))
-    for profit, heading in ((False, t("Cash flow")), (True, t("Profit and loss"))):
-        st.subheader(heading, anchor=False)
-        rows = year_rows(case, profit=profit)
-        table(rows, alt=t("Each fiscal year's lines of cash") if not profit else t("Each fiscal year's lines of profit and loss"))
+    st.subheader(t("Cash flow ({unit})", unit=unit), anchor=False)
+    table(year_rows(case, profit=False), alt=t("Each fiscal year's lines of cash"))
+    st.subheader(t("Profit and loss ({unit})", unit=unit), anchor=False)
+    table(year_rows(case, profit=True), alt=t("Each fiscal year's lines of profit and loss"))
     st.caption(
         t("Before tax, excluding consumption tax.") if not case.assumptions.after_tax else t("After tax, excluding consumption tax.")
     )
@@ -226,14 +229,20 @@ def show_years(case: BusinessCase) -> None:
 
 def year_rows(case: BusinessCase, *, profit: bool) -> Rows:
     """One row a line, one column a fiscal year; lines that are 0 in every year are left out."""
-    t, years = words(), case.result.years
+    t, code, unit, years = words(), language(), _year_unit(case), case.result.years
     heads = [_year_head(one.year, one.n_months) for one in years]
     books: list[FiscalLines] = [one.profit if profit else one.cash for one in years]
     return [
-        {t("Line"): t(label), **{head: _sum(case, getattr(lines, name)) for head, lines in zip(heads, books, strict=True)}}
+        {t("Line"): t(label), **{head: unit.figure(getattr(lines, name), code) for head, lines in zip(heads, books, strict=True)}}
         for name, label in _LINES.items()
         if name == "total" or any(getattr(lines, name) for lines in books)
     ]
+
+
+def _year_unit(case: BusinessCase) -> MoneyUnit:
+    """One unit for both tables, so that they can be compared."""
+    books = [lines for one in case.result.years for lines in (one.cash, one.profit)]
+    return money_unit(case.assumptions.currency, [getattr(lines, name) for lines in books for name in _LINES], language())
 
 
 def _year_head(year: int, n_months: int) -> str:

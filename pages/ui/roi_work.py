@@ -16,8 +16,8 @@ from analysis.economics.defaults import default_assumptions
 from analysis.errors import InputError
 from pages.ui.session import chosen, client, forget, forget_working, keep_working, remember, stored_plan, working
 
-DRAWS, FIRST_DRAWS = 10_000, 500
-"""Simulated cases of an answer that stands, and of the one that is shown while a figure is still being moved."""
+DRAWS = 10_000
+"""Simulated cases: few enough that an answer follows a slider at once."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ def work_on(plan: PlanSummary) -> Work:
     return Work(plan, evidence, assumptions, problems, case, bool(problems) and case is not None, rollout)
 
 
-def case_of(evidence: CaseEvidence, assumptions: Assumptions, rollout: Rollout | None = None, draws: int = DRAWS) -> BusinessCase:
+def case_of(evidence: CaseEvidence, assumptions: Assumptions, rollout: Rollout | None = None) -> BusinessCase:
     """A business case, kept: the same evidence and assumptions are worked out once."""
     parts = (evidence.model_dump_json(), assumptions.model_dump_json(), rollout.model_dump_json() if rollout else "")
-    return _case(hashlib.sha256("\n".join(parts).encode()).hexdigest(), draws, evidence, assumptions, rollout)
+    return _case(hashlib.sha256("\n".join(parts).encode()).hexdigest(), evidence, assumptions, rollout)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)
-def _case(mark: str, draws: int, _evidence: CaseEvidence, _assumptions: Assumptions, _rollout: Rollout | None) -> BusinessCase:
-    return make_case(_evidence, _assumptions, name=_assumptions.name, rollout=_rollout, draws=draws)
+def _case(mark: str, _evidence: CaseEvidence, _assumptions: Assumptions, _rollout: Rollout | None) -> BusinessCase:
+    return make_case(_evidence, _assumptions, name=_assumptions.name, rollout=_rollout, draws=DRAWS)
 
 
 def _assumptions(plan: PlanSummary, evidence: CaseEvidence) -> Assumptions:

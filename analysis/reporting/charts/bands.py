@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from analysis.contracts import BusinessCase, TargetBand
 from analysis.i18n import N_
@@ -19,7 +19,7 @@ BAND_NAMES: Mapping[str, str] = {
     "quality": N_("change of quality"),
     "payback": N_("months to payback"),
 }
-_ROW = 84
+_ROW = 88
 
 
 def bands(case: BusinessCase, look: Look) -> go.Figure:
@@ -30,22 +30,59 @@ def bands(case: BusinessCase, look: Look) -> go.Figure:
         look: language and theme.
     """
     found = case.result.bands
-    titles = [f"{look.t(BAND_NAMES[one.kind])}: {own_words(one, look)}" for one in found]
-    figure = make_subplots(rows=max(len(found), 1), cols=1, subplot_titles=titles or [""], vertical_spacing=0.32)
-    for place, one in enumerate(found, 1):
-        _row(figure, place, one, look)
+    n = max(len(found), 1)
+    figure = go.Figure([trace for place, one in enumerate(found) for trace in _traces(place, one, look)])
     dressed(
         figure,
         look,
-        height=88 + _ROW * max(len(found), 1),
+        height=88 + _ROW * n,
         title=look.t("Targets of the brief, and this case"),
         subtitle=look.t("hatched: target; diamond: this case"),
     )
-    figure.update_yaxes(visible=False, range=[-1, 1])
-    figure.update_xaxes(showline=True, ticks="outside", nticks=6)
-    figure.update_annotations(x=0, xanchor="left", font={"size": 13, "color": look.palette.text})
-    figure.update_layout(margin={"t": 88, "l": 20, "r": 20, "b": 36})
+    axes: dict[str, Any] = {}
+    for place, one in enumerate(found):
+        low, top = 1 - (place + 1) / n, 1 - place / n
+        axes[f"yaxis{_suffix(place)}"] = {"domain": [low + 0.36 / n, top - 0.24 / n], "range": [-1, 1], "visible": False}
+        axes[f"xaxis{_suffix(place)}"] = _axis(one, place, figure.layout.xaxis)
+    named = [_name(place, n, one, look) for place, one in enumerate(found)]
+    figure.update_layout(axes | {"annotations": named, "margin": {"t": 64, "l": 20, "r": 20, "b": 8}})
     return figure
+
+
+def _suffix(place: int) -> str:
+    """Plotly's name of the n-th axis: the first has no number."""
+    return "" if place == 0 else str(place + 1)
+
+
+def _axis(one: TargetBand, place: int, like: Any) -> dict[str, Any]:
+    """The axis of one band, from 0 to its further end, in the house's dress."""
+    scale = 1.0 if one.unit == "months" else 100.0
+    ends = [0.0, *(scale * end for end in (one.low, one.high, one.own) if end is not None)]
+    room = 0.06 * (max(ends) - min(ends))
+    dress: dict[str, Any] = like.to_plotly_json()
+    return dress | {
+        "anchor": f"y{_suffix(place)}",
+        "range": [min(ends) - room, max(ends) + room],
+        "ticksuffix": "%" if one.unit == "share" else "",
+        "showline": True,
+        "ticks": "outside",
+        "nticks": 6,
+    }
+
+
+def _name(place: int, n: int, one: TargetBand, look: Look) -> dict[str, Any]:
+    """What the band is, and this case's own figure in words, above its axis."""
+    return {
+        "text": f"{look.t(BAND_NAMES[one.kind])}: {own_words(one, look)}",
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": 1 - place / n,
+        "yref": "paper",
+        "yanchor": "top",
+        "showarrow": False,
+        "font": {"size": 13, "color": look.palette.text},
+    }
 
 
 def bands_alt(case: BusinessCase, look: Look) -> str:
@@ -90,35 +127,21 @@ def _figure(value: float, one: TargetBand, look: Look) -> str:
     return sign + percent(abs(value), look.language, digits)
 
 
-def _row(figure: go.Figure, place: int, one: TargetBand, look: Look) -> None:
+def _traces(place: int, one: TargetBand, look: Look) -> list[go.Bar | go.Scatter]:
+    """The target, and in front of it this case where it has a figure."""
     scale = 1.0 if one.unit == "months" else 100.0
     low, high = scale * min(one.low, one.high), scale * max(one.low, one.high)
     grey = look.palette.operations["kept"]
-    figure.add_trace(
-        go.Bar(
-            x=[high - low],
-            base=[low],
-            y=[0],
-            width=1.1,
-            orientation="h",
-            marker={
-                "color": faded(grey, 0.25),
-                "line": {"color": grey, "width": 1},
-                "pattern": {"shape": "/", "fgcolor": grey, "size": 8, "solidity": 0.15},
-            },
-            hovertext=[look.t("target: {target}", target=target_words(one, look))],
-            hovertemplate="%{hovertext}<extra></extra>",
-        ),
-        row=place,
-        col=1,
-    )
-    own = None if one.own is None else scale * one.own
-    if own is not None:
-        mark = {"symbol": "diamond", "size": 14, "color": look.palette.text, "line": {"color": look.palette.page, "width": 1.5}}
-        said = look.t("this case: {own}", own=own_words(one, look))
-        point = go.Scatter(x=[own], y=[0], mode="markers", marker=mark, hovertext=[said], hovertemplate="%{hovertext}<extra></extra>")
-        figure.add_trace(point, row=place, col=1)
-    ends = [low, high, 0.0, *([] if own is None else [own])]
-    room = 0.06 * (max(ends) - min(ends))
-    suffix = "%" if one.unit == "share" else ""
-    figure.update_xaxes(range=[min(ends) - room, max(ends) + room], ticksuffix=suffix, row=place, col=1)
+    on = {"xaxis": f"x{_suffix(place)}", "yaxis": f"y{_suffix(place)}", "hovertemplate": "%{hovertext}<extra></extra>"}
+    fill = {
+        "color": faded(grey, 0.25),
+        "line": {"color": grey, "width": 1},
+        "pattern": {"shape": "/", "fgcolor": grey, "size": 8, "solidity": 0.15},
+    }
+    said = [look.t("target: {target}", target=target_words(one, look))]
+    target = go.Bar(x=[high - low], base=[low], y=[0], width=1.4, orientation="h", marker=fill, hovertext=said, **on)
+    if one.own is None:
+        return [target]
+    mark = {"symbol": "diamond", "size": 14, "color": look.palette.text, "line": {"color": look.palette.page, "width": 1.5}}
+    said = [look.t("this case: {own}", own=own_words(one, look))]
+    return [target, go.Scatter(x=[scale * one.own], y=[0], mode="markers", marker=mark, hovertext=said, **on)]

@@ -27,12 +27,13 @@ def cash_flow(case: BusinessCase, look: Look, *, height: int = 340) -> go.Figure
         figure.add_trace(ribbon(list(range(len(low))), tuple(zip(low, high, strict=True)), style(2, look).colour))
     figure.add_trace(_line(values, unit, look))
     dressed(figure, look, height=height, title=look.t("Cash, added up"), subtitle=_subtitle(unit, look, bool(low)))
-    figure.add_hline(y=0, line={"color": look.palette.quiet, "width": 1.5})
     bottom, top = reach([*values, *low, 0.0], [*values, *high], room=0.1)
     figure.update_yaxes(range=[bottom, top], showgrid=True, gridcolor=look.palette.grid, nticks=6, tickformat=",~r")
     figure.update_xaxes(
         title={"text": look.t("months after the start"), "standoff": 6}, range=[-0.5, n_months + 0.5], ticks="outside", dtick=6
     )
+    zero = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": 0, "y1": 0, "line": {"color": look.palette.quiet, "width": 1.5}}
+    figure.update_layout(shapes=[zero])
     _mark_payback(figure, case, look, n_months)
     return figure
 

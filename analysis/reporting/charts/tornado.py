@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from analysis.contracts import BusinessCase, Swing
@@ -32,11 +34,9 @@ def tornado(case: BusinessCase, look: Look, *, most: int = _MOST) -> go.Figure:
         figure,
         look,
         height=150 + _ROW * max(len(swings), 1),
-        title=look.t("What matters most"),
-        subtitle=look.t("net present value, {unit}; upright line: as assumed", unit=unit.name),
+        title=look.t("Net present value at either end of each range"),
+        subtitle=look.t("{unit}; upright line: as assumed", unit=unit.name),
     )
-    figure.add_vline(x=case.result.npv / unit.scale, line={"color": look.palette.text, "width": 1.5})
-    figure.add_vline(x=0, line={"color": look.palette.quiet, "width": 1, "dash": "dot"})
     figure.update_yaxes(
         tickvals=list(range(len(swings))),
         ticktext=[_tick(one.name, look) for one in swings],
@@ -50,8 +50,16 @@ def tornado(case: BusinessCase, look: Look, *, most: int = _MOST) -> go.Figure:
     room = 0.16 * (high - low or 1.0)
     figure.update_xaxes(range=[low - room, high + room], showgrid=True, gridcolor=look.palette.grid, nticks=5, tickformat=",~r")
     legend = {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0}
-    figure.update_layout(barmode="overlay", showlegend=True, legend=legend, margin={"b": 72})
+    shapes = [
+        _upright(case.result.npv / unit.scale, {"color": look.palette.text, "width": 1.5}),
+        _upright(0.0, {"color": look.palette.quiet, "width": 1, "dash": "dot"}),
+    ]
+    figure.update_layout(barmode="overlay", showlegend=True, legend=legend, margin={"b": 72}, shapes=shapes)
     return figure
+
+
+def _upright(at: float, line: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "y domain", "line": line}
 
 
 def tornado_alt(case: BusinessCase, look: Look) -> str:
@@ -133,7 +141,8 @@ def _written(name: str, value: float, look: Look) -> str:
     """The end of a range, as short as it stands beside a bar."""
     if name in _MEASURED:
         return percent(value, look.language, 0 if abs(value) >= 0.1 else 1)
-    return number(value, look.language)
+    written = f"{value:.3f}".rstrip("0")
+    return number(value, look.language, 0 if abs(value) >= 100 else len(written.partition(".")[2]))
 
 
 def _hover(one: Swing, low: bool, look: Look, unit: MoneyUnit) -> str:
