@@ -56,10 +56,9 @@ def _payback(start: Floats, net: Floats, horizon: Floats) -> Floats:
     reached = back & (net > 0) & ~_lost_again(back, horizon)
     first = reached.argmax(axis=-1)
     rows = np.arange(len(net))
-    gained = net[rows, first]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        inside = 1 - np.clip((after[rows, first] - start) / gained, 0.0, 1.0)
-    return np.where(reached[rows, first], first + inside, np.nan)
+    found, gained, over = reached[rows, first], net[rows, first], after[rows, first] - start
+    inside = np.divide(over, gained, out=np.zeros(len(net)), where=found & (over < gained))
+    return np.where(found, first + np.where(over < gained, 1 - inside, 0.0), np.nan)
 
 
 def _lost_again(back: NDArray[np.bool_], horizon: Floats) -> NDArray[np.bool_]:
