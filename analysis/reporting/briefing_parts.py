@@ -42,6 +42,7 @@ class AlternativeRow:
     """One way to go, in the same columns as every other."""
 
     label: str
+    start: str
     cost: str
     saving: str
     payback: str
@@ -103,6 +104,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Signature:
+    """A box to sign in: whose it is, and the name as typed; empty: to be signed by hand."""
+
+    role: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class SourcedFigure:
     """A figure of the page with its source line."""
 
@@ -153,6 +162,7 @@ class Briefing:
     alternatives_head: tuple[str, ...]
     alternatives: tuple[AlternativeRow, ...]
     ringi: str
+    signatures: tuple[Signature, ...]
     counts: Counts
     figures: tuple[SourcedFigure, ...]
     words: Mapping[str, str] = field(default_factory=dict)

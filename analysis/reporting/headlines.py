@@ -331,7 +331,7 @@ def what_goes(plan: Plan) -> Message:
     first = removals[0]
     if len(removals) == 1:
         return Message(id=_WHAT[first.op, first.unit], values={"list": runs_of(first.blocks)})
-    parts = tuple(Message(id=_PARTS[removal.unit], values={"list": runs_of(removal.blocks)}) for removal in removals)
+    parts = tuple(Message(id=PARTS[removal.unit], values={"list": runs_of(removal.blocks)}) for removal in removals)
     return Message(id="Skipping {parts}" if first.op == "skip" else "Removing {parts}", values={"parts": parts})
 
 
@@ -343,11 +343,12 @@ _WHAT = {
     ("skip", "attention"): "Skipping the attention of layers {list}",
     ("skip", "mlp"): "Skipping the MLP of layers {list}",
 }
-_PARTS: dict[Unit, str] = {
+PARTS: dict[Unit, str] = {
     "block": N_("layers {list}"),
     "attention": N_("the attention of layers {list}"),
     "mlp": N_("the MLP of layers {list}"),
 }
+"""What a plan takes out, to stand inside a sentence."""
 
 
 def runs_of(blocks: tuple[int, ...]) -> tuple[int | str, ...]:

@@ -104,9 +104,9 @@ def never_pays(case: BusinessCase) -> Message:
         value = money_message(even.value, case.assumptions.currency)
         return Message(id="At this bill it never pays back; it would from about {v} a month.", values={"v": value})
     if even.kind == "runs":
-        runs = in_both(_up(even.value, "en"), _up(even.value, "ja"))
+        runs = in_both(rounded_up(even.value, "en"), rounded_up(even.value, "ja"))
         return Message(id="At this number of fine-tunes it never pays back; it would from {v} a month.", values={"v": runs})
-    requests = in_both(_up(even.value, "en"), _up(even.value, "ja"))
+    requests = in_both(rounded_up(even.value, "en"), rounded_up(even.value, "ja"))
     return Message(id="At this volume it never pays back; it would from {v} requests a month.", values={"v": requests})
 
 
@@ -179,12 +179,13 @@ def still_machines(n: int, headroom: float) -> Message:
 def _buckets(case: BusinessCase) -> Message:
     found, currency = case.result, case.assumptions.currency
     buckets = found.buckets
-    off = found.running_per_month + max(found.quality_per_month or 0.0, 0.0)
+    off, interval = running_costs(case), saving_interval(case)
     values: dict[str, object] = {
-        name: money_message(sum_, currency) for name, sum_ in (("a", buckets.cash), ("b", buckets.avoided), ("c", buckets.freed))
+        name: money_message(amount, currency, interval=interval)
+        for name, amount in (("a", buckets.cash), ("b", buckets.avoided), ("c", buckets.freed))
     }
     counted = case.assumptions.count_capacity or buckets.freed == 0
-    if off <= _LEAST * max(found.cost.today, 0.0):
+    if not takes_running(case):
         return Message(
             id="Of this, {a} is cash, {b} a purchase avoided, {c} freed capacity that is worth money only if used."
             if counted
@@ -192,7 +193,7 @@ def _buckets(case: BusinessCase) -> Message:
             "money only if used.",
             values=values,
         )
-    values["r"] = money_message(off, currency)
+    values["r"] = money_message(off, currency, interval=interval)
     return Message(
         id="Before running costs of {r} a month, {a} is cash, {b} a purchase avoided, {c} freed capacity that is worth money only if used."
         if counted
@@ -200,6 +201,16 @@ def _buckets(case: BusinessCase) -> Message:
         "because it is worth money only if used.",
         values=values,
     )
+
+
+def running_costs(case: BusinessCase) -> float:
+    """What watching, renewing and more errors cost a month."""
+    return case.result.running_per_month + max(case.result.quality_per_month or 0.0, 0.0)
+
+
+def takes_running(case: BusinessCase) -> bool:
+    """Whether the running costs are large enough to be told beside the saving."""
+    return running_costs(case) > _LEAST * max(case.result.cost.today, 0.0)
 
 
 def stages(rollout: Rollout, advice: StageAdvice | None = None) -> Message:
@@ -302,7 +313,7 @@ def on_day(iso: str) -> Message | None:
     return None if english is None or japanese is None else in_both(english, japanese)
 
 
-def _up(value: float, language: str) -> str:
+def rounded_up(value: float, language: str) -> str:
     """An amount of work from which it pays, rounded up to two digits."""
     step = 10.0 ** max(len(str(int(value))) - 2, 0)
     rounded = -(-value // step) * step if value >= 10 else round(value + 0.049, 1)

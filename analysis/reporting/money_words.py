@@ -45,23 +45,33 @@ def money(
     ('約41万円', 'about 410,000 JPY', 'minus USD 4,120')
     """
     rounded = rounded_money(amount, interval)
-    said = _cell(abs(rounded), currency, language) if table else _sum(abs(rounded), currency, language)
-    if rounded < 0:
-        said = f"−{said}" if table else {"en": f"minus {said}", "ja": f"マイナス{said}"}[language]
-    if table or not about or rounded == 0:
-        return said
-    return {"en": f"about {said}", "ja": f"約{said}"}[language]
+    if table:
+        return ("−" if rounded < 0 else "") + _cell(abs(rounded), currency, language)
+    said, near = _sum(abs(rounded), currency, language), about and rounded != 0
+    if language == "ja":
+        return ("マイナス" if rounded < 0 else "") + ("約" if near else "") + said
+    return ("about " if near else "") + ("minus " if rounded < 0 else "") + said
 
 
 def money_range(low: float, high: float, currency: str, language: Language, *, near: float | None = None) -> tuple[str, str]:
-    """Both ends of a range, widened to the digits that its width allows and never narrowed.
+    """Both ends of a range, widened to the digits that its width allows and never narrowed; a shared unit is said once.
 
-    >>> money_range(41_000, 149_000, "JPY", "ja")
-    ('4万円', '15万円')
+    >>> money_range(41_000, 149_000, "JPY", "ja"), money_range(41_000, 149_000, "JPY", "en")
+    (('4', '15万円'), ('40,000', '150,000 JPY'))
     """
     step = _step(near if near else max(abs(low), abs(high)), (low, high))
-    ends = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-    return _end(ends[0], currency, language), _end(ends[1], currency, language)
+    first, second = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    ends = _end(first, currency, language), _end(second, currency, language)
+    if language == "en" and currency != "JPY":
+        return ends[0], ends[1].replace(f"{currency} ", "") if second >= 0 else ends[1]
+    unit = _unit(ends[1])
+    alike = _unit(ends[0]) == unit and (first >= 0 or language == "en")
+    return (ends[0].removesuffix(unit) if alike else ends[0]), ends[1]
+
+
+def _unit(said: str) -> str:
+    """What follows the figure: 万円,  JPY."""
+    return said[max((place for place, sign in enumerate(said) if sign.isdigit()), default=-1) + 1 :]
 
 
 def money_message(amount: float, currency: str, *, interval: Range | None = None, about: bool = True) -> Message:

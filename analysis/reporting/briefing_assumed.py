@@ -1,0 +1,121 @@
+"""Assumptions in words: what a figure is called, its value with its unit, and which of them moves the result most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.contracts import Assumption, BusinessCase, Currency, Message, Swing
+from analysis.economics.names import FIGURES
+from analysis.i18n import N_, Language, render, translator
+from analysis.i18n.numbers import number, span
+from analysis.reporting.briefing_clean import clean
+from analysis.reporting.money_words import money, months, percent_of
+
+MEASURED_LABELS: Mapping[str, str] = {
+    "measured_saving": N_("measured saving"),
+    "measured_request_ratio": N_("measured saving of a request"),
+    "measured_training_ratio": N_("measured saving of a fine-tune"),
+    "measured_quality": N_("measured change in quality"),
+    "measured_error_percent": N_("measured change of right answers"),
+    "projected_saving": N_("projected saving"),
+}
+_RATIOS = frozenset({"measured_request_ratio", "measured_training_ratio"})
+
+
+def label(name: str, language: Language) -> str:
+    """What a figure is called inside a sentence."""
+    t, known = translator(language), FIGURES.get(name)
+    if known is not None:
+        return t(known.label)
+    return t(MEASURED_LABELS[name]) if name in MEASURED_LABELS else clean(name, 40)
+
+
+def value_text(name: str, value: float, currency: Currency, language: Language) -> str:
+    """A figure's value with its unit."""
+    t, known = translator(language), FIGURES.get(name)
+    if name in MEASURED_LABELS:
+        if name == "measured_error_percent":
+            return percent_of(value / 100)
+        return percent_of(1 - value if name in _RATIOS else value)
+    if known is None:
+        return number(value, language)
+    if known.is_money:
+        return money(value, currency, language, about=False)
+    unit = t(known.unit) if known.unit else ""
+    gap = "" if not unit or unit.startswith("%") or language == "ja" else " "
+    return f"{number(value, language)}{gap}{unit}"
+
+
+def range_text(name: str, given: Assumption, currency: Currency, language: Language) -> str:
+    """A figure with the range that it is drawn from: "5% a year (3 to 8)"."""
+    if given.value is None:
+        return translator(language)("not yet tested")
+    said = value_text(name, given.value, given.currency or currency, language)
+    if given.low is None or given.high is None or given.low == given.high:
+        return said
+    low, high = (_bare(name, end, given.currency or currency, language) for end in (given.low, given.high))
+    return translator(language)("{value} ({range})", value=said, range=span(low, high, language))
+
+
+def _bare(name: str, value: float, currency: Currency, language: Language) -> str:
+    """One end of a range; its unit was said already, except where the size of money needs it."""
+    known = FIGURES.get(name)
+    if known is not None and known.is_money and language == "ja":
+        return money(value, currency, language, about=False)
+    return number(value, language) if known is not None else value_text(name, value, currency, language)
+
+
+def driver_facts(case: BusinessCase, language: Language) -> dict[str, str]:
+    """The assumption that matters most, its bad end, and what payback would become there."""
+    found: dict[str, str] = {}
+    top = next(iter(case.result.tornado), None)
+    if top is not None:
+        value, payback = _bad_end(top)
+        t = translator(language)
+        found = {
+            "top_driver": t("the {name}", name=label(top.name, language)),
+            "bad_value": value_text(top.name, value, _currency(case, top.name), language),
+            "bad_payback": months(payback, language) if payback is not None else t("never (in the period looked at)"),
+        }
+    errors = [abs(error.error_share) for error in case.evidence.projection_errors if error.quantity.endswith(("_ratio", "_ms"))]
+    if errors:
+        found["calibration"] = percent_of(max(errors))
+    return found
+
+
+def _bad_end(swing: Swing) -> tuple[float, float | None]:
+    return (swing.low, swing.payback_low) if swing.npv_low <= swing.npv_high else (swing.high, swing.payback_high)
+
+
+def most_important(case: BusinessCase, language: Language, most: int = 3) -> list[str]:
+    """The assumptions that matter most, each with value and range."""
+    found = []
+    for swing in case.result.tornado[:most]:
+        given = case.assumptions.values.get(swing.name)
+        currency = _currency(case, swing.name)
+        low, high = (value_text(swing.name, end, currency, language) for end in (swing.low, swing.high))
+        said = span(low, high, language) if given is None else range_text(swing.name, given, currency, language)
+        found.append(f"{label(swing.name, language)} {said}")
+    return found
+
+
+def source_text(given: Assumption, language: Language) -> str:
+    """Where an assumption comes from: its source and date, or that nobody has confirmed it."""
+    t = translator(language)
+    parts = [] if given.source is None else [clean(render(given.source, language), 90)]
+    parts += [given.as_of] if given.as_of else []
+    if given.confirmed_by:
+        parts.append(t("confirmed by {name} (as entered, not verified)", name=clean(given.confirmed_by, 40)))
+    elif not given.sourced and given.origin == "assumed":
+        parts.append(t("starting value, no source: please confirm"))
+    return t("; ").join(parts) or t("as entered")
+
+
+def _currency(case: BusinessCase, name: str) -> Currency:
+    given = case.assumptions.values.get(name)
+    return (given.currency if given else None) or case.assumptions.currency
+
+
+def listed_words(texts: list[str], language: Language) -> str:
+    """Texts as a list in words."""
+    return render(Message(id="{slices}", values={"slices": tuple(texts)}), language)

@@ -1,0 +1,334 @@
+"""The places of the briefing's sentences by name, written in one language; what is not known is absent and never guessed.
+
+Names are those of the sentences: `saving_month`, `cash`, `stage1_slices`. A sentence asks for its places with `filled`.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from analysis.contracts import BusinessCase, Message, Stage
+from analysis.errors import StrataError
+from analysis.i18n import N_, Language, Translator, render, translator
+from analysis.i18n.numbers import number
+from analysis.planning import CRITICAL, parse_guardrail
+from analysis.reporting import briefing_quality, headlines, headlines_business
+from analysis.reporting.briefing_assumed import driver_facts
+from analysis.reporting.briefing_clean import clean, fewer
+from analysis.reporting.money_words import day, money, money_range, month, percent_of, whole_months
+from analysis.reporting.verification_words import item, limit
+
+Facts = Mapping[str, str]
+
+MISSING: Mapping[str, str] = {
+    "saving_pct": N_("saving as a share of today's cost"),
+    "saving_month": N_("saving a month"),
+    "payback_months": N_("payback period"),
+    "cash": N_("cash saving"),
+    "cash_date": N_("date from which less is paid"),
+    "quality_change": N_("measured change in quality"),
+    "quality_ci": N_("interval of the change in quality"),
+    "guardrail": N_("limit set before the test"),
+    "guardrail_date": N_("date on which the limit was set"),
+    "n_critical": N_("critical cases that were answered"),
+    "flip_upper": N_("critical cases that were answered"),
+    "flips": N_("critical cases that were answered"),
+    "n_needed": N_("number of critical cases needed"),
+    "stage1_slices": N_("first stage of the rollout"),
+    "stage1_compression": N_("first stage of the rollout"),
+    "stage1_weeks": N_("first stage of the rollout"),
+    "stop_rule": N_("rule for stopping"),
+    "rollback_minutes": N_("minutes of a rehearsed roll-back"),
+    "review_date": N_("date of the review"),
+    "decision_date": N_("date of the decision"),
+    "top_driver": N_("assumption that matters most"),
+    "g": N_("gain kept in the trial"),
+    "saving_run": N_("saving of one fine-tune"),
+    "gpu_hours": N_("GPU hours of one fine-tune"),
+    "break_even": N_("amount of work from which it pays"),
+    "metric": N_("limit that was missed"),
+    "value": N_("limit that was missed"),
+    "limit": N_("limit that was missed"),
+    "alternative": N_("alternative worth trying"),
+    "break_even_errors": N_("price of a wrong answer"),
+    "error_price": N_("price of a wrong answer"),
+}
+"""A place -> what is missing when it has no value."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A sentence with its places filled; text is None where one is missing, and `missing` names which, in words."""
+
+    text: str | None
+    missing: str = ""
+
+
+def filled(sentence: str, known: Facts, t: Translator) -> Filled:
+    """The sentence in words, or what it lacks."""
+    places = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+    lacking = [name for name in sorted(places) if name not in known]
+    if lacking:
+        return Filled(None, t(MISSING.get(lacking[0], lacking[0])))
+    said = t(sentence, **{name: known[name] for name in places}) if places else t(sentence)
+    return Filled(_singular(said))
+
+
+def or_untested(sentence: str, known: Facts, t: Translator) -> str:
+    """The sentence with "not yet tested" in the places that are not known."""
+    places = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+    return filled(sentence, {**dict.fromkeys(places, t("not yet tested")), **known}, t).text or ""
+
+
+def facts(case: BusinessCase, language: Language, *, decision_on: str = "") -> dict[str, str]:
+    """Every place that this case can fill.
+
+    Args:
+        case: what it is worth.
+        language: of the words.
+        decision_on: date of the decision; empty: the rollout's.
+    """
+    known = {
+        **_subject(case, language),
+        **_worth(case, language),
+        **_start(case, language),
+        **briefing_quality.facts(case, language),
+        **_stages(case, language, decision_on),
+        **driver_facts(case, language),
+    }
+    return {name: text for name, text in known.items() if text}
+
+
+def _subject(case: BusinessCase, language: Language) -> dict[str, str]:
+    evidence, t = case.evidence, translator(language)
+    found = {
+        "model": clean(evidence.model_name, 60),
+        "cost_name": cost_name(case, t),
+        "plan_words": clean(render(evidence.words, language), 120),
+        "plan_id": evidence.plan_id[:16],
+        "N": number(evidence.n_blocks, language),
+        "machine": clean(evidence.device_name, 50) or t("this machine"),
+    }
+    if evidence.n_prompts:
+        found |= {"n_prompts": number(evidence.n_prompts, language), "n_slices": number(len(evidence.slices) or 1, language)}
+    removed = _left_out(case)
+    if removed:
+        found["what"] = clean(render(Message(id="{slices}", values={"slices": removed}), language), 120)
+    if evidence.training is not None:
+        found["n_trained"] = number(evidence.training.n_trained, language)
+    return found
+
+
+def _left_out(case: BusinessCase) -> tuple[Message, ...]:
+    """What the model runs without, part by part."""
+    return tuple(
+        Message(id=headlines.PARTS[operation.unit], values={"list": headlines.runs_of(operation.blocks)})
+        for operation in case.evidence.operations
+        if operation.op != "freeze"
+    )
+
+
+def cost_name(case: BusinessCase, t: Translator) -> str:
+    """Which cost goes down, to stand inside a sentence."""
+    if freezes(case):
+        return t("cost of fine-tuning")
+    return t("running cost of the model")
+
+
+def freezes(case: BusinessCase) -> bool:
+    """Whether the plan makes training cheaper and takes nothing out."""
+    return case.evidence.serving is None and case.evidence.eof_layer is not None
+
+
+def _worth(case: BusinessCase, language: Language) -> dict[str, str]:
+    result, currency = case.result, case.assumptions.currency
+    interval = headlines_business.saving_interval(case)
+
+    def sum_(amount: float, *, about: bool = False) -> str:
+        return money(amount, currency, language, interval=interval, about=about)
+
+    low, high = money_range(*interval, currency, language, near=result.net_per_month)
+    found = {
+        "saving_month": sum_(result.net_per_month, about=language == "ja"),
+        "saving_bare": sum_(result.net_per_month),
+        "saving_about": sum_(result.net_per_month, about=True),
+        "saving_low": low,
+        "saving_high": high,
+        "cash": sum_(result.buckets.cash),
+        "avoided": sum_(result.buckets.avoided),
+        "freed": sum_(result.buckets.freed),
+        "cash_date": month(result.buckets.cash_from or "", language) or "",
+        "run_cost": sum_(headlines_business.running_costs(case)),
+        "today_cost": money(result.cost.today, currency, language, about=False),
+    }
+    share = headlines_business.saving_share(case)
+    if share is not None:
+        found["saving_pct"] = percent_of(result.net_per_month / result.cost.today, width=share[1] - share[0])
+        found["lo"], found["hi"] = (percent_of(end, width=share[1] - share[0]) for end in share)
+    even = result.break_even
+    if even.value is not None and even.value > even.today:
+        found["break_even"] = headlines_business.rounded_up(even.value, language)
+    if result.payback_months is not None:
+        found["payback_months"] = number(whole_months(result.payback_months), language)
+    found["years"] = "10"
+    return found | _per_run(case, language) | _errors(case, language)
+
+
+def _per_run(case: BusinessCase, language: Language) -> dict[str, str]:
+    """One fine-tune: what it saves in money, and in GPU hours where they are known."""
+    result, currency = case.result, case.assumptions.currency
+    runs = case.assumptions.values.get("training_runs_per_month")
+    found: dict[str, str] = {}
+    if result.per_training_run is not None and result.per_training_run.change < 0:
+        found["saving_run"] = money(-result.per_training_run.change, currency, language, about=False)
+    if result.gpu_hours is not None and runs is not None and runs.value and result.gpu_hours.change < 0 and freezes(case):
+        hours = -result.gpu_hours.change / runs.value
+        found["gpu_hours"] = plain_number(hours, 0 if hours >= 10 else 2, language)
+    training = case.evidence.training
+    if training is not None and training.hours.saved_share > 0:
+        found["step_saved"] = percent_of(training.hours.saved_share)
+    return found
+
+
+def _errors(case: BusinessCase, language: Language) -> dict[str, str]:
+    result, currency = case.result, case.assumptions.currency
+    price = case.assumptions.values.get("error_price")
+    found: dict[str, str] = {}
+    if result.break_even_errors is not None and result.break_even_errors >= 0 and price is not None and price.value:
+        found["break_even_errors"] = number(int(result.break_even_errors), language)
+        found["error_price"] = money(price.value, price.currency or currency, language, about=False)
+    if result.break_even_error_price is not None and result.break_even_error_price > 0:
+        found["thousandth_price"] = money(result.break_even_error_price, currency, language, about=False)
+    return found
+
+
+def _start(case: BusinessCase, language: Language) -> dict[str, str]:
+    """What is asked for: the whole start, and what stage 1 takes where it is told apart."""
+    start, currency = case.result.start, case.assumptions.currency
+    t = translator(language)
+
+    def sum_(amount: float) -> str:
+        return money(amount, currency, language, about=False)
+
+    found = {
+        "start_amount": sum_(start.total),
+        "start_days": _days(start.days, language),
+        "external": sum_(start.external),
+        "internal": sum_(start.internal),
+        "roles": role_words(start.roles, t, language),
+        "verify_days": _days(start.roles.get("engineer", 0.0) + start.roles.get("expert", 0.0), language),
+    }
+    found |= {"ask_amount": found["start_amount"], "ask_days": found["start_days"]}
+    first = next(iter(case.result.stages), None)
+    if first is not None and case.rollout is not None:
+        found |= {"ask_amount": sum_(first.cost), "ask_days": _days(case.rollout.stages[0].start_days, language)}
+    daily = start.internal / start.days if start.days else 0.0
+    if daily > 0:
+        run_days = case.result.running_per_month / daily
+        found |= {"run_days": _days(run_days, language), "fte": plain_number(run_days / 20, 2, language)}
+    if not start.roles.get("engineer", 0.0) + start.roles.get("expert", 0.0):
+        found["verify_days"] = ""
+    return found
+
+
+def role_words(roles: Mapping[str, float], t: Translator, language: Language) -> str:
+    """Person-days by role: "engineer 10, business expert 3"."""
+    names = {"engineer": t("engineer"), "expert": t("business expert"), "legal": t("legal and security"), "external": t("external")}
+    return t(", ").join(
+        t("{role} {days}", role=names[role], days=_days(days, language)) for role, days in roles.items() if days and role in names
+    )
+
+
+def _days(days: float, language: Language) -> str:
+    return plain_number(days, 1, language)
+
+
+def plain_number(value: float, digits: int, language: Language) -> str:
+    """A number with no more decimals than it has."""
+    rounded = round(value, digits)
+    shortest = next(few for few in range(digits + 1) if round(rounded, few) == rounded)
+    return number(rounded, language, shortest)
+
+
+def _stages(case: BusinessCase, language: Language, decision_on: str) -> dict[str, str]:
+    rollout, t = case.rollout, translator(language)
+    found = {"decision_date": day(decision_on, language) or ""}
+    if rollout is None:
+        return found
+    first = rollout.stages[0]
+    owner = rollout.roles.get("owner") or first.owner
+    found |= {
+        "decision_date": found["decision_date"] or day(rollout.decision_on, language) or "",
+        "review_date": day(rollout.review_on, language) or "",
+        "owner": clean(owner, 40),
+        "stop_rule": typed(first.stop_rule, t),
+        **{f"stage1_{name}": text for name, text in stage_facts(first, language).items()},
+        "entry2": conditions(first.exit or (rollout.stages[1].entry if len(rollout.stages) > 1 else ()), t),
+    }
+    if rollout.rehearsal is not None:
+        found["rollback_minutes"] = number(-int(-rollout.rehearsal.minutes // 1), language)
+        found["rehearsal_date"] = day(rollout.rehearsal.on, language) or ""
+    return found | _watched(first, language) | _critical_stage(case, language)
+
+
+def stage_facts(stage: Stage, language: Language) -> dict[str, str]:
+    """The three dials of a stage and its weeks."""
+    names = [clean(render(headlines_business.slice_words(name), language), 40) for name in stage.slices]
+    t = translator(language)
+    return {
+        "slices": fewer(names, 2, t) if names else t("all slices"),
+        "compression": percent_of(stage.compression),
+        "traffic": percent_of(stage.traffic),
+        "weeks": plain_number(stage.weeks, 1, language),
+    }
+
+
+def conditions(clauses: Iterable[str], t: Translator) -> str:
+    """What has to be true, as one clause."""
+    return t(" and ").join(typed(clause, t) for clause in clauses)
+
+
+def typed(text: str, t: Translator) -> str:
+    """Words typed by a person, to stand inside a sentence; a clause of Strata's own is put into the language."""
+    said = clean(t(text) if text.strip() and "{" not in text else text, 90).rstrip(". 。")
+    return said[:1].lower() + said[1:] if said[1:2].islower() else said
+
+
+def _watched(stage: Stage, language: Language) -> dict[str, str]:
+    """The first limit that is watched daily."""
+    for text in stage.guardrails:
+        try:
+            guardrail = parse_guardrail(text)
+        except StrataError:
+            continue  # typed by hand and not a limit; the page of the stages says so
+        if guardrail.slice != CRITICAL:
+            return {"watched": render(item(guardrail), language), "watched_limit": render(limit(guardrail), language)}
+    return {}
+
+
+def _critical_stage(case: BusinessCase, language: Language) -> dict[str, str]:
+    """Which slices are critical, and the first stage that serves one of them."""
+    assert case.rollout is not None
+    critical = [entry.name for entry in case.assumptions.slices if entry.critical]
+    if not critical:
+        return {}
+    stages = case.rollout.stages
+    first = next((stage.number for stage in stages if not stage.slices or set(stage.slices) & set(critical)), None)
+    names = [clean(render(headlines_business.slice_words(name), language), 40) for name in critical]
+    found = {"critical_slices": fewer(names, 2, translator(language))}
+    return found if first is None else found | {"k": str(first)}
+
+
+def _singular(text: str) -> str:
+    """English counts of one without the plural s."""
+    for plural, one in (
+        ("months", "month"),
+        ("weeks", "week"),
+        ("minutes", "minute"),
+        ("person-days", "person-day"),
+        ("prompts", "prompt"),
+    ):
+        text = text.replace(f" 1 {plural}", f" 1 {one}")
+    return text

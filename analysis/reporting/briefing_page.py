@@ -1,0 +1,248 @@
+"""The seven parts of the page in sentences, each in the variant that the evidence allows."""
+
+from __future__ import annotations
+
+from analysis.contracts import BusinessCase, Stage
+from analysis.i18n import N_, Language, Translator, render, translator
+from analysis.i18n.numbers import number
+from analysis.reporting import briefing_quality, headlines_business
+from analysis.reporting.briefing_assumed import listed_words, most_important
+from analysis.reporting.briefing_clean import clean
+from analysis.reporting.briefing_facts import Facts, conditions, filled, freezes, or_untested, stage_facts, typed
+from analysis.reporting.briefing_parts import RiskRow, StageBox
+from analysis.reporting.briefing_sentences import MISSED, VERIFY, never
+from analysis.reporting.money_words import day
+
+_MOST_STAGES = 4
+
+SHORT = N_(
+    "Keep the present model, leave out {what}, and lower the {cost_name} by {saving_pct} (about {saving_month} a month). "
+    "We ask for approval of stage 1: {ask_amount}, {ask_days} person-days."
+)
+SHORT_FREEZE = N_(
+    "Keep the present model, train only its last {n_trained} of {N} layers at the next fine-tune, and lower the {cost_name} by "
+    "{saving_pct} (about {saving_month} a month). We ask for approval of stage 1: {ask_amount}, {ask_days} person-days."
+)
+NOTHING_ASKED = N_("Nothing is asked for today.")
+MORE_CASES = N_("We ask only for {ask_days} person-days to test it on more cases, until {review_date}.")
+
+SAVING = N_("Saving: {saving_month} a month ({saving_low} to {saving_high}), of which {cash} is cash; payback {payback_months} months.")
+SAVING_RUNNING = N_(
+    "Saving: {saving_month} a month ({saving_low} to {saving_high}) after running costs of {run_cost}; before them {cash} is cash; "
+    "payback {payback_months} months."
+)
+SAVING_LATE = N_("Saving: {saving_month} a month ({saving_low} to {saving_high}); not paid back within {years} years.")
+QUALITY = N_("Quality: {quality_change} ({quality_ci}); limit {guardrail}, set on {guardrail_date}, before the test.")
+QUALITY_UNDATED = N_("Quality: {quality_change} ({quality_ci}); limit {guardrail}.")
+QUALITY_UNLIMITED = N_("Quality: {quality_change} ({quality_ci}); no limit was set before the test.")
+QUALITY_PROJECTED = N_("Quality: projected to be {quality_change} ({quality_ci}); not yet tested.")
+QUALITY_MISSED = N_("Quality: {metric} {value}; the limit {limit} was missed.")
+QUALITY_UNKNOWN = N_("Quality: not yet tested.")
+BACK = N_("Way back: the original stays; return within {rollback_minutes} minutes, rehearsed on {rehearsal_date}.")
+BACK_UNTRIED = N_("Way back: the original stays; how long the return takes is not yet tested.")
+
+WRONG_ANSWERS = N_("Wrong answers in {critical_slices}")
+QUALITY_FALLS = N_("Quality falls unnoticed")
+NO_SAVING = N_("The saving does not appear")
+
+STAGE_ONE = N_(
+    "Stage 1: {stage1_slices}, {stage1_compression} lighter, {stage1_traffic} of requests, {stage1_weeks} weeks. Go on if {entry2}. "
+    "Stop if {stop_rule}."
+)
+
+
+def in_short(case: BusinessCase, known: Facts, language: Language) -> tuple[str, ...]:
+    """Part 1: what, how much, how soon, and what is asked for today."""
+    t = translator(language)
+    nothing = t(NOTHING_ASKED)
+    if case.standing == "outside":
+        said = filled(MISSED, known, t).text
+        return (said or t("Outside the limit: not recommended"), nothing)
+    if case.standing == "rough":
+        return (render(headlines_business.rough(case), language), _verify(VERIFY, known, t))
+    if case.result.net_per_month <= 0:
+        return (never(case, known, language), nothing)
+    if case.standing == "undecided":
+        return (render(headlines_business.roi(case), language), _verify(MORE_CASES, known, t))
+    return (or_untested(SHORT_FREEZE if freezes(case) else SHORT, known, t),)
+
+
+def _verify(sentence: str, known: Facts, t: Translator) -> str:
+    return or_untested(sentence, {**known, "ask_days": known.get("verify_days", known["start_days"])}, t)
+
+
+def points(case: BusinessCase, known: Facts, language: Language) -> tuple[str, str, str]:
+    """Part 2: saving, quality, way back; the figure first."""
+    t = translator(language)
+    back = filled(BACK, known, t).text or t(BACK_UNTRIED)
+    return _saving(case, known, language), _quality(case, known, t), back
+
+
+def _saving(case: BusinessCase, known: Facts, language: Language) -> str:
+    t = translator(language)
+    if case.result.net_per_month <= 0:
+        return t("Saving: none. {why}", why=render(headlines_business.never_pays(case), language))
+    places = {**known, "saving_month": known["saving_about"]}
+    if case.result.payback_months is None:
+        return or_untested(SAVING_LATE, places, t)
+    return or_untested(SAVING_RUNNING if headlines_business.takes_running(case) else SAVING, places, t)
+
+
+def _quality(case: BusinessCase, known: Facts, t: Translator) -> str:
+    if case.standing == "outside" and "metric" in known:
+        return or_untested(QUALITY_MISSED, known, t)
+    if "quality_change" not in known:
+        return t(QUALITY_UNKNOWN)
+    if case.evidence.quality.projected:
+        return or_untested(QUALITY_PROJECTED, known, t)
+    if "guardrail" not in known:
+        return or_untested(QUALITY_UNLIMITED, known, t)
+    return or_untested(QUALITY if "guardrail_date" in known else QUALITY_UNDATED, known, t)
+
+
+def risks(case: BusinessCase, known: Facts, language: Language) -> tuple[RiskRow, ...]:
+    """Part 4: critical cases first, then quality in use, then the money."""
+    t = translator(language)
+    who = known.get("owner", t("not yet named"))
+    critical = t(WRONG_ANSWERS, critical_slices=known.get("critical_slices", t("critical cases")))
+    if "k" in known:
+        stays = t("these stay on the full model until stage {k}; a person confirms", k=known["k"])
+    elif case.rollout is None or "critical_slices" in known:
+        stays = t("these stay on the full model; a person confirms")
+    else:
+        stays = t("no slice is marked as critical; a person checks samples")
+    watched = (
+        t("{metric} is checked daily against {guardrail}", metric=known["watched"], guardrail=known["watched_limit"])
+        if ("watched" in known)
+        else t("no limit is watched yet")
+    )
+    review = known.get("review_date", t("not yet set"))
+    return (
+        RiskRow(critical, stays, who),
+        RiskRow(t(QUALITY_FALLS), watched, t("{owner} switches back", owner=who)),
+        RiskRow(t(NO_SAVING), t("actual against plan every month"), t("decision on {review_date}", review_date=review)),
+    )
+
+
+def stage_boxes(case: BusinessCase, language: Language) -> tuple[StageBox, ...]:
+    """Part 5: the stages as boxes; of more than four the last stands for the rest."""
+    if case.rollout is None:
+        return ()
+    stages = case.rollout.stages
+    shown = stages if len(stages) <= _MOST_STAGES else (*stages[: _MOST_STAGES - 1], stages[-1])
+    return tuple(_box(stage, language) for stage in shown)
+
+
+def _box(stage: Stage, language: Language) -> StageBox:
+    t, dials = translator(language), stage_facts(stage, language)
+    lines = (
+        dials["slices"],
+        t("{share} lighter", share=dials["compression"]),
+        t("{share} of requests", share=dials["traffic"]),
+        t("{weeks} weeks", weeks=dials["weeks"]),
+    )
+    go_on = t("Go on if {condition}.", condition=clean(conditions(stage.exit, t), 110)) if stage.exit else ""
+    return StageBox(stage.number, t("Stage {number}", number=stage.number), lines, go_on)
+
+
+def stop_sentence(case: BusinessCase, known: Facts, t: Translator) -> str:
+    """When it ends early, and how fast the way back is."""
+    if "stop_rule" not in known:
+        return t("When we stop has not been decided yet.")
+    return t("We stop if {stop_rule}.", stop_rule=known["stop_rule"])
+
+
+def asked(case: BusinessCase, known: Facts, language: Language) -> tuple[str, ...]:
+    """Part 6: the amount, the days by role, the dates."""
+    t = translator(language)
+    if case.standing == "outside" or case.result.net_per_month <= 0:
+        return (t("No approval and no money."),)
+    dates = t(
+        "Decision by {decision_date}; first report on {review_date}.",
+        decision_date=known.get("decision_date", t("not yet set")),
+        review_date=known.get("review_date", t("not yet set")),
+    )
+    if case.standing != "measured":
+        return (_verify(N_("Only the test: {ask_days} person-days, excluding tax."), known, t), dates)
+    amount = t("{ask_amount} (excluding tax), {ask_days} person-days.", ask_amount=known["ask_amount"], ask_days=known["ask_days"])
+    roles = t("To begin in all: {roles} person-days.", roles=known["roles"]) if "roles" in known else ""
+    return tuple(one for one in (amount, roles, dates) if one)
+
+
+def sources(case: BusinessCase, known: Facts, language: Language, *, with_texts: bool) -> tuple[str, ...]:
+    """Part 7: what was measured, where and when, the assumptions that matter most, and the plan's number."""
+    t, evidence = translator(language), case.evidence
+    lines = [_measured(case, known, language)]
+    important = most_important(case, language)
+    if important:
+        lines.append(t("Most depends on: {assumptions}.", assumptions=listed_words(important, language)))
+    if with_texts and evidence.workload_name:
+        lines.append(t("Workload: {name}.", name=clean(evidence.workload_name, 60)))
+    lines.append(t("Plan {plan_id}; simulation seed {seed}.", plan_id=known["plan_id"], seed=str(case.result.simulation.seed)))
+    lines.append(t("The prompts did not leave this machine."))
+    return tuple(lines)
+
+
+def _measured(case: BusinessCase, known: Facts, language: Language) -> str:
+    """Prompts, slices, machine, day, seed; what nobody measured is not claimed."""
+    t, evidence = translator(language), case.evidence
+    places = {
+        "n_prompts": known.get("n_prompts", "0"),
+        "n_slices": known.get("n_slices", "0"),
+        "seed": str(evidence.seed),
+    }
+    if case.standing == "rough" or not evidence.device_name:
+        return t("{n_prompts} prompts in {n_slices} slices, projected from a first measurement; seed {seed}.", **places)
+    measured_on = day(evidence.measured_at, language) or t("not yet set")
+    return t(
+        "{n_prompts} prompts in {n_slices} slices, {n_judged} of them for judging; {machine}, {measured_on}, seed {seed}.",
+        **places,
+        n_judged=number(evidence.n_judged, language),
+        machine=clean(evidence.device_name, 40),
+        measured_on=measured_on,
+    )
+
+
+def banner(case: BusinessCase, t: Translator) -> str | None:
+    """What stands over the page when the evidence does not carry the case."""
+    if case.standing == "rough":
+        return t("Not verified: nothing has been run in its lighter form yet, so every figure of the plan is projected.")
+    if case.standing == "undecided":
+        return t("Not decided: the test cannot tell whether the limits hold. This is no basis for approval yet.")
+    if case.standing == "outside":
+        return t("Outside the limit: not recommended")
+    return None
+
+
+def stamp(case: BusinessCase, t: Translator) -> str:
+    """How far the plan has come, in two words."""
+    if case.standing == "rough":
+        return t("Projected only")
+    if case.standing == "outside":
+        return t("Outside limits")
+    if case.standing == "undecided":
+        return t("Not enough data")
+    if case.rollout is not None and any(stage.state == "passed" for stage in case.rollout.stages):
+        return t("Piloted")
+    if case.evidence.verification_id is None and briefing_quality.gain_kept(case.evidence) is not None:
+        return t("Trial training done")
+    return t("Verified")
+
+
+def title(case: BusinessCase, known: Facts, t: Translator) -> str:
+    """The message of the page as its title; a plan that is not carried by its evidence gets a neutral one."""
+    if case.standing == "measured" and case.result.net_per_month > 0 and "saving_pct" in known:
+        return t(
+            "{saving_pct} less for the {cost_name}, with the model we have", saving_pct=known["saving_pct"], cost_name=known["cost_name"]
+        )
+    return t("{model}: report on a lighter version", model=known["model"])
+
+
+def stage_one(known: Facts, t: Translator) -> str:
+    """The first stage as one sentence, for slides."""
+    return or_untested(STAGE_ONE, known, t)
+
+
+def first_words(text: str, t: Translator) -> str:
+    """A typed clause as it stands inside a sentence."""
+    return typed(text, t)

@@ -1,0 +1,106 @@
+"""Questions the board will ask 想定問答, each answered from the plan's figures; a figure that is missing is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analysis.contracts import BusinessCase
+from analysis.i18n import N_, Language, Translator, render, translator
+from analysis.reporting import headlines_business
+from analysis.reporting.briefing_facts import Facts, filled, freezes
+from analysis.reporting.briefing_parts import Answer
+
+ENGINEER = (
+    N_("Do we need a dedicated engineer?"),
+    N_("{ask_days} person-days to start ({roles}), then {run_days} a month for watching: {fte} of a full-time person."),
+)
+TOUCHED = (
+    N_("Is the running model touched, or trained from scratch?"),
+    N_("Neither the file in use nor its data is changed: the work is done on a copy; {training}."),
+)
+TENTHS = (
+    N_("Roughly how many tenths of the cost?"),
+    N_("{saving_pct} of the {cost_name}; in 80 of 100 simulated cases between {lo} and {hi}."),
+)
+CASH = (
+    N_("Of which, what leaves the budget?"),
+    N_("{cash} from {cash_date}; the rest is {avoided} avoided and {freed} capacity."),
+)
+MISTAKES = (
+    N_("Do mistakes rise in orders and inspection?"),
+    N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). They stay on the full model until stage {k}."),
+)
+WHY = (N_("Why these layers?"), N_('{n_agree} of {n_measures} measures agree, and taking them out was tested; see "How do we know?".'))
+ERRORS = (N_("How many errors would eat the saving?"), N_("{break_even_errors} more a month at {error_price} each."))
+SIMPLER = (
+    N_("Why not something simpler?"),
+    N_("Compared: do nothing, quantise only, a smaller model, more machines; see the table."),
+)
+STOP = (N_("When do we stop?"), N_("When {stop_rule}; back within {rollback_minutes} minutes."))
+DATA = (N_("Did our data leave the company?"), N_("All prompts were processed on {machine}; this report carries {content}."))
+WRONG = (
+    N_("Where could you be wrong?"),
+    N_("In {top_driver}: if it is {bad_value}, payback becomes {bad_payback}. Our past projections were off by {calibration}."),
+)
+UNKNOWN = N_("Not yet known: {missing}.")
+
+
+def questions(case: BusinessCase, known: Facts, language: Language, *, with_texts: bool = False) -> tuple[Answer, ...]:
+    """Question and answer, in the order in which a board asks."""
+    return tuple(_questions(case, known, language, with_texts))
+
+
+def _questions(case: BusinessCase, known: Facts, language: Language, with_texts: bool) -> Iterator[Answer]:
+    t = translator(language)
+
+    def answer(pair: tuple[str, str], *, otherwise: str = "", **more: str) -> Answer:
+        """The answer with its figures; else another sentence that needs fewer; else what is missing."""
+        found = filled(pair[1], {**known, **more}, t)
+        said = found.text or (filled(otherwise, {**known, **more}, t).text if otherwise else None)
+        return Answer(t(pair[0]), said or t(UNKNOWN, missing=found.missing))
+
+    yield answer(
+        ENGINEER, ask_days=known["start_days"], otherwise=N_("{ask_days} person-days to start; the days of watching have not been entered.")
+    )
+    yield answer(TOUCHED, training=_training(case, known, t))
+    yield answer(TENTHS) if case.result.net_per_month > 0 else Answer(t(TENTHS[0]), render(headlines_business.never_pays(case), language))
+    yield answer(CASH, otherwise=N_("Nothing within the evaluation period: {avoided} is avoided and {freed} is capacity."))
+    yield answer(
+        MISTAKES, otherwise=N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). No stage is set up for critical work.")
+    )
+    yield answer(WHY, otherwise=_why(case))
+    yield answer(
+        ERRORS,
+        otherwise=N_("Nobody has entered a price; at {thousandth_price} each, one more wrong answer in a thousand would eat the saving."),
+    )
+    yield Answer(t(SIMPLER[0]), t(SIMPLER[1]))
+    yield answer(STOP, otherwise=N_("When {stop_rule}; the way back has not been rehearsed yet, so its minutes are not known."))
+    yield answer(DATA, content=_content(with_texts, t))
+    yield answer(
+        WRONG,
+        otherwise=N_(
+            "In {top_driver}: if it is {bad_value}, payback becomes {bad_payback}. No projection of this plan has been compared with a "
+            "measurement yet."
+        ),
+    )
+
+
+def _training(case: BusinessCase, known: Facts, t: Translator) -> str:
+    if freezes(case) and "n_trained" in known:
+        return t("its last {n} of {N} layers are trained on from the present weights, not from scratch", n=known["n_trained"], N=known["N"])
+    return t("nothing is trained")
+
+
+def _why(case: BusinessCase) -> str:
+    """What can be said of the choice without a count of measures."""
+    if case.standing == "rough":
+        return N_('They were chosen by a first measurement; leaving them out has not been tested yet. See "How do we know?".')
+    if freezes(case):
+        return N_('The boundary was tried in a training of its own; see "How do we know?". How many measures agree was not counted.')
+    return N_('Leaving them out was tested as a whole; see "How do we know?". How many measures agree was not counted.')
+
+
+def _content(with_texts: bool, t: Translator) -> str:
+    if with_texts:
+        return t("figures, names of slices and the workload's name, no prompt and no answer")
+    return t("figures and names of slices only, no prompt and no answer")

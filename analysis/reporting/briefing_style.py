@@ -1,0 +1,43 @@
+"""How the briefing looks: A4, black on white, 10.5 pt on the first page, readable when printed in grey."""
+
+from __future__ import annotations
+
+FONT_FAMILY = '"Source Sans","Noto Sans JP","Noto Sans CJK JP","Hiragino Sans","Yu Gothic UI",Meiryo,sans-serif'
+
+CSS = (
+    "@page{size:A4;margin:11mm 15mm}"
+    f"html{{line-break:strict;word-break:auto-phrase;overflow-wrap:anywhere;font-family:{FONT_FAMILY}}}"
+    "body{font-size:10.5pt;line-height:1.3;color:#1a1a1a;background:#fff;margin:0}"
+    "main,.over{max-width:180mm;margin:0 auto}"
+    "@media screen{main,.over{padding:11mm 15mm}}"
+    "header{display:flex;justify-content:space-between;align-items:flex-start;gap:5mm;border-bottom:1.5pt solid #1a1a1a}"
+    "h1{font-size:15pt;line-height:1.2;margin:0 0 1mm}"
+    "h2{font-size:11pt;line-height:1.2;margin:2.6mm 0 .7mm;break-after:avoid}"
+    "p{margin:.4mm 0}"
+    ".head{flex:1}.head p{margin:0 0 1mm}"
+    ".meta{flex:none;text-align:right;max-width:62mm}.meta p{margin:0 0 .6mm}"
+    ".stamp{display:inline-block;border:1.2pt solid #1a1a1a;padding:.4mm 2.5mm;font-weight:bold}"
+    ".banner{border:2pt solid #1a1a1a;background:#e8e8e8;font-weight:bold;padding:1.2mm 3mm;margin:2mm 0 0}"
+    ".short{border:1pt solid #1a1a1a;padding:1.2mm 3mm;margin:1.6mm 0 0}.short h2{margin:0 0 .5mm}"
+    ".points,.sources{margin:0;padding-left:4.5mm}.points li{margin:.3mm 0}.sources{list-style:none;padding:0}"
+    "table{border-collapse:collapse;width:100%}"
+    "th,td{border:.5pt solid #777;padding:.4mm 1.3mm;text-align:left;vertical-align:top}"
+    "thead th{background:#eee;font-weight:bold}"
+    "tbody th{font-weight:normal}"
+    ".figures td:nth-child(n+2):nth-child(-n+3){text-align:right}"
+    ".pair{display:grid;grid-template-columns:52mm 1fr;gap:4mm;align-items:start}"
+    ".pair svg{display:block;width:100%;height:auto;max-height:52mm}"
+    ".boxes{display:flex;gap:2mm}.box{flex:1;border:.8pt solid #1a1a1a;padding:.7mm 1.6mm}"
+    ".box b{display:block}.box p{margin:0}"
+    ".stop{margin-top:.8mm}"
+    ".two{display:grid;grid-template-columns:1fr 1fr;gap:5mm}.two h2{margin-top:2.2mm}"
+    ".sign{border-collapse:collapse;margin:0 0 0 auto;width:auto}.sign td{width:19mm;height:15mm;text-align:center;padding:.5mm}"
+    ".sign small{display:block}"
+    "section{break-inside:avoid}"
+    ".over{break-before:page;font-size:9.5pt}.over section{break-inside:auto}.over h2{margin-top:3.5mm}"
+    ".over table{font-size:8.5pt}.over li,.over dd,tr{break-inside:avoid}"
+    ".over dl{margin:0;columns:2;column-gap:6mm}.over dt{font-weight:bold;break-after:avoid}.over dd{margin:0 0 1mm}"
+    ".qa dt{margin-top:.6mm}"
+    ".own td,.own th{font-weight:bold}"
+    "small{font-size:inherit;color:#333}"
+)

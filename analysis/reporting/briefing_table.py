@@ -1,0 +1,187 @@
+"""The two tables of the briefing: today and after, and the alternatives; an unknown cell says so in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from analysis.contracts import Alternative, AlternativeKind, BusinessCase, FigureOrigin, MoneyPair
+from analysis.i18n import N_, Language, Translator, render, translator
+from analysis.i18n.numbers import duration, number
+from analysis.reporting import briefing_quality, headlines_business
+from analysis.reporting.briefing_clean import clean
+from analysis.reporting.briefing_facts import freezes
+from analysis.reporting.briefing_parts import AlternativeRow, TableRow
+from analysis.reporting.money_words import money, months, percent_of
+
+ORIGINS: Mapping[FigureOrigin, str] = {
+    "measured": N_("measured"),
+    "projected": N_("projected"),
+    "assumed": N_("assumed"),
+    "elsewhere": N_("measured on another machine"),
+}
+"""Where a figure comes from, always as a word."""
+
+_WAYS: Mapping[AlternativeKind, str] = {
+    "nothing": N_("do nothing"),
+    "quantise": N_("quantise only"),
+    "smaller_model": N_("a smaller model"),
+    "more_machines": N_("more machines"),
+    "grow": N_("grow instead of rebuild"),
+    "plan": N_("this plan"),
+}
+
+
+def way(kind: AlternativeKind, t: Translator) -> str:
+    """An alternative by its name, to stand inside a sentence."""
+    return t(_WAYS[kind])
+
+
+def table_head(t: Translator) -> tuple[str, ...]:
+    """Column titles of "today and after"."""
+    return (t("Item"), t("today").capitalize(), t("with the plan").capitalize(), t("Change"), t("Mark"))
+
+
+def table(case: BusinessCase, language: Language) -> tuple[TableRow, ...]:
+    """Four rows: cost a month, time, quality, energy."""
+    t = translator(language)
+    return (_cost(case, language), _time(case, language), _quality(case, language), _energy(case, language, t))
+
+
+def _cost(case: BusinessCase, language: Language) -> TableRow:
+    """Running costs are in the figure after, so that it falls by what is saved."""
+    t, result, currency = translator(language), case.result, case.assumptions.currency
+    interval = headlines_business.saving_interval(case)
+    after = result.cost.today - result.net_per_month
+    return TableRow(
+        t("Cost a month, running costs included"),
+        money(result.cost.today, currency, language, table=True),
+        money(after, currency, language, interval=interval, table=True),
+        _change(-result.net_per_month / result.cost.today if result.cost.today else None, t),
+        t(ORIGINS["projected"]),
+    )
+
+
+def _time(case: BusinessCase, language: Language) -> TableRow:
+    """Of an answer, or of one fine-tune."""
+    t, evidence = translator(language), case.evidence
+    if freezes(case) and evidence.training is not None:
+        hours = evidence.training.hours
+        today, after = (duration_text(3600 * value, language) for value in (hours.today, hours.plan))
+        return TableRow(t("Time of a trial training"), today, after, _change(hours.ratio - 1, t), _origin(evidence.origin, t))
+    found = case.result.answer_ms
+    if found is None:
+        return _unknown(t("Answer time"), t)
+    return TableRow(t("Answer time"), *_ends(found, t("ms"), language), _relative(found, t), _origin(evidence.origin, t))
+
+
+def duration_text(seconds: float, language: Language) -> str:
+    """A length of time; below a minute and a half with the digits that tell two apart."""
+    if seconds >= 90:
+        return duration(seconds, language)
+    return {"en": f"{number(seconds, 'en')} s", "ja": f"{number(seconds, 'ja')}秒"}[language]
+
+
+def _quality(case: BusinessCase, language: Language) -> TableRow:
+    """What is lost of quality, or what a trial kept of the gain."""
+    t, kept, found = translator(language), briefing_quality.gain_kept(case.evidence), case.evidence.quality
+    if kept is not None and kept.value is not None:
+        points = 100 * (kept.value - 1)
+        sign = t("{n} points less", n=f"{-points:.0f}") if points < -0.5 else t("{n} points more", n=f"{points:.0f}")
+        return TableRow(
+            t("Gain of the training"),
+            "100%",
+            f"{100 * kept.value:.0f}%",
+            t("no change") if abs(points) < 0.5 else sign,
+            _origin("measured", t),
+        )
+    change = found.quality_change
+    if change is None or change.value is None:
+        return _unknown(t("Quality loss"), t)
+    width = None if change.low is None or change.high is None else change.high - change.low
+    share = percent_of(change.value, width=width)
+    return TableRow(
+        t("Quality loss"),
+        "0%",
+        share,
+        briefing_quality.side(change.value, language, width),
+        _origin("projected" if found.projected else "measured", t),
+    )
+
+
+def _energy(case: BusinessCase, language: Language, t: Translator) -> TableRow:
+    found, training = case.result.energy_kwh, case.evidence.training
+    if found is not None and found.today > 0:
+        return TableRow(t("Energy a month"), *_ends(found, "kWh", language), _relative(found, t), _origin(case.evidence.origin, t))
+    if freezes(case) and training is not None and training.energy_wh is not None:
+        pair = MoneyPair(today=training.energy_wh.today, plan=training.energy_wh.plan)
+        return TableRow(t("Energy of a trial training"), *_ends(pair, "Wh", language), _relative(pair, t), _origin(case.evidence.origin, t))
+    return _unknown(t("Energy a month"), t)
+
+
+def _ends(pair: MoneyPair, unit: str, language: Language) -> tuple[str, str]:
+    gap = "" if language == "ja" and not unit.isascii() else " " if language == "en" else ""
+    return f"{number(pair.today, language)}{gap}{unit}", f"{number(pair.plan, language)}{gap}{unit}"
+
+
+def _relative(pair: MoneyPair, t: Translator) -> str:
+    return _change(pair.change / pair.today if pair.today else None, t)
+
+
+def _change(share: float | None, t: Translator) -> str:
+    """A change by its size and its word, never by a sign or a colour alone."""
+    if share is None:
+        return t("not yet tested")
+    size = percent_of(abs(share))
+    if size == "0%":
+        return t("no change")
+    return t("{share} less", share=size) if share < 0 else t("{share} more", share=size)
+
+
+def _unknown(label: str, t: Translator) -> TableRow:
+    untested = t("not yet tested")
+    return TableRow(label, untested, untested, untested, t("none"))
+
+
+def _origin(origin: FigureOrigin, t: Translator) -> str:
+    return t(ORIGINS[origin])
+
+
+def alternatives_head(t: Translator) -> tuple[str, ...]:
+    """Column titles of the alternatives."""
+    return (t("Way"), t("Start"), t("Cost a month"), t("Saving"), t("Payback"), t("Quality"), t("Mark"))
+
+
+def alternatives(case: BusinessCase, language: Language) -> tuple[AlternativeRow, ...]:
+    """Every way to go in the same columns; one that nobody measured says so."""
+    return tuple(_alternatives(case, language))
+
+
+def _alternatives(case: BusinessCase, language: Language) -> Iterator[AlternativeRow]:
+    t = translator(language)
+    for one in case.result.alternatives:
+        yield AlternativeRow(
+            way(one.kind, t),
+            _sum(one.start_cost, case, language),
+            _sum(one.cost_per_month, case, language),
+            t("not yet tested") if one.saving_share is None and one.kind != "nothing" else percent_of(one.saving_share or 0.0),
+            _payback(one, language),
+            clean(render(one.quality, language), 60)
+            if one.quality is not None
+            else t("not yet tested")
+            if one.kind != "nothing"
+            else t("as today"),
+            t("not yet tested") if one.origin is None else t(ORIGINS[one.origin]),
+            clean(render(one.note, language), 110),
+            one.kind == "plan",
+        )
+
+
+def _sum(amount: float | None, case: BusinessCase, language: Language) -> str:
+    return translator(language)("not yet tested") if amount is None else money(amount, case.assumptions.currency, language, table=True)
+
+
+def _payback(one: Alternative, language: Language) -> str:
+    t = translator(language)
+    if one.payback_months is not None:
+        return months(one.payback_months, language)
+    return t("none") if one.kind == "nothing" or one.origin is not None else t("not yet tested")
