@@ -222,7 +222,10 @@ def _figure(text: str, column: Column, unit: str) -> int | float:
         return int(value)
     if column.kind == "ratio" and not _RATIO[0] <= value <= _RATIO[1]:
         raise InputError(
-            "{given} was given; a ratio of {low} to {high} is needed, such as 1.03.", given=shown(text), low=_RATIO[0], high=_RATIO[1]
+            "{given} was given; a ratio of {low} to {high} is needed, such as 1.03.",
+            given=shown(text),
+            low=f"{_RATIO[0]:g}",
+            high=f"{_RATIO[1]:g}",
         )
     if not 0 <= value <= _LARGEST:
         raise InputError("{given} was given; a figure of 0 or more is needed.", given=shown(text))
