@@ -20,8 +20,8 @@ def at_most(changed: int, n: int, rate: float) -> float:
     if rate >= 1 or changed < 0:
         return 0.0
     k = np.arange(changed + 1)
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    terms = log_factorial[n] - log_factorial[k] - log_factorial[n - k] + k * math.log(rate) + (n - k) * math.log1p(-rate)
+    log_ways = np.concatenate([[0.0], np.cumsum(np.log((n - k[1:] + 1) / k[1:]))])  # of choosing k among n, each from the one before
+    terms = log_ways + k * math.log(rate) + (n - k) * math.log1p(-rate)
     return float(min(1.0, np.exp(terms).sum()))
 
 
