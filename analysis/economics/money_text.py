@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from decimal import Decimal
+from math import isfinite
 
 from analysis.errors import InputError
 
-_UNITS = {"千": 1_000, "万": 10_000, "億": 100_000_000, "兆": 1_000_000_000_000}
+_UNITS = {"百": 100, "千": 1_000, "万": 10_000, "億": 100_000_000, "兆": 1_000_000_000_000}
 _SIGNS = "¥$€円%"
 _WORDS = ("jpy", "usd", "eur", "yen")
 _MINUS = str.maketrans(dict.fromkeys("−–—‐‑▲△", "-"))
@@ -30,8 +31,10 @@ def parse_amount_text(text: str) -> float:
     if not rest:
         raise InputError("Nothing was given where a figure is expected. Type a figure such as 1,234 or 12万.")
     negative, rest = _signed(_bare(rest))
-    value = _sum_of_units(rest, text)
-    return float(-value if negative else value)
+    value = float(_sum_of_units(rest, text))
+    if not isfinite(value):
+        raise _no_figure(text)
+    return -value if negative else value
 
 
 def _bare(text: str) -> str:
@@ -52,7 +55,7 @@ def _signed(text: str) -> tuple[bool, str]:
 def _sum_of_units(text: str, given: str) -> Decimal:
     """A figure written with units, largest first: 1億2000万 is 120,000,000."""
     total, last = Decimal(0), None
-    parts = re.findall(r"([\d.,]+)([千万億兆]*)|(.)", text)
+    parts = re.findall(r"([\d.,]+)([百千]?[万億兆]?)|(.)", text)
     if not parts or any(other for _, _, other in parts):
         raise _no_figure(given)
     for digits, units, _ in parts:

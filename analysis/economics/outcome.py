@@ -11,6 +11,9 @@ from analysis.economics.flows import MONTHS, flows
 from analysis.economics.load import Figures, Floats
 from analysis.economics.measures import full_use, mean, npv, payback
 
+_HAIR = 1e-9
+"""Months by which sums of rounded money may miss the last day of the period."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -37,7 +40,7 @@ class Outcome:
     @property
     def pays_back(self) -> Floats:
         """1 where it pays back within its own evaluation period, else 0."""
-        return np.asarray(self.payback <= self.horizon, dtype=np.float64)
+        return np.asarray(self.payback <= self.horizon + _HAIR, dtype=np.float64)
 
     @property
     def never(self) -> Floats:
@@ -48,16 +51,18 @@ class Outcome:
 def outcome(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures, months: int = MONTHS) -> Outcome:
     """Works the case out for these figures."""
     flow = flows(assumptions, evidence, figures, months)
-    horizon = np.asarray(figures["horizon_months"], dtype=np.float64)
+    shape = np.broadcast_shapes(*(np.shape(value) for value in figures.values()))  # also where no drawn figure moves any money
+    start, net = np.broadcast_to(flow.start, shape), np.broadcast_to(flow.net, (*shape, months))
+    horizon = np.broadcast_to(np.asarray(figures["horizon_months"], dtype=np.float64), shape)
     weights = full_use(figures.get("rollout_months", 1.0), horizon, months)
-    found = payback(flow.start, flow.net, horizon)
+    found = payback(start, net, horizon)
     today = mean(flow.today, weights)
     return Outcome(
-        npv=npv(flow.start, flow.net, figures["discount_rate_percent"], horizon),
+        npv=npv(start, net, figures["discount_rate_percent"], horizon),
         payback=np.where(np.isnan(found), np.inf, found),
-        net_per_month=mean(flow.net, weights),
+        net_per_month=mean(net, weights),
         saving_share=np.divide(mean(flow.saving, weights), today, out=np.zeros(np.shape(today)), where=today > 0),
-        start=flow.start,
-        net=flow.net,
+        start=start,
+        net=net,
         horizon=horizon,
     )
