@@ -142,3 +142,11 @@ def test_small_facts() -> None:
     assert Progress(stage=Message(id="x"), done=1, total=4).fraction == 0.25
     assert Progress(stage=Message(id="x")).fraction == 0.0
     assert Message(id="{n} of {list}", values={"n": 1, "list": (1, 2)}).in_english() == "1 of 1, 2"
+
+
+def test_a_sentence_within_a_sentence_is_one_again_when_it_is_read_back() -> None:
+    parts = Message(
+        id="Several: {parts}, {one}", values={"parts": [Message(id="a"), Message(id="b {n}", values={"n": 2})], "one": Message(id="c")}
+    )
+    assert Message.model_validate_json(parts.model_dump_json()) == parts
+    assert Message.model_validate_json(parts.model_dump_json()).in_english() == "Several: a, b 2, c"
