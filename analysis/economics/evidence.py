@@ -21,7 +21,7 @@ from analysis.contracts import (
 )
 from analysis.economics.quality_evidence import quality_of
 from analysis.economics.serving_evidence import projected_serving, serving_of
-from analysis.economics.training_evidence import projected_training, training_of
+from analysis.economics.training_evidence import projected_share, projected_training, training_of
 from analysis.errors import PlanError
 from analysis.i18n import N_
 from analysis.planning.sweep_front import WORTH_KEEPING
@@ -103,9 +103,7 @@ def _projected_share(plan: Plan) -> float | None:
     if projection is None:
         return None
     if plan.eof_layer is not None and projection.training is not None:
-        training = projection.training
-        change = training.hours or training.step_ms or training.step_flops
-        return change.saved_share_cached
+        return projected_share(projection.training)
     if plan.only_freezes:
         return None
     if projection.latency:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.contracts import Change, Pair, Plan, TrainingEvidence, Trial, TrialArm
+from analysis.contracts import Change, Pair, Plan, TrainingEvidence, TrainingProjection, Trial, TrialArm
 from analysis.planning.step_times import StepTimes, step_times, steps_in_turns, time_share
 
 _MS_PER_HOUR = 3_600_000
@@ -46,6 +46,15 @@ def projected_training(plan: Plan) -> TrainingEvidence | None:
         tokens_per_run=float(training.n_sequences * training.epochs * training.shape.sequence_tokens),
         n_trained=plan.model.n_blocks - (plan.eof_layer if plan.eof_layer is not None else -1) - 1,
     )
+
+
+def projected_share(training: TrainingProjection) -> float:
+    """Share of a whole fine-tune's time that is projected to be saved: by hours, else by steps, the first epoch without the cache."""
+    if training.hours is not None:
+        return training.hours.saved_share_cached
+    change = training.step_ms or training.step_flops
+    first = 1 / training.epochs if training.epochs >= 1 else 1.0
+    return first * change.saved_share + (1 - first) * change.saved_share_cached
 
 
 def _hours(times: StepTimes, own: TrialArm) -> Pair:
