@@ -92,13 +92,13 @@ if case:
     left, right = st.columns([6, 5], gap="large")
     with left:
         show_tornado(case)
-        show_bands(case)
     with right:
         outputs(case)
-        show_machines(case)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([5, 6], gap="large")
     with left:
         show_lines(case)
+        show_machines(case)
+        show_bands(case)
     with right:
         show_years(case)
     show_alternatives(case)

@@ -13,7 +13,7 @@ from analysis.economics.uses import other_machine
 from analysis.i18n import N_, render
 from analysis.i18n.numbers import percent
 from analysis.reporting import headlines_business
-from analysis.reporting.money_words import day, money, month, months, of_100
+from analysis.reporting.money_words import day, money, months, of_100
 from pages.ui.evidence import Origin, Rows, badge, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
@@ -161,11 +161,12 @@ def output_rows(case: BusinessCase) -> Rows:
         (t("Internal rate of return (IRR)"), _irr(case), "", ""),
         (t("Pays from"), _break_even(case), "", ""),
         (t("Extra errors that eat the saving"), _errors(case), "", ""),
+        (t("Price at which one more error in 1,000 requests eats it"), _sum(case, found.break_even_error_price), "", ""),
         (t("Each month of waiting costs"), _sum(case, found.cost_of_waiting), "", ""),
         (t("Cost of doing nothing, whole period"), _sum(case, found.cost_of_nothing), "", ""),
     ]
     heads = t("Figure"), t("As assumed"), t("Cautious"), t("Optimistic")
-    return [dict(zip(heads, row, strict=True)) for row in rows]
+    return [dict(zip(heads, row, strict=True)) for row in rows if any(row[1:])]
 
 
 def _sum(case: BusinessCase, amount: float | None) -> str:
@@ -208,11 +209,5 @@ def _errors(case: BusinessCase) -> str:
     t, found = words(), case.result
     if found.break_even_errors is not None:
         return t("{n} more a month", n=round(found.break_even_errors, 0 if found.break_even_errors >= 10 else 1))
-    if found.break_even_error_price is not None:
-        return t("no price given; at {amount} each, one more in 1,000 requests", amount=_sum(case, found.break_even_error_price))
-    return t("no price of a wrong answer given")
-
-
-def since(case: BusinessCase) -> str:
-    """When the plan starts, in words."""
-    return month(case.assumptions.starts_on, language()) or words()("next month")
+    priced = case.assumptions.values.get("error_price")
+    return t("no price given") if priced is None or priced.value is None else t("not defined")

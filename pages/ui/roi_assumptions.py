@@ -8,6 +8,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from analysis.contracts import Assumption
+from analysis.economics.catalogue import device
 from analysis.economics.defaults import unsourced
 from analysis.economics.names import FIGURES, GROUPS
 from analysis.i18n import N_
@@ -111,7 +112,8 @@ def _setting_rows(work: Work) -> list[dict[str, str]]:
         _row(t("Where it runs"), t(PLACES[given.place]), origin=t("assumed"), source=chosen),
     ]
     if given.gpu:
-        rows.append(_row(t("Device"), given.gpu, origin=t("assumed"), source=chosen))
+        known = device(given.gpu)
+        rows.append(_row(t("Device"), known.name if known else given.gpu, origin=t("assumed"), source=chosen))
     rows.append(_row(t("First day"), given.starts_on or t("next month"), origin=t("assumed"), source=chosen))
     if given.place == "reserved":
         rows.append(_row(t("End of the contract or lease"), given.contract_ends_on, origin=t("assumed"), source=chosen))

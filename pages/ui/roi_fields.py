@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+
 import streamlit as st
 
 from analysis.contracts import Assumption

@@ -122,7 +122,7 @@ def target_words(one: TargetBand, look: Look) -> str:
 def _figure(value: float, one: TargetBand, look: Look) -> str:
     if one.unit == "months":
         return months(value, look.language)
-    digits = 0 if abs(value) >= 0.1 or value == 0 else 1
+    digits = 0 if abs(value) >= 0.1 or abs(100 * value - round(100 * value)) < 0.05 else 1
     sign = "" if round(abs(value), 3) == 0 else "−" if value < 0 else "+"
     return sign + percent(abs(value), look.language, digits)
 

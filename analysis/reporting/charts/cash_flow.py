@@ -97,8 +97,8 @@ def _scaled(line: tuple[float, ...], n_months: int, unit: MoneyUnit) -> list[flo
 
 def _subtitle(unit: MoneyUnit, look: Look, banded: bool) -> str:
     if not banded:
-        return look.t("{unit}; above the line: more saved than spent", unit=unit.name)
-    return look.t("{unit}; above the line: more saved than spent; band: 80 of 100 simulated cases", unit=unit.name)
+        return look.t("{unit}; saved less spent", unit=unit.name)
+    return look.t("{unit}; band: 80 of 100 simulated cases", unit=unit.name)
 
 
 def _line(values: list[float], unit: MoneyUnit, look: Look) -> go.Scatter:

@@ -39,7 +39,7 @@ def tornado(case: BusinessCase, look: Look, *, most: int = _MOST) -> go.Figure:
     )
     figure.update_yaxes(
         tickvals=list(range(len(swings))),
-        ticktext=[_tick(one.name, look) for one in swings],
+        ticktext=[_tick(_with_unit(one.name, case, look), look) for one in swings],
         range=[len(swings) - 0.45, -0.55],
         ticks="",
         showline=False,
@@ -47,7 +47,7 @@ def tornado(case: BusinessCase, look: Look, *, most: int = _MOST) -> go.Figure:
     )
     ends = [end / unit.scale for one in swings for end in (one.npv_low, one.npv_high)] or [0.0]
     low, high = min(*ends, 0.0), max(*ends, 0.0)
-    room = 0.16 * (high - low or 1.0)
+    room = 0.2 * (high - low or 1.0)
     figure.update_xaxes(range=[low - room, high + room], showgrid=True, gridcolor=look.palette.grid, nticks=5, tickformat=",~r")
     legend = {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0}
     shapes = [
@@ -93,10 +93,20 @@ def figure_label(name: str, look: Look) -> str:
     return look.t(known.label) if known else look.t(_MEASURED[name]) if name in _MEASURED else name
 
 
-def _tick(name: str, look: Look) -> str:
+def _with_unit(name: str, case: BusinessCase, look: Look) -> str:
+    """A figure with its unit, since the ends of its range are written beside the bars."""
+    known = FIGURES.get(name)
+    if known is None or not known.unit:
+        return figure_label(name, look)
+    given = case.assumptions.values.get(name)
+    currency = (given.currency if given else None) or case.assumptions.currency
+    unit = look.t(known.unit, currency=currency) if known.is_money else look.t(known.unit)
+    return look.t("{figure} ({unit})", figure=figure_label(name, look), unit=unit)
+
+
+def _tick(label: str, look: Look) -> str:
     """A label in two lines where it is long."""
-    label = figure_label(name, look)
-    width = 26 if look.language == "en" else 13
+    width = 28 if look.language == "en" else 14
     if len(label) <= width:
         return escaped(label)
     cut = label.rfind(" ", 0, width)
