@@ -8,69 +8,60 @@ from typing import Literal, NoReturn
 
 import streamlit as st
 
-from analysis.contracts import BusinessCase, PlanSummary, Rollout
+from analysis.contracts import BusinessCase, CaseEvidence, Message, PlanSummary, Rollout
 from analysis.economics.stages import default_rollout
-from analysis.errors import InputError
 from pages.ui.business_plan import business_plan
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
-from pages.ui.language import language, words
-from pages.ui.roi_work import Work, case_of, work_on
+from pages.ui.language import language, say, words
+from pages.ui.roi_work import case_of, work_on
 from pages.ui.session import client, remember, working
 
-__all__ = ["CaseFrom", "Worth", "business_plan", "nothing_to_decide", "plan_chooser", "say_source", "worth_of"]
+__all__ = ["CaseFrom", "Worth", "business_plan", "no_worth_yet", "nothing_to_decide", "plan_chooser", "say_source", "worth_of"]
 
 CaseFrom = Literal["working", "stored", "starting values"]
 
 
 @dataclass(frozen=True)
 class Worth:
-    """A plan's business case, with its rollout in it.
+    """A plan with its stages, and what it is worth.
 
     Attributes:
         plan: the plan.
-        case: what it is worth.
-        source: where the assumptions come from.
-        stale: the assumptions of this visit cannot be worked out; this is the last answer before.
+        evidence: what was measured or projected of it.
+        rollout: its stages.
         rollout_stored: whether its stages were decided by a person; False: they are a proposal.
+        case: what it is worth, with its stages in it; None: a figure is still missing.
+        problem: why there is no case.
+        source: where the assumptions come from.
+        stale: the assumptions of this visit cannot be worked out; `case` is the last answer before.
     """
 
     plan: PlanSummary
-    case: BusinessCase
+    evidence: CaseEvidence
+    rollout: Rollout
+    rollout_stored: bool
+    case: BusinessCase | None
+    problem: Message | None
     source: CaseFrom
     stale: bool
-    rollout_stored: bool
-
-    @property
-    def rollout(self) -> Rollout:
-        """The stages of the case."""
-        assert self.case.rollout is not None
-        return self.case.rollout
 
 
 def worth_of(plan: PlanSummary) -> Worth:
-    """What a plan is worth, from what this visit assumes, else from its stored case, else from starting values; its stages are in it.
-
-    Raises:
-        InputError: nothing can be worked out from the figures as they stand.
-    """
+    """What a plan is worth, from what this visit assumes, else from its stored case, else from starting values; its stages are in it."""
     work = work_on(plan)
-    if work.case is None:
-        raise _no_answer(work)
-    assumptions = work.case.assumptions
+    assumptions = work.case.assumptions if work.case else work.assumptions
     staged = work.rollout or default_rollout(work.evidence, assumptions, today=date.today(), language=language())
     source: CaseFrom = "working" if working(plan.id) is not None else "stored" if client().cases(plan.id) else "starting values"
-    return Worth(plan, case_of(work.evidence, assumptions, staged), source, work.stale, work.rollout is not None)
-
-
-def _no_answer(work: Work) -> InputError:
-    """Why there is no figure yet: the first field that stands against it, with the way to it."""
-    problem = next(iter(work.problems.values()))
-    return InputError("This plan's worth cannot be worked out yet: {problem} Enter the figure on the ROI page.", problem=problem)  # type: ignore[arg-type]  # put into words with the sentence
+    case = case_of(work.evidence, assumptions, staged) if work.case else None
+    problem = None if case else next(iter(work.problems.values()), None)
+    return Worth(plan, work.evidence, staged, work.rollout is not None, case, problem, source, work.stale)
 
 
 def say_source(worth: Worth) -> None:
     """Says where the assumptions come from, unless a stored case speaks for itself."""
     t = words()
+    if worth.case is None:
+        return
     if worth.stale:
         st.warning(t("A figure on the ROI page cannot be used as it is; this is the last answer before it."), icon=":material/warning:")
     if worth.source == "starting values":
@@ -102,6 +93,19 @@ def plan_chooser(about: Subject, plan: PlanSummary | None, *, key: str) -> None:
         on_change=picked,
         width=360,
     )
+
+
+def no_worth_yet(about: Subject, worth: Worth) -> NoReturn:
+    """What the briefing says while a figure is missing without which nothing can be worked out: which one, and where it is filled in."""
+    t = words()
+    headline(t("There is nothing to brief on yet: a figure is missing, and none is guessed."))
+    standing(about, next_label=t("Answer the questions"), next_page="roi", sample=worth.evidence.is_sample)
+    plan_chooser(about, worth.plan, key="briefing_plan")
+    if worth.problem is not None:
+        st.warning(say(worth.problem), icon=":material/edit:")
+    st.markdown(t("Five questions on the ROI page give a first answer; then this page is one click away."))
+    footer(("plan", "ROI", "assumed"))
+    st.stop()
 
 
 def nothing_to_decide(about: Subject) -> NoReturn:

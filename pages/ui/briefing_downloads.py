@@ -13,6 +13,7 @@ from analysis.reporting.briefing_parts import Briefing
 from analysis.reporting.case_csv import tables
 from analysis.reporting.deck import make_deck
 from pages.ui.language import words
+from pages.ui.session import go
 
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
@@ -55,6 +56,8 @@ def downloads(case: BusinessCase, briefing: Briefing, page: str) -> None:
         help=t("Every table of the case for a spreadsheet, in one archive."),
         width="stretch",
     )
+    if st.button(t("Set the stages"), key="to_stages", icon=":material/stairs:", width="stretch"):
+        go("stages")
 
 
 def zipped(case: BusinessCase, language: Language) -> bytes:

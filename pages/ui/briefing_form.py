@@ -8,8 +8,8 @@ from datetime import date
 import streamlit as st
 
 from analysis.contracts import BusinessCase
-from analysis.i18n import LANGUAGES, Language
 from analysis.economics.dates import day
+from analysis.i18n import LANGUAGES, Language
 from pages.ui.briefing_case import Worth
 from pages.ui.language import language, words
 
@@ -25,9 +25,7 @@ class Given:
     author: str
     decision_on: str
     review_on: str
-    drafted: str
-    reviewed: str
-    approved: str
+    signed: tuple[str, str, str]
 
 
 def briefing_fields(worth: Worth) -> Given:
@@ -44,15 +42,10 @@ def briefing_fields(worth: Worth) -> Given:
     review = b.date_input(t("Review of plan against actual"), value=day(rollout.review_on), key=f"briefing_review_{worth.plan.id}")
     with st.expander(t("Names for the signatures"), icon=":material/approval:"):
         st.caption(t("Printed as you type them, marked as entered, not verified."))
-        signed = [
-            _name(label, key)
-            for label, key in (
-                (t("Drafted by"), "briefing_drafted"),
-                (t("Reviewed by"), "briefing_reviewed"),
-                (t("Decided by"), "briefing_approved"),
-            )
-        ]
-    return Given(spoken, author, _iso(decision), _iso(review), *signed)
+        drafted = _name(t("Drafted by"), "briefing_drafted")
+        reviewed = _name(t("Reviewed by"), "briefing_reviewed")
+        decided = _name(t("Decided by"), "briefing_approved")
+    return Given(spoken, author, _iso(decision), _iso(review), (drafted, reviewed, decided))
 
 
 def with_dates(case: BusinessCase, given: Given) -> BusinessCase:

@@ -29,7 +29,8 @@ def show_sentences(briefing: Briefing) -> None:
     t = words()
     st.caption(t("About ninety seconds, in the language of the document. Sentences without their figure are left out."))
     st.markdown("\n".join(f"{one.number}. {plain(one.text)}" for one in briefing.sentences))
-    st.code("\n".join(one.text for one in briefing.sentences), language=None, wrap_lines=True)
+    with st.expander(t("To copy"), icon=":material/content_copy:"):
+        st.code("\n".join(one.text for one in briefing.sentences), language=None, wrap_lines=True)
 
 
 def show_questions(briefing: Briefing) -> None:

@@ -21,9 +21,14 @@ from pages.ui.stages_keeping import keep
 from pages.ui.stages_watch import LARGEST_MB, say_encoding
 
 
-def actuals_box(case: BusinessCase, rollout: Rollout) -> None:
+def actuals_box(case: BusinessCase | None, rollout: Rollout) -> None:
     """The months so far beside the plan, and the file that brings new ones."""
     t = words()
+    if case is None:
+        st.info(
+            t("There is no plan in money yet to hold the bill against: answer the questions on the ROI page first."), icon=":material/info:"
+        )
+        return
     left, right = st.columns([3, 2], gap="large")
     with right:
         st.subheader(t("The real bill"), anchor=False)

@@ -28,13 +28,13 @@ _OFFERED: dict[str, tuple[StageAction, ...]] = {
 }
 
 
-def show_advice(advice: StageAdvice | None) -> None:
-    """Go on, hold, roll back or stop: the word, the reasons, and every limit against the days."""
+def show_advice(rollout: Rollout, advice: StageAdvice | None) -> None:
+    """Go on, hold, roll back or stop, with the reasons; before a stage runs, what is left to settle."""
     t = words()
-    section(t("What the evidence advises"), "measured" if advice and advice.days else None)
     if advice is None:
-        st.markdown(t("No stage runs yet, so there is nothing to advise. Settle the checklist, rehearse the roll-back, approve and start."))
+        _before_the_start(rollout)
         return
+    section(t("What the evidence advises"), "measured" if advice.days else None)
     st.markdown(t("Stage {n}: {advice}", n=advice.stage, advice=f":{_MARKS[advice.advice]}-badge[{t(ADVICE[advice.advice])}]"))
     st.markdown("\n".join(f"- {say_plainly(reason)}" for reason in advice.reasons))
     st.caption(
@@ -45,6 +45,27 @@ def show_advice(advice: StageAdvice | None) -> None:
             held=advice.days_held,
         )
     )
+
+
+def _before_the_start(rollout: Rollout) -> None:
+    """What has to be there before the next stage starts, each with how it stands."""
+    t, stage = words(), rollout.next_stage
+    if stage is None:
+        st.header(t("What the evidence advises"), anchor=False)
+        st.caption(t("No stage runs and none is to come."))
+        return
+    st.header(t("Before stage {n} starts", n=stage.number), anchor=False)
+    done = sum(item.done for item in rollout.checklist)
+    approved = any(one.action == "approve" and one.stage in (0, stage.number) for one in rollout.events)
+    tried = rollout.rehearsal
+    rows = {
+        t("Checklist"): t("{done} of {n} settled", done=done, n=len(rollout.checklist)),
+        t("Rehearsal of the roll-back"): t("{minutes} minutes", minutes=tried.minutes) if tried else t("not yet"),
+        t("Approval"): t("given") if approved else t("not yet"),
+        t("Owner"): plain(stage.owner or rollout.roles.get("owner", "")) or t("nobody yet"),
+    }
+    st.markdown("\n".join(f"- {name}: **{value}**" for name, value in rows.items()))
+    st.caption(t("All of it is settled further down; a stage that is not ready is refused, with the reason."))
 
 
 def show_limits(limits: Sequence[MonitoredLimit]) -> None:

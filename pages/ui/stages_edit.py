@@ -9,8 +9,8 @@ from typing import get_args
 import streamlit as st
 
 from analysis.contracts import CaseEvidence, FieldProblem, RoleName, Rollout, Stage
-from analysis.economics.stages import check_rollout
 from analysis.economics.dates import day
+from analysis.economics.stages import check_rollout
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.similarity_view import slice_title

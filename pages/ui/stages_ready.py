@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import streamlit as st
 
-from analysis.contracts import CaseEvidence, ChecklistItem, Rehearsal, Rollout
+from analysis.contracts import CaseEvidence, ChecklistItem, CheckName, Rehearsal, Rollout
 from analysis.economics.runbook import runbook
 from analysis.economics.stages import act, check_item
 from analysis.i18n import LANGUAGES, Language
@@ -46,7 +47,7 @@ def _item_words(item: ChecklistItem) -> str:
     return t("{item}: {who}, {date}", item=said, who=plain(item.who) or t("no name"), date=item.on)
 
 
-def _keep_checklist(rollout: Rollout, ticks: dict[str, bool], who: str, note: str) -> None:
+def _keep_checklist(rollout: Rollout, ticks: Mapping[CheckName, bool], who: str, note: str) -> None:
     """Keeps what was ticked, with who and when; a tick without a name is refused."""
     t, changed = words(), [item for item in rollout.checklist if ticks[item.name] != item.done]
     if not changed:

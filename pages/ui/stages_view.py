@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 
 import streamlit as st
 
 from analysis.contracts import BusinessCase, Rollout, Stage, StageMoney
+from analysis.economics.dates import day
 from analysis.i18n.numbers import number
 from analysis.reporting.charts.timeline import timeline_alt, timeline_figure, timeline_rows
 from analysis.reporting.money_words import money
@@ -34,8 +34,14 @@ def show_stages(rollout: Rollout) -> None:
     """What each stage does, as a table: its three dials, its dates, its limits."""
     t = words()
     section(t("What each stage does"), "assumed", help=t("The three dials of a stage: how much lighter, which slices, what share."))
-    table(stage_rows(rollout), alt=t("The stages with their dials, dates, limits and owners"))
+    rows = [{head: _whole_date(str(value)) for head, value in row.items()} for row in stage_rows(rollout)]
+    table(rows, alt=t("The stages with their dials, dates, limits and owners"))
     download_rows(stage_rows(rollout), "stages.csv", key="stages")
+
+
+def _whole_date(text: str) -> str:
+    """A date that a narrow column does not break."""
+    return text.replace("-", "\u2011") if day(text) else text
 
 
 def stage_rows(rollout: Rollout) -> list[dict[str, object]]:
@@ -53,20 +59,16 @@ def said_condition(text: str) -> str:
     return words()(text) if text else ""
 
 
-def show_money(case: BusinessCase) -> None:
-    """What each stage costs, brings and risks."""
+def show_money(case: BusinessCase | None) -> None:
+    """What each stage costs, brings and risks; without a case the way to its figures."""
     t = words()
-    section(t("What each stage costs, brings and risks"), _origin(case))
-    if not case.result.stages:
+    section(t("What each stage costs, brings and risks"), "projected" if case else None)
+    if case is None or not case.result.stages:
         st.caption(t("The money by stage is not known yet: enter your figures on the ROI page."))
         return
     rows = [_money_row(one, case.assumptions.currency) for one in case.result.stages]
     table(rows, alt=t("Cost, saving and risk of each stage"))
     st.caption(t("At stake: what is spent or bound until the decision that ends the stage. Amounts exclude tax."))
-
-
-def _origin(case: BusinessCase) -> str:
-    return {"rough": "projected"}.get(case.standing, case.evidence.origin)
 
 
 def _money_row(one: StageMoney, currency: str) -> dict[str, object]:
@@ -101,8 +103,3 @@ def stage_label(stage: Stage) -> str:
     t = words()
     slices = t("{slices}", slices=tuple(slice_title(name) for name in stage.slices)) if stage.slices else t("all slices")
     return t("Stage {n}: {slices}", n=stage.number, slices=slices)
-
-
-def stages_of(rollout: Rollout, numbers: Sequence[int]) -> list[Stage]:
-    """Stages by number."""
-    return [stage for stage in rollout.stages if stage.number in numbers]

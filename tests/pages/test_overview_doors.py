@@ -8,9 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from analysis.contracts import Contract, Plan, Semantics
+from analysis.economics.case import make_case
 from analysis.planning.freeze import propose_freeze
 from analysis.runs.client import Client
-from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout
+from tests.business_builders import make_assumptions, make_evidence, make_rollout
 from tests.trained_builders import make_semantics, make_trial
 
 Visit = Callable[..., AppTest]
@@ -83,15 +84,16 @@ def test_a_plan_that_was_not_run_is_not_asked_for_its_worth(visit: Visit, client
 
 @pytest.mark.parametrize("kind", ["case", "rollout"])
 def test_a_business_document_without_its_plan_is_kept_and_says_so(visit: Visit, client: Client, plan: Plan, kind: str) -> None:
-    document = make_case() if kind == "case" else make_rollout()
+    case = make_case(make_evidence(), make_assumptions())
+    document = case if kind == "case" else make_rollout()
     app = bring(visit(), document, f"{kind}.json")
     assert "The plan that it is about is not stored here" in said(app)
-    kept = client.case("case000000000001").evidence.plan_id if kind == "case" else client.rollout("abcdef012345").plan_id  # type: ignore[union-attr]
+    kept = client.case(case.id).evidence.plan_id if kind == "case" else client.rollout("abcdef012345").plan_id  # type: ignore[union-attr]
     assert kept == "abcdef012345"
 
 
 def test_a_case_is_opened_with_its_plan(visit: Visit, client: Client, plan: Plan) -> None:
-    case = make_case(evidence=make_evidence(plan_id=plan.id))
+    case = make_case(client.evidence(plan.id), make_assumptions(accept_other_device=True))
     app = bring(visit(), case, "case.json")
     assert app.session_state["chosen_case"] == case.id
     assert app.session_state["chosen_plan"] == plan.id
