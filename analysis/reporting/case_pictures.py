@@ -20,7 +20,7 @@ from analysis.contracts import (
     Prune,
     Skip,
 )
-from analysis.i18n import Language, N_, render, translator
+from analysis.i18n import N_, Language, render, translator
 from analysis.i18n.numbers import number
 from analysis.planning.limits import CRITICAL
 from analysis.reporting.headlines_business import slice_words
@@ -153,18 +153,30 @@ KEPT_LIMIT = 90.0
 
 
 def quality_picture(evidence: CaseEvidence, language: Language, most: int = 9) -> QualityPicture | None:
-    """Loss of quality by slice, the worst first under all prompts; a trial without slices: the gain it kept. None: nothing is known."""
+    """Loss of quality by slice, the worst first under all prompts; None: nothing is known.
+
+    Against the original; of a trial against full fine-tuning on the same data.
+    """
     t, quality = translator(language), evidence.quality
     limit = _limit(evidence, None)
     rows = [_row(t("all prompts"), quality.quality_change, limit)] if quality.quality_change else []
     worst_first = sorted(quality.by_slice.items(), key=lambda pair: -(pair[1].value if pair[1].value is not None else float("-inf")))
     rows += [_row(render(slice_words(name), language), found, _limit(evidence, name)) for name, found in worst_first]
     known = tuple(row for row in rows if row is not None)
-    if known:
-        return QualityPicture(t("Quality loss, in percent"), known[:most], limit)
-    kept = evidence.training.kept_gain if evidence.training else None
+    title = t("Quality loss against full fine-tuning, in percent") if from_trial(evidence) else t("Quality loss, in percent")
+    return QualityPicture(title, known[:most], limit) if known else None
+
+
+def gain_picture(evidence: CaseEvidence, language: Language) -> QualityPicture | None:
+    """The share of full fine-tuning's gain that a trial kept, against the least that counts as within limits; None: not compared."""
+    t, kept = translator(language), evidence.training.kept_gain if evidence.training else None
     row = _row(t("Gain kept"), kept, KEPT_LIMIT) if kept else None
     return QualityPicture(t("kept of full fine-tuning's gain (%)"), (row,), KEPT_LIMIT, at_most=False) if row else None
+
+
+def from_trial(evidence: CaseEvidence) -> bool:
+    """Whether the quality was judged by a trial, beside full fine-tuning, and not by running the plan beside the original."""
+    return evidence.trial_id is not None and evidence.verification_id is None
 
 
 def _row(label: str, found: Estimate, limit: float | None) -> QualityRow | None:

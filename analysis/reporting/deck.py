@@ -85,4 +85,5 @@ def _notes(number: int, talk: deck_slides.Talk) -> list[str]:
         return [*said, *missing]
     questions = [line for one in briefing.questions for line in (one.question, one.answer, "")]
     figures = [f"{one.label}: {one.text} ({one.source})" for one in briefing.figures]
-    return [*questions, *figures]
+    terms = [f"{one.term}: {one.meaning}" for one in briefing.glossary]
+    return [*questions, *figures, "", *terms]

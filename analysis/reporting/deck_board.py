@@ -72,8 +72,8 @@ class Line(NamedTuple):
 
 
 def text_height(lines: Sequence[Line], width: float, size: float, gap: float) -> float:
-    """Inches that paragraphs take in a box of that width, by the estimate of their letters."""
-    room = _POINTS * (width - 2 * _INSET)
+    """Inches that paragraphs take in a box of that width, by the estimate of their letters; bold heads are wider."""
+    room = 0.97 * _POINTS * (width - 2 * _INSET)
     n = sum(len(wrapped(line.whole, room / (1.04 if line.head else 1.0), size)) for line in lines)
     return (n + gap * max(len(lines) - 1, 0)) * LEADING * size / _POINTS + 2 * _INSET_DOWN
 
@@ -88,6 +88,20 @@ def fitted(lines: Sequence[Line], box: Box, look: Type) -> tuple[tuple[Line, ...
     while kept and len(kept[-1].text) > 1 and text_height(kept, box.w, size, look.gap) > box.h:
         kept = (*kept[:-1], kept[-1]._replace(text=kept[-1].text.rstrip("… ")[:-1].rstrip() + "…"))
     return kept, size
+
+
+def snug(lines: Sequence[Line | str], box: Box, look: Type) -> Box:
+    """The box, no taller than its text."""
+    kept, size = fitted([line if isinstance(line, Line) else Line(line) for line in lines], box, look)
+    return box._replace(h=min(box.h, text_height(kept, box.w, size, look.gap) + 0.06))
+
+
+def that_fit(lines: Sequence[Line], box: Box, look: Type) -> tuple[Line, ...]:
+    """As many whole paragraphs as fit at the smallest size."""
+    kept = tuple(lines)
+    while kept and text_height(kept, box.w, look.smallest, look.gap) > box.h:
+        kept = kept[:-1]
+    return kept
 
 
 class Board:
@@ -279,7 +293,9 @@ __all__ = [
     "lines_of",
     "one_line",
     "plain",
+    "snug",
     "text_height",
+    "that_fit",
     "width_of",
     "write",
 ]

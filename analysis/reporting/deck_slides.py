@@ -10,10 +10,12 @@ from analysis.i18n import Language, render, translator
 from analysis.reporting import deck_charts, deck_text
 from analysis.reporting.assumption_rows import assumption_rows
 from analysis.reporting.briefing_parts import Briefing
-from analysis.reporting.case_pictures import critical_words, quality_picture
-from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, lines_of
+from analysis.reporting.case_pictures import QualityPicture, critical_words, gain_picture, quality_picture
+from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, lines_of, snug, that_fit
 from analysis.reporting.deck_stack import stack
+from analysis.reporting.glossary_terms import TERMS
 from analysis.reporting.headlines_business import slice_words
+from analysis.reporting.money_words import percent_of, percent_range
 from analysis.reporting.verification_words import item, limit, measured, verdict
 
 _FOOT = 6.86
@@ -50,13 +52,15 @@ def basis(board: Board, talk: Talk) -> None:
     t, evidence = translator(talk.language), talk.case.evidence
     room = framed(board, talk, 2, talk.titles.basis, deck_text.basis_source(talk.case, talk.language))
     left, right = room.columns(1, 1.75, gap=0.4)
-    facts = (
+    facts = [
         (t("examples of the work"), evidence.n_prompts),
         (t("of these judged the plan, and had no part in choosing it"), evidence.n_judged),
         (t("critical cases"), evidence.n_critical),
         (t("slices of the work"), len(evidence.slices)),
-    )
-    for box, (label, n) in zip(left.rows(1, 1, 1, 1), facts, strict=True):
+    ]
+    if evidence.standing == "rough":
+        del facts[1]  # nothing was judged
+    for box, (label, n) in zip(left.rows(*([1.0] * len(facts))), facts, strict=True):
         number_box, label_box = box.columns(0.42, 1, gap=0)
         board.rect(box, PANEL)
         board.text(number_box, [str(n) if n else "–"], Type(size=30, bold=True, align="right", anchor="middle"))
@@ -77,47 +81,54 @@ def change(board: Board, talk: Talk) -> None:
     left, right = room.columns(1, 1.5, gap=0.45)
     stack(board, left, talk.case.evidence, talk.language)
     words, table = right.rows(1, 1.15, gap=0.2)
-    changes, stays = words.columns(1, 1)
-    what: list[Line | str] = [Line("", head=t("What changes")), render(talk.case.evidence.words, talk.language)]
-    board.text(changes, what, Type(size=15), fill=PANEL, name=t("What changes"))
+    changes, stays = words.columns(1, 1.35)
+    board.text(changes, _what_changes(talk), Type(size=15, smallest=10.5), fill=PANEL, name=t("What changes"))
     kept = [briefing.points[2], *(f"{risk.concern} → {risk.limit}" for risk in briefing.risks[:1])]
     board.text(stays, [Line("", head=t("What does not")), *kept], Type(size=15, smallest=10.5), fill=PANEL, name=t("What does not"))
     rows = [(row.label, row.today, row.after, row.change, row.origin) for row in briefing.table]
     board.table(table, briefing.table_head, rows, (1.5, 1.1, 1.1, 1.1, 0.9), size=13)
 
 
+def _what_changes(talk: Talk) -> list[Line | str]:
+    """The plan in its own words, and what each operation means."""
+    t = translator(talk.language)
+    meanings = [t(TERMS[name]) for name in dict.fromkeys(one.op for one in talk.case.evidence.operations)]
+    return [Line("", head=t("What changes")), render(talk.case.evidence.words, talk.language), *meanings]
+
+
 def quality(board: Board, talk: Talk) -> None:
     """Slide 4: intervals against the limit by slice, limits with their verdicts, the critical cases."""
     evidence = talk.case.evidence
     room = framed(board, talk, 4, talk.titles.quality, deck_text.quality_source(talk.case, talk.language))
-    picture = quality_picture(evidence, talk.language)
-    results = evidence.guardrails[:5]
-    if picture is not None and len(picture.rows) > 1:
-        left, right = room.columns(1.95, 1, gap=0.3) if results or evidence.quality.critical else (room, None)
-        deck_charts.quality(board.slide, left, picture, talk.language)
-    else:
+    picture, gain = quality_picture(evidence, talk.language), gain_picture(evidence, talk.language)
+    if picture is None or len(picture.rows) == 1:
         left, right = room.columns(1, 1.3, gap=0.4)
-        _one_figure(board, left, talk)
-    if right is not None:
+        _one_figure(board, left, gain or picture, talk)
         _limits(board, right, talk)
+        return
+    left, right = room.columns(1.95, 1, gap=0.3)
+    deck_charts.quality(board.slide, left, picture, talk.language)
+    if gain is not None and not evidence.guardrails:
+        figure, right = right.rows(1.2, 1)
+        _one_figure(board, figure, gain, talk)
+    _limits(board, right, talk)
 
 
-def _one_figure(board: Board, box: Box, talk: Talk) -> None:
+def _one_figure(board: Board, box: Box, picture: QualityPicture | None, talk: Talk) -> None:
     """A single result is no chart: the figure large, its interval and limit beneath."""
-    t, picture = translator(talk.language), quality_picture(talk.case.evidence, talk.language)
+    t = translator(talk.language)
     if picture is None:
         board.text(box, [t("not yet tested")], Type(size=30, bold=True, anchor="middle", align="center"), fill=PANEL)
         return
     row = picture.rows[0]
-    figure = f"{row.value:+.1f}%".replace("-", "−") if picture.at_most else f"{row.value:.1f}%"
+    width = (row.high - row.low) / 100 if row.low is not None and row.high is not None else None
+    figure = percent_of(row.value / 100, width=width)
     beneath = [picture.title]
     if row.low is not None and row.high is not None:
-        beneath.append(t("95% interval {low} to {high}%", low=f"{row.low:.1f}".replace("-", "−"), high=f"{row.high:.1f}".replace("-", "−")))
+        beneath.append(t("95% interval {range}", range=percent_range(row.low / 100, row.high / 100, talk.language)))
     if picture.limit is not None:
-        mark = (
-            t("at most {value}", value=f"{picture.limit:.0f}%") if picture.at_most else t("at least {value}", value=f"{picture.limit:.0f}%")
-        )
-        beneath.append(f"{t('limit')}: {mark}" if talk.language == "en" else f"{t('limit')}：{mark}")
+        least = percent_of(picture.limit / 100)
+        beneath.append(f"{t('limit')}: " + (t("at most {value}", value=least) if picture.at_most else t("at least {value}", value=least)))
     board.rect(box, PANEL)
     upper, lower = box.rows(1.1, 1)
     board.text(upper, [figure], Type(size=54, bold=True, anchor="bottom", align="center"))
@@ -141,7 +152,8 @@ def _limits(board: Board, box: Box, talk: Talk) -> None:
         board.table(table, (t("Limit of"), t("Limit"), t("Result"), t("Verdict")), rows, (1.2, 1, 1.15, 0.9), size=12)
     critical = critical_words(evidence)
     said = [talk.briefing.points[1], *([render(critical, talk.language)] if critical else [])]
-    board.text(words, [_headed(said[0]), *said[1:]], Type(size=15, smallest=10.5), fill=PANEL)
+    lines, look = [_headed(said[0]), *map(Line, said[1:])], Type(size=15, smallest=10.5)
+    board.text(snug(lines, words, look), lines, look, fill=PANEL)
 
 
 def money(board: Board, talk: Talk) -> None:
@@ -156,34 +168,50 @@ def money(board: Board, talk: Talk) -> None:
         (right, deck_text.cash_source(talk.case, talk.language)),
     ):
         board.text(Box(box.x, box.y + box.h - foot, box.w, foot), [said], Type(size=11, smallest=10, colour=QUIET))
-    reason = talk.case.result.payback_reason
-    if reason is not None:
-        note = Box(right.x + 0.9, right.y + 0.5, right.w - 1.1, 0.62)
-        board.text(note, [render(reason, talk.language)], Type(size=13, bold=True, anchor="middle"), fill="#FFFFFF", rule=DARK)
+    _reason(board, right._replace(h=right.h - foot), talk)
+
+
+def _reason(board: Board, chart: Box, talk: Talk) -> None:
+    """Why there is no payback, in the corner of the chart that the curve leaves free."""
+    found = talk.case.result
+    if found.payback_reason is None:
+        return
+    y = chart.y + 0.55 if found.cumulative[-1] >= found.cumulative[0] else chart.y + chart.h - 1.75
+    note, look = Box(chart.x + 0.85, y, 0.6 * chart.w, 0.9), Type(size=13, bold=True, anchor="middle")
+    said = [render(found.payback_reason, talk.language)]
+    board.text(snug(said, note, look), said, look, fill="#FFFFFF", rule=DARK)
 
 
 def stages(board: Board, talk: Talk) -> None:
-    """Slide 6: the stages as boxes in their order, the stop rule, the dates."""
-    t, briefing = translator(talk.language), talk.briefing
+    """Slide 6: the stages as boxes in their order, the stop rule, the dates; where the answer is no, the ways there are instead."""
+    briefing = talk.briefing
     room = framed(board, talk, 6, talk.titles.stages, deck_text.stages_source(talk.case, talk.language))
-    boxes, stop, ask = room.rows(2.6, 0.85, 1.15, gap=0.2)
-    if briefing.stages:
-        columns = boxes.columns(*([1.0] * len(briefing.stages)), gap=0.42)
-        for place, (box, stage) in enumerate(zip(columns, briefing.stages, strict=True)):
-            lines: list[Line | str] = [Line("", head=stage.title), *stage.lines, *([Line("→ " + stage.go_on)] if stage.go_on else [])]
-            board.text(
-                box, lines, Type(size=15, smallest=10.5), fill=PANEL if place else "#FFFFFF", rule=RULE if place else DARK, name=stage.title
-            )
-            if place:
-                board.text(
-                    Box(box.x - 0.42, box.y, 0.42, box.h), ["→"], Type(size=18, bold=True, align="center", anchor="middle", colour=QUIET)
-                )
+    request = [Line("", head=briefing.part("ask").heading), *map(Line, briefing.ask)]
+    if deck_text.says_no(briefing, talk.case):
+        ways, ask = room.rows(3.4, 1.1, gap=0.2)
+        rows = [(row.label, row.start, row.cost, row.saving, row.payback, row.quality, row.origin) for row in briefing.alternatives]
+        board.table(ways, briefing.alternatives_head, rows, (1.4, 1, 1.1, 0.9, 0.9, 1.6, 0.9), size=14)
     else:
-        board.text(
-            boxes, [*(briefing.part("stages").body or (t("Stages have not been set yet."),))], Type(size=18, anchor="middle"), fill=PANEL
-        )
-    board.text(stop, [_headed(briefing.stop)], Type(size=15, smallest=10.5, bold=True, anchor="middle"), rule=DARK)
-    board.text(ask, [Line("", head=briefing.part("ask").heading), *briefing.ask], Type(size=14, smallest=10.5, anchor="middle"), fill=PANEL)
+        boxes, stop, ask = room.rows(2.6, 0.85, 1.15, gap=0.2)
+        _stage_boxes(board, boxes, talk)
+        board.text(stop, [_headed(briefing.stop)], Type(size=15, smallest=10.5, bold=True, anchor="middle"), rule=DARK)
+    board.text(ask, request, Type(size=14, smallest=10.5, anchor="middle"), fill=PANEL)
+
+
+def _stage_boxes(board: Board, boxes: Box, talk: Talk) -> None:
+    t, briefing = translator(talk.language), talk.briefing
+    if not briefing.stages:
+        said = briefing.part("stages").body or (t("Stages have not been set yet."),)
+        board.text(boxes, said, Type(size=18, anchor="middle"), fill=PANEL)
+        return
+    gap = 0.42
+    for place, (box, stage) in enumerate(zip(boxes.columns(*([1.0] * len(briefing.stages)), gap=gap), briefing.stages, strict=True)):
+        lines = [Line("", head=stage.title), *map(Line, stage.lines), *([Line("→ " + stage.go_on)] if stage.go_on else [])]
+        fill, rule = (PANEL, RULE) if place else ("#FFFFFF", DARK)
+        board.text(box, lines, Type(size=16, smallest=10.5), fill=fill, rule=rule, name=stage.title)
+        if place:
+            arrow = Type(size=18, bold=True, align="center", anchor="middle", colour=QUIET)
+            board.text(Box(box.x - gap, box.y, gap, box.h), ["→"], arrow)
 
 
 def sources(board: Board, talk: Talk) -> None:
@@ -208,7 +236,9 @@ def sources(board: Board, talk: Talk) -> None:
         lines.append(t("{n} more assumptions stand in the table of the case (CSV).", n=len(rows) - shown))
     board.text(facts, lines, Type(size=11.5, smallest=10, gap=0.15))
     terms = [Line(entry.meaning, head=f"{entry.term}: " if talk.language == "en" else f"{entry.term}：") for entry in briefing.glossary]
-    board.text(right, terms, Type(size=12, smallest=10, gap=0.25), fill=PANEL, name=t("Terms"))
+    look = Type(size=12, smallest=10, gap=0.25)
+    shown_terms = that_fit(terms, right, look)
+    board.text(snug(shown_terms, right, look), shown_terms, look, fill=PANEL, name=t("Terms"))
 
 
 def framed(board: Board, talk: Talk, number: int, title: str, source: str) -> Box:

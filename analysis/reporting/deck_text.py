@@ -9,7 +9,6 @@ from analysis.contracts import BusinessCase
 from analysis.i18n import Language, translator
 from analysis.reporting.assumption_rows import figure_name
 from analysis.reporting.briefing_clean import clean
-from analysis.reporting.briefing_facts import freezes
 from analysis.reporting.briefing_parts import Briefing
 from analysis.reporting.headlines_business import horizon
 from analysis.reporting.money_words import day, percent_of, whole_months
@@ -40,7 +39,7 @@ def titles(briefing: Briefing, case: BusinessCase) -> Titles:
         change=t("What changes, and what does not"),
         quality=_quality(briefing, case),
         money=_money(briefing, case),
-        stages=_stages(briefing),
+        stages=_stages(briefing, case),
         sources=t("Where the figures come from, and the terms"),
     )
 
@@ -49,13 +48,13 @@ def _saving(briefing: Briefing, case: BusinessCase) -> str:
     t, said = translator(briefing.language), briefing.words
     if briefing.standing == "outside":
         return t("Tested, and not recommended")
-    if case.result.net_per_month <= 0 or "saving_pct" not in said or "cost_name" not in said:
-        return briefing.title
-    english = "fine-tuning" if freezes(case) else "answering requests"
-    places = {"saving_pct": said["saving_pct"], "cost_name": said["cost_name"] if briefing.language == "ja" else english}
-    if briefing.standing == "rough":
-        return t("Perhaps {saving_pct} less for {cost_name}: an estimate before any test", **places)
-    return t("{saving_pct} less for {cost_name}, with the model we have", **places)
+    if briefing.standing == "rough" and case.result.net_per_month > 0 and {"saving_pct", "cost_name"} <= said.keys():
+        return t(
+            "Perhaps {saving_pct} less for the {cost_name}: an estimate before any test",
+            saving_pct=said["saving_pct"],
+            cost_name=said["cost_name"],
+        )
+    return briefing.title
 
 
 def _basis(briefing: Briefing, case: BusinessCase) -> str:
@@ -97,13 +96,18 @@ def _money(briefing: Briefing, case: BusinessCase) -> str:
     return t("Back in {payback_months} months; {top_driver} matters most", top_driver=driver, **places)
 
 
-def _stages(briefing: Briefing) -> str:
+def _stages(briefing: Briefing, case: BusinessCase) -> str:
     t = translator(briefing.language)
-    if briefing.standing == "outside":
-        return t("No rollout now; what is worth trying next")
+    if says_no(briefing, case):
+        return t("No rollout now; the ways there are")
     if briefing.standing == "rough":
         return t("First verify, then decide on stage 1")
     return t("Stage 1 now, and when we would stop")
+
+
+def says_no(briefing: Briefing, case: BusinessCase) -> bool:
+    """Whether nothing is to be rolled out: a limit was missed, or the plan never pays back."""
+    return briefing.standing == "outside" or case.result.payback_months is None
 
 
 def times_source(case: BusinessCase, language: Language) -> str:
@@ -175,7 +179,7 @@ def change_source(briefing: Briefing, case: BusinessCase) -> str:
 def stages_source(case: BusinessCase, language: Language) -> str:
     """Who set the stages, and whether the way back was tried."""
     t, rollout = translator(language), case.rollout
-    if rollout is None:
+    if rollout is None or case.standing == "outside" or case.result.payback_months is None:
         return t("Assumed: amounts and days, as entered.")
     if rollout.rehearsal is None:
         return t("Assumed: stages, dates and people, as entered. The way back has not been rehearsed yet.")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from analysis.contracts import BusinessCase
 from analysis.i18n import Language, translator
-from analysis.reporting.case_pictures import QualityPicture, QualityRow, quality_picture, signed_percent
+from analysis.reporting.case_pictures import QualityPicture, QualityRow, from_trial, gain_picture, quality_picture, signed_percent
 from analysis.reporting.lettering import shortened_to
 from analysis.reporting.svg import QUIET, TEXT, Canvas
 
 
 def quality_svg(case: BusinessCase, language: Language) -> str:
-    """Quality lost on all prompts and on every slice, each with its interval, against the limit set beforehand; empty: nothing is known."""
-    t, picture = translator(language), quality_picture(case.evidence, language)
+    """Quality lost on all prompts and on every slice, each with its interval, against the limit set beforehand; empty: nothing is known.
+
+    Of a trial that no limit was set for: the gain it kept.
+    """
+    t, evidence = translator(language), case.evidence
+    gain = gain_picture(evidence, language) if from_trial(evidence) and not evidence.guardrails else None
+    picture = gain or quality_picture(evidence, language)
     if picture is None:
         return ""
     pitch, top, left = 22.0, 44.0, 190.0
