@@ -121,7 +121,12 @@ def _swing(swing: Swing, case: BusinessCase, terminal: Terminal) -> tuple[str, s
             return terminal.t("measured saving"), percent_range(swing.low, swing.high, language)
         return terminal.t("measured quality"), terminal.t("{range} % more errors", range=_range(swing.low, swing.high, language))
     unit = render(unit_of(figure, case.assumptions.currency), language)
-    return terminal.t(figure.label), f"{_range(swing.low, swing.high, language)} {unit}".strip()
+    return terminal.t(figure.label), _with_unit(_range(swing.low, swing.high, language), unit, language)
+
+
+def _with_unit(said: str, unit: str, language: Language) -> str:
+    """A figure and its unit: no space before a percent sign, and none in Japanese."""
+    return f"{said}{unit}" if language == "ja" or unit.startswith("%") else f"{said} {unit}".strip()
 
 
 def _range(low: float, high: float, language: Language) -> str:
@@ -150,4 +155,4 @@ def _value(name: str, given: Assumption, case: BusinessCase, terminal: Terminal)
     if given.low is not None and given.high is not None and (given.low, given.high) != (given.value, given.value):
         said = terminal.t("{value} ({range})", value=said, range=_range(given.low, given.high, language))
     unit = render(unit_of(FIGURES[name], given.currency or case.assumptions.currency), language)
-    return f"{said} {unit}".strip()
+    return _with_unit(said, unit, language)

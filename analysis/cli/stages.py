@@ -148,7 +148,7 @@ def _export(
     from analysis.economics.stages import runbook as runbook_text
 
     if alerts is not None:
-        write_text(alert_rules.prometheus_rules(rollout), alerts)
+        write_text(alert_rules.prometheus_rules(rollout, terminal.language), alerts)
     if guardrails is not None:
         write_text(alert_rules.guardrails_json(rollout), guardrails)
     if runbook is not None:

@@ -9,26 +9,24 @@ import typer
 from analysis.cli.terminal import Terminal
 from analysis.cli.trial_words import aligned
 from analysis.contracts import BusinessCase, Rollout, Stage, StageAdvice
-from analysis.i18n import N_, render
+from analysis.i18n import N_
 from analysis.i18n.numbers import percent
 from analysis.reporting.headlines_business import slices_words
 from analysis.reporting.headlines_business import stages as headline
 from analysis.reporting.money_words import money, months
 
-_HEADS = (N_("stage"), N_("from"), N_("slices"), N_("of their requests"), N_("limits"), N_("costs until its decision"))
 _MONTH_HEADS = (N_("month"), N_("planned cost"), N_("actual cost"), N_("by volume"), N_("by price"), N_("by effect"))
 
 
 def summarise_stages(rollout: Rollout, advice: StageAdvice | None, case: BusinessCase, terminal: Terminal) -> None:
-    """The headline, why, and a row for each stage."""
+    """The headline, why, and a line for each stage."""
     if terminal.quiet:
         return
     terminal.hear(headline(rollout, advice))
     for reason in advice.reasons if advice is not None else ():
         terminal.hear(reason)
-    rows = [tuple(map(terminal.t, _HEADS)), *(_row(stage, case, terminal) for stage in rollout.stages)]
-    for line in aligned(rows):
-        typer.echo(f"  {line}", err=True)
+    for stage in rollout.stages:
+        _tell_stage(stage, case, terminal)
     if rollout.rehearsal is None:
         terminal.tell("The way back has not been rehearsed: no stage may start before it was tried and its minutes were measured.")
     left = [item.name for item in rollout.checklist if not item.done]
@@ -36,16 +34,17 @@ def summarise_stages(rollout: Rollout, advice: StageAdvice | None, case: Busines
         terminal.tell("Still open on the checklist: {n} of {all}.", n=len(left), all=len(rollout.checklist))
 
 
-def _row(stage: Stage, case: BusinessCase, terminal: Terminal) -> tuple[str, ...]:
+def _tell_stage(stage: Stage, case: BusinessCase, terminal: Terminal) -> None:
     language = terminal.language
     cost = next((found.at_stake for found in case.result.stages if found.stage == stage.number), None)
-    return (
-        str(stage.number),
-        stage.starts_on or "-",
-        render(slices_words(stage.slices), language),
-        percent(stage.traffic, language),
-        ", ".join(stage.guardrails) or "-",
-        "-" if cost is None else money(cost, case.assumptions.currency, language, about=False),
+    terminal.tell(
+        "  {k}. from {day}: {slices}; {traffic} of their requests; limits {limits}; at stake until its decision: {cost}",
+        k=stage.number,
+        day=stage.starts_on or "-",
+        slices=slices_words(stage.slices),
+        traffic=percent(stage.traffic, language),
+        limits=", ".join(stage.guardrails) or "-",
+        cost="-" if cost is None else money(cost, case.assumptions.currency, language, about=False),
     )
 
 

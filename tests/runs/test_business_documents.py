@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.contracts import Assumptions, BusinessCase, ExchangeRate, MonitoringRow, Plan, Rollout, StageEvent
+from analysis.contracts import Assumption, Assumptions, BusinessCase, ExchangeRate, MonitoringRow, Plan, Rollout, StageEvent, content_hash
+from analysis.economics.case import make_case as work_out
 from analysis.errors import DocumentError, PlanError
 from analysis.runs.client import Client
 from analysis.runs.documents import parse_document
 from analysis.runs.executor import LocalExecutor
 from analysis.runs.store import Store
-from tests.business_builders import make_assumptions, make_case, make_rollout
+from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout
 from tests.runs.made import a_freeze_plan
 
 Change = Callable[[dict[str, Any]], object]
@@ -144,3 +145,53 @@ def test_assumptions_and_rollouts_are_imported_and_a_stored_past_is_never_overwr
     assert client.rollout(whole.plan_id) == whole
     client.delete_rollout(whole.plan_id)
     assert client.rollout(whole.plan_id) is None
+
+
+def _worked_out(**assumed: Any) -> BusinessCase:
+    """A case that really follows from its evidence and assumptions."""
+    evidence = make_evidence()
+    return work_out(evidence, make_assumptions(**assumed), rollout=make_rollout(), draws=200, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("id", _set("id", to="0123456789abcdef")),
+        (r"result\.npv", _set("result", "npv", to=1e9)),
+        (r"result\.payback_months", _set("result", "payback_months", to=None)),
+        (r"result\.simulation\.payback_share", _set("result", "simulation", "payback_share", to=0.123)),
+        (r"result\.notes", lambda fields: fields["result"]["notes"].append({"id": "It always pays back.", "values": {}})),
+        (r"result\.payback_reason", _set("result", "payback_reason", to={"id": "Tomorrow.", "values": {}})),
+        (r"result\.cumulative", lambda fields: fields["result"]["cumulative"].pop()),
+        (r"result\.stages", _set("result", "stages", to=[])),
+        ("id", _set("evidence", "training", "hours", "plan", to=1e-6)),
+        ("id", _set("assumptions", "values", "bill_training_per_month", "value", to=-1.0)),
+    ],
+)
+def test_a_case_changed_by_hand_is_not_imported(place: str, change: Change, store: Store, executor: LocalExecutor) -> None:
+    with pytest.raises(DocumentError, match=rf"\({place}[^)]*\): it was changed by hand"):
+        Client(store, executor).import_document(_changed(_worked_out(), change), "case.json")
+    assert store.cases.cases() == []
+
+
+def test_assumptions_that_no_case_can_follow_from_are_not_imported_even_under_the_right_id(store: Store, executor: LocalExecutor) -> None:
+    case = _worked_out()
+    values = {**case.assumptions.values, "bill_training_per_month": Assumption(value=-1.0, currency="JPY")}
+    wrong = case.assumptions.model_copy(update={"values": values})
+    forged = case.model_copy(update={"assumptions": wrong, "id": content_hash("case", case.evidence, wrong)[:16]})
+    with pytest.raises(DocumentError, match=r"\(assumptions\): it was changed by hand"):
+        Client(store, executor).import_document(forged.model_dump_json().encode(), "case.json")
+
+
+@pytest.mark.parametrize("changes", [{}, {"starts_on": ""}, {"currency": "JPY", "count_capacity": True}])
+def test_a_case_made_elsewhere_is_kept_whenever_it_follows_from_what_it_says(
+    changes: dict[str, Any], store: Store, executor: LocalExecutor
+) -> None:
+    client, case = Client(store, executor), _worked_out(**changes)
+    data = case.model_dump_json().encode()
+    assert client.import_document(data, "case.json") == ("business_case", case.id)
+    client.rename_case(case.id, "mine")
+    assert client.import_document(data, "case.json") == ("business_case", case.id)
+    assert [found.name for found in client.cases(case.evidence.plan_id)] == ["mine"]
+    kept = case.model_copy(update={"name": "mine", "is_sample": False})
+    assert client.case(case.id).model_dump_json() == kept.model_dump_json()
