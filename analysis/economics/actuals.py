@@ -36,6 +36,7 @@ _SIGNS: tuple[tuple[Currency, tuple[str, ...]], ...] = (
     ("EUR", ("eur", "€", "ユーロ")),
 )
 _REVIEW_MONTHS = 6
+_MOST_TIMES = 1000
 
 
 def read_actuals(data: bytes, file: str, *, currency: Currency | None = None) -> tuple[ActualRow, ...]:
@@ -118,7 +119,7 @@ def against(case: BusinessCase, rows: Sequence[ActualRow]) -> PlanAgainstActual:
     Months before the first one given count as planned.
 
     Raises:
-        InputError: no month, a gap, a month twice, or one before the case begins or after what it looks at.
+        InputError: no month, a gap, a month twice, one before the case begins or after what it looks at, or hours that cannot be.
     """
     months = _places(case, rows)
     planned = _planned(case)
@@ -202,8 +203,7 @@ def _variance(month: _Month, row: ActualRow) -> Variance:
     volume = (month.plan - month.fixed) * (use - 1)
     price, dearer = None, 1.0
     if month.price and row.gpu_hours:
-        real = row.bill / row.gpu_hours
-        price, dearer = (real - month.price) * row.gpu_hours, real / month.price
+        price, dearer = row.bill - month.price * row.gpu_hours, _times_dearer(month.price, row)
     without = (month.fixed + (month.today - month.fixed) * use) * dearer
     return Variance(
         month=row.month,
@@ -215,6 +215,19 @@ def _variance(month: _Month, row: ActualRow) -> Variance:
         planned_saving=month.today - month.plan,
         actual_saving=without - row.bill,
     )
+
+
+def _times_dearer(price: float, row: ActualRow) -> float:
+    """What a GPU hour really cost / its planned price."""
+    assert row.gpu_hours
+    if row.bill > _MOST_TIMES * price * row.gpu_hours:
+        raise InputError(
+            "{month}: {hours} GPU hours would make an hour more than {times} times as dear as planned. Check the hours, or leave them out.",
+            month=row.month,
+            hours=f"{row.gpu_hours:g}",
+            times=_MOST_TIMES,
+        )
+    return row.bill / (price * row.gpu_hours)
 
 
 def _payback(cumulative: Sequence[float], changes: dict[int, float]) -> float | None:
@@ -242,7 +255,7 @@ def _reason(case: BusinessCase, found: Sequence[Variance], volumes_known: bool) 
         "effect": _whole(sum(one.effect for one in found)),
     }
     dearer = total >= 0
-    if abs(total) < 0.005 * max(1.0, sum(one.planned_cost for one in found)) and all(one.price is not None for one in found):
+    if abs(total) <= 0.005 * sum(one.planned_cost for one in found):
         return Message(id="Over {n} months the bill is as planned, within half a percent.", values={"n": len(found)})
     if not volumes_known:
         return Message(
