@@ -67,8 +67,8 @@ def fleet_of(flows: Flows) -> Fleet | None:
 def _unconfirmed(names: Sequence[str]) -> Iterator[Message]:
     if names:
         yield Message(
-            id="{n} starting values have no source and are to be confirmed: {names}.",
-            values={"n": len(names), "names": tuple(Message(id=FIGURES[name].label) for name in names)},
+            id="Starting values without a source ({n}), to be confirmed: {names}.",
+            values={"n": len(names), "names": [Message(id=FIGURES[name].label) for name in names]},
         )
 
 
@@ -99,7 +99,7 @@ def _unsure(flows: Flows) -> Iterator[Message]:
         return
     for pair in [*([evidence.training.hours] if evidence.training else []), *([_priced_time(flows)] if _priced_time(flows) else [])]:
         if pair is not None and pair.ratio < 1 and pair.ratio_high is not None and pair.ratio_high >= 1:
-            yield Message(id="The measurement does not exclude that the plan saves no time at all: its 95 % interval reaches nought.")
+            yield Message(id="The measurement does not rule out that the plan saves no time at all: that lies within its 95% interval.")
             return
 
 
@@ -115,22 +115,23 @@ def _machines(use: FullUse, buckets: Buckets, machines: Machines | None) -> Iter
     stated, needed = machines.stated, machines.today.whole
     if fleet.shortfall:
         yield Message(
-            id="You have {stated} machines, and by these figures the peak hour would take more. Check the peak factor, the batch and the "
-            "number of requests. The machines are taken to be just full.",
+            id="Machines that are there: {stated}. By these figures the peak hour would take more of them. Check the peak factor, the "
+            "number of requests at a time and a month; until then the machines are taken to be just full.",
             values={"stated": stated},
         )
     elif stated is not None and stated > needed:
         yield Message(
-            id="You have {stated} machines, and the work takes {needed} even without the plan: letting the others go is not the plan's "
+            id="Machines that are there: {stated}; the work takes {needed} even without the plan. Letting the others go is not the plan's "
             "saving.",
             values={"stated": stated, "needed": needed},
         )
     bought_alike = not buckets.avoided and buckets.avoided_today == buckets.avoided_plan
     if use.flows.setting.assumptions.place != "cloud" and machines.plan.whole == needed and machines.headroom > 0 and bought_alike:
-        yield Message(
-            id="Still {n} machines, {share}% more headroom: no whole machine becomes free.",
-            values={"n": needed if stated is None else max(stated, needed), "share": round(100 * machines.headroom)},
-        )
+        n, share = max(stated or 0, needed), round(100 * machines.headroom)
+        if n == 1:
+            yield Message(id="Still one machine; {share}% more headroom. No whole machine becomes free.", values={"share": share})
+        else:
+            yield Message(id="Still {n} machines; {share}% more headroom. No whole machine becomes free.", values={"n": n, "share": share})
 
 
 def _contract(flows: Flows, buckets: Buckets) -> Iterator[Message]:
@@ -157,13 +158,26 @@ def _quality(flows: Flows) -> Iterator[Message]:
         yield Message(id="Errors are not priced: no answers could be judged, so nothing tells how many more there are.")
 
 
+def _power(flows: Flows) -> Iterator[Message]:
+    """How electricity of own machines was told, where it was not measured."""
+    setting = flows.setting
+    if not any(one.line == "electricity" for one in flows.streams):
+        yield Message(id="Electricity is left out: neither energy was measured nor the power of the device is known.")
+    elif not measured_energy(setting.assumptions, setting.evidence, setting.work, setting.runs):
+        yield Message(id="Energy was not measured: electricity is worked out from the power of the device and its working time.")
+
+
 def _left_out(flows: Flows) -> Iterator[Message]:
     setting = flows.setting
     work = setting.work
-    if setting.assumptions.basis == "volume" and work.point is not None:
-        if work.point.decode_ms is None and work.tokens > work.point.prompt_tokens:
-            yield Message(id="Writing the answer was not measured: only reading the prompt is priced.")
-        if setting.assumptions.place == "own" and not measured_energy(setting.assumptions, setting.evidence, work):
-            yield Message(id="Energy was not measured: electricity is worked out from the power of the device and its working time.")
+    by_volume = setting.assumptions.basis == "volume"
+    if by_volume and work.point is not None and work.point.decode_ms is None and setting.evidence.mean_new_tokens:
+        yield Message(id="Writing the answer was not measured: only reading the prompt is priced.")
+    if by_volume and setting.assumptions.place == "own":
+        yield from _power(flows)
+    if by_volume and setting.assumptions.place != "cloud" and setting.runs.hours is not None:
+        yield Message(
+            id="Hours of fine-tuning on machines that are there anyway are capacity: they are no cash, as the machines stay paid."
+        )
     if setting.assumptions.after_tax:
         yield Message(id="After tax: losses are carried to later years of the period, and a year's tax is spread over its months.")

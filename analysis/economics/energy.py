@@ -43,9 +43,11 @@ def run_kwh(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures, 
     return hours * today / 1000 * cooled, hours * runs.ratio * plan / 1000 * cooled
 
 
-def measured_energy(assumptions: Assumptions, evidence: CaseEvidence, work: Requests) -> bool:
-    """Whether the energy of requests was measured on a device of the priced kind."""
-    return work.point is not None and work.point.prefill_energy_mwh is not None and not other_kind(assumptions, evidence)
+def measured_energy(assumptions: Assumptions, evidence: CaseEvidence, work: Requests, runs: Runs) -> bool:
+    """Whether the energy of all that is priced was measured, on a device of the priced kind."""
+    of_work = work.point is None or work.point.prefill_energy_mwh is not None
+    of_runs = runs.hours is None or (evidence.training is not None and evidence.training.energy_wh is not None)
+    return of_work and of_runs and not other_kind(assumptions, evidence)
 
 
 def _by_power(hours: Number, ratio: Number, figures: Figures, cooled: Number) -> tuple[Number, Number] | None:

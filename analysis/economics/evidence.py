@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from analysis.contracts import (
     CaseEvidence,
     DeviceKind,
     FigureOrigin,
-    Freeze,
     Machine,
-    Message,
-    Operation,
     Plan,
     ServingEvidence,
     Standing,
@@ -19,11 +14,11 @@ from analysis.contracts import (
     Trial,
     Verification,
 )
+from analysis.economics.evidence_words import evidence_notes, words_of
 from analysis.economics.quality_evidence import quality_of
 from analysis.economics.serving_evidence import projected_serving, serving_of
 from analysis.economics.training_evidence import projected_share, projected_training, training_of
 from analysis.errors import PlanError
-from analysis.i18n import N_
 from analysis.planning.sweep_front import WORTH_KEEPING
 
 
@@ -50,13 +45,7 @@ def evidence_of(plan: Plan, verification: Verification | None = None, trial: Tri
     measured_by = (verification if serving is not None else trial) or verification
     assert measured_by is not None
     evidence = _common(plan, verification, trial, serving, training, "measured", measured_by.machine)
-    return evidence.model_copy(update={"notes": tuple(_notes(plan, evidence))})
-
-
-def words_of(operations: tuple[Operation, ...]) -> Message:
-    """What operations do, in one line."""
-    parts = tuple(_part(operation) for operation in operations)
-    return parts[0] if len(parts) == 1 else Message(id="Several steps: {parts}", values={"parts": parts})
+    return evidence.model_copy(update={"notes": evidence_notes(plan, evidence)})
 
 
 def device_kind(device: str) -> DeviceKind:
@@ -94,7 +83,7 @@ def _rough(plan: Plan, verification: Verification | None, trial: Trial | None) -
     saving = (min(saved / 2, saved), max(saved / 2, saved))
     standing: Standing = "outside" if evidence.standing == "outside" else "rough"
     evidence = evidence.model_copy(update={"standing": standing, "projected_saving": saving})
-    return evidence.model_copy(update={"notes": tuple(_notes(plan, evidence))})
+    return evidence.model_copy(update={"notes": evidence_notes(plan, evidence)})
 
 
 def _projected_share(plan: Plan) -> float | None:
@@ -180,62 +169,3 @@ def _standing(verification: Verification | None, trial: Trial | None) -> Standin
         found.add("undecided" if kept is None else "measured" if kept >= WORTH_KEEPING else "outside")
     order: tuple[Standing, ...] = ("outside", "undecided", "measured")
     return next((standing for standing in order if standing in found), "rough")
-
-
-def _part(operation: Operation) -> Message:
-    if isinstance(operation, Freeze):
-        return Message(id=_FROZEN if operation.eof_layer > 0 else "Layer 0 frozen", values={"eof": operation.eof_layer})
-    return Message(id=_WORDS[operation.op, operation.unit], values={"list": operation.blocks})
-
-
-_FROZEN = N_("Layers 0 to {eof} frozen")
-_WORDS = {
-    ("prune", "block"): N_("Layers {list} removed"),
-    ("prune", "attention"): N_("Attention of layers {list} removed"),
-    ("prune", "mlp"): N_("MLP of layers {list} removed"),
-    ("skip", "block"): N_("Layers {list} skipped"),
-    ("skip", "attention"): N_("Attention of layers {list} skipped"),
-    ("skip", "mlp"): N_("MLP of layers {list} skipped"),
-}
-
-
-def _notes(plan: Plan, evidence: CaseEvidence) -> Iterator[Message]:
-    """What to know about the evidence before reading any money out of it."""
-    if evidence.standing == "rough":
-        yield Message(id="No time was measured yet: the saving is a range, from half of what the projection promises to all of it.")
-    if evidence.standing == "outside":
-        yield Message(id="The plan missed a limit in its test, so it is not recommended. What it would save is shown all the same.")
-    if plan.only_freezes:
-        yield Message(id="The plan changes training only: answering requests costs what it costs today.")
-    elif plan.eof_layer is None:
-        yield Message(id="The plan changes answering requests only: a fine-tune costs what it costs today.")
-    yield from _serving_notes(evidence)
-    training = evidence.training
-    if training is not None and training.hours.ratio_low is not None and training.hours.ratio_high is not None:
-        yield Message(
-            id="A fine-tune takes {share} of the time of full fine-tuning (95 % interval {low} to {high}, from medians of steps).",
-            values={name: f"{100 * value:.0f}%" for name, value in _shares(training).items()},
-        )
-    if plan.eof_layer is not None and plan.eof_layer >= 0 and not plan.only_freezes and evidence.serving is None:
-        yield Message(id="The plan takes parts out as well, but answering requests was not measured: verify the plan to have that counted.")
-
-
-def _shares(training: TrainingEvidence) -> dict[str, float]:
-    hours = training.hours
-    return {"share": hours.ratio, "low": hours.ratio_low or 0.0, "high": hours.ratio_high or 0.0}
-
-
-def _serving_notes(evidence: CaseEvidence) -> Iterator[Message]:
-    if evidence.serving is None or evidence.origin != "measured":
-        return
-    slow = [point for point in evidence.serving.points if point.prefill_ms.ratio > 1 and (point.decode_ms or point.prefill_ms).ratio > 1]
-    if slow:
-        yield Message(
-            id="With the plan an answer took longer than without it at a batch of {batches}: there is no saving to be had there.",
-            values={"batches": tuple(point.batch_size for point in slow)},
-        )
-    if any(point.waits_for_work for point in evidence.serving.points):
-        yield Message(
-            id="The device waited for work while it was measured: under load a lighter model saves more than was seen. Verify again with "
-            "the batch that is used."
-        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.contracts.business import Assumptions, CaseEvidence, Pair
+from analysis.contracts.business import CaseEvidence, Pair
 from analysis.contracts.case import MachineNeed, Machines
 from analysis.economics.load import HOURS_PER_MONTH, Figures, Floats, Number, Requests, column, scalar
 
@@ -87,7 +87,8 @@ def fleet_of_volume(evidence: CaseEvidence, work: Requests, figures: Figures) ->
     spare = np.minimum(spare, max(stated - 1, 0.0))
     most = np.maximum(stated - spare, 0.0)
     fitting = np.minimum(throughput, most)
-    return Fleet(fitting, work.ratio, _at_most(memory, stated), spare, stated, bool(np.any(throughput > most + _HAIR)))
+    shortfall = bool(np.any(throughput > most + _HAIR)) or memory[0] > stated
+    return Fleet(fitting, work.ratio, _at_most(memory, stated), spare, stated, shortfall)
 
 
 def fleet_of_bill(ratio: Number, figures: Figures) -> Fleet | None:
@@ -126,11 +127,6 @@ def machines_of(fleet: Fleet) -> Machines:
     ratio = float(np.asarray(fleet.ratio))
     stated = None if fleet.stated is None else round(fleet.stated)
     return Machines(today=needs[0], plan=needs[1], stated=stated, headroom=1 / ratio - 1 if ratio > 0 else 0.0)
-
-
-def reserved_now(assumptions: Assumptions) -> bool:
-    """Whether machines are leased, and paid until the contract ends whatever is used."""
-    return assumptions.place == "reserved"
 
 
 def _by_memory(evidence: CaseEvidence, work: Requests, figures: Figures) -> tuple[int, int]:

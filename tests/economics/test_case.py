@@ -166,13 +166,13 @@ def test_whole_machines_that_stay_are_an_answer() -> None:
     assert found.machines.today.whole == found.machines.plan.whole == 9
     assert found.buckets.cash == 0
     assert found.buckets.freed > 0
-    assert "Still 9 machines, 6% more headroom" in notes_of(found)
+    assert "Still 9 machines; 6% more headroom" in notes_of(found)
 
 
 def test_stated_machines_are_held_against_what_the_work_takes() -> None:
     more = result_of(*serving_case("block", "reserved", machines_today=12.0), draws=DRAWS)
     fewer = result_of(*serving_case("block", "reserved", machines_today=3.0), draws=DRAWS)
-    assert "You have 12 machines, and the work takes 9" in notes_of(more)
+    assert "Machines that are there: 12; the work takes 9" in notes_of(more)
     assert "Check the peak factor" in notes_of(fewer)
     assert fewer.machines is not None
     assert fewer.machines.today.whole == 3
@@ -203,12 +203,12 @@ def test_a_missing_figure_is_asked_for_in_words() -> None:
 
 def test_a_processors_times_are_not_priced_as_a_gpus() -> None:
     evidence, assumptions = serving_case()
-    with pytest.raises(InputError, match="Verify the plan on a GPU"):
+    with pytest.raises(InputError, match="times were measured on a processor"):
         make_case(evidence.model_copy(update={"device_kind": "cpu", "device_name": "a processor"}), assumptions)
 
 
 def test_starting_values_without_a_source_are_counted() -> None:
-    assert "starting values have no source" in notes_of(result_of(*freeze_case(), draws=DRAWS))
+    assert "Starting values without a source (" in notes_of(result_of(*freeze_case(), draws=DRAWS))
 
 
 def test_a_rough_estimate_spans_half_to_all_of_the_projection() -> None:

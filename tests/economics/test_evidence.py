@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from analysis.contracts import Change, Plan, TrainingProjection, TrainingShape, Trial, Verification
-from analysis.economics.evidence import device_kind, evidence_of, words_of
+from analysis.economics.evidence import device_kind, evidence_of
+from analysis.economics.evidence_words import words_of
 from analysis.errors import PlanError
 from analysis.planning import propose_plan
 from tests.builders import make_profile
@@ -74,7 +75,7 @@ def test_the_samples_attention_plan_is_within_its_limits_and_slower() -> None:
     assert point.decode_ms is not None
     assert point.decode_ms.ratio > 1
     assert point.waits_for_work
-    assert "took longer than without it at a batch of 1" in said(found)
+    assert "took longer than without it (requests at a time: 1)" in said(found)
     assert found.quality.n_answers == 28
     assert found.n_judged == 84
 
