@@ -9,6 +9,7 @@ import streamlit as st
 from analysis.contracts import AlternativeInput, Assumption, Message, SliceVolume
 from analysis.contracts.business import AlternativeKind
 from analysis.economics.names import FIGURES, GROUPS
+from analysis.economics.uses import serves, trains
 from analysis.errors import InputError
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -67,7 +68,9 @@ def edit_form(work: Work) -> None:
 
 
 def _asked(work: Work, name: str) -> bool:
-    return FIGURES[name].used(work.assumptions, work.evidence)
+    """Whether the case uses the figure; a bill that the plan does not touch is not asked for."""
+    touched = {"bill_serving_per_month": serves, "bill_training_per_month": trains}
+    return FIGURES[name].used(work.assumptions, work.evidence) and touched.get(name, lambda _: True)(work.evidence)
 
 
 def _figure(work: Work, name: str) -> None:
