@@ -193,9 +193,9 @@ def opened(given: str) -> Contract | None:
             "{path} cannot be read ({problem}). Give another file, or allow reading it.", path=given, problem=str(exc.strerror)
         ) from exc
     if isinstance(document, BusinessCase | Plan):
-        from analysis.runs.case_check import check_case
+        from analysis.runs.case_check import checked
 
-        check_case(document, path.name)
+        return checked(document, path.name)
     return document
 
 

@@ -30,7 +30,7 @@ from analysis.contracts import (
     WorkloadInfo,
 )
 from analysis.i18n import Language
-from analysis.runs.case_check import check_case
+from analysis.runs.case_check import checked
 from analysis.runs.documents import parse_document
 from analysis.runs.store import Store
 from analysis.runs.uploads import safe_name
@@ -245,8 +245,7 @@ class StoredThings:
         Raises:
             DocumentError: it is none of these, it is damaged, or it contradicts itself.
         """
-        document = parse_document(data, safe_name(filename))
-        check_case(document, safe_name(filename))
+        document = checked(parse_document(data, safe_name(filename)), safe_name(filename))
         if isinstance(document, Profile):
             return "profile", self._store.runs.add(document, origin="imported")
         if isinstance(document, Search):

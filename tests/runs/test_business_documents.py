@@ -160,18 +160,27 @@ def _worked_out(**assumed: Any) -> BusinessCase:
         (r"result\.npv", _set("result", "npv", to=1e9)),
         (r"result\.payback_months", _set("result", "payback_months", to=None)),
         (r"result\.simulation\.payback_share", _set("result", "simulation", "payback_share", to=0.123)),
-        (r"result\.notes", lambda fields: fields["result"]["notes"].append({"id": "It always pays back.", "values": {}})),
-        (r"result\.payback_reason", _set("result", "payback_reason", to={"id": "Tomorrow.", "values": {}})),
         (r"result\.cumulative", lambda fields: fields["result"]["cumulative"].pop()),
         (r"result\.stages", _set("result", "stages", to=[])),
         ("id", _set("evidence", "training", "hours", "plan", to=1e-6)),
-        ("id", _set("assumptions", "values", "bill_training_per_month", "value", to=-1.0)),
+        ("id", _set("assumptions", "values", "bill_training_per_month", "value", to=900_000.0)),
     ],
 )
 def test_a_case_changed_by_hand_is_not_imported(place: str, change: Change, store: Store, executor: LocalExecutor) -> None:
     with pytest.raises(DocumentError, match=rf"\({place}[^)]*\): it was changed by hand"):
         Client(store, executor).import_document(_changed(_worked_out(), change), "case.json")
     assert store.cases.cases() == []
+
+
+def test_nobody_elses_sentences_stand_in_an_imported_case(store: Store, executor: LocalExecutor) -> None:
+    client, case = Client(store, executor), _worked_out()
+
+    def boast(fields: dict[str, Any]) -> None:
+        fields["result"]["notes"] = [{"id": "It always pays back.", "values": {}}]
+        fields["result"]["payback_reason"] = {"id": "Tomorrow.", "values": {}}
+
+    client.import_document(_changed(case, boast), "case.json")
+    assert client.case(case.id).result.model_dump_json() == case.result.model_dump_json()
 
 
 def test_assumptions_that_no_case_can_follow_from_are_not_imported_even_under_the_right_id(store: Store, executor: LocalExecutor) -> None:

@@ -17,7 +17,7 @@ from analysis.economics.evidence import evidence_of
 from analysis.economics.names import FIGURES
 from analysis.economics.stages import check_rollout, default_rollout
 from analysis.i18n import LANGUAGES
-from analysis.runs.case_check import differences
+from analysis.runs.case_check import differences, worked_out_again
 from analysis.runs.documents import parse_document
 from analysis.runs.samples import EXAMPLE
 from analysis.runs.store import open_store
@@ -38,7 +38,11 @@ def _case(name: str) -> BusinessCase:
 
 @pytest.mark.parametrize("name", ["freeze", "block"])
 def test_a_stored_case_follows_from_its_own_evidence_and_assumptions(name: str) -> None:
-    assert list(differences(_case(name))) == []
+    case = _case(name)
+    again = worked_out_again(case)
+    assert again is not None
+    assert list(differences(case, again)) == []
+    assert case.result.model_dump_json() == again.model_dump_json()
 
 
 def test_the_evidence_of_the_case_that_holds_is_the_stored_trials() -> None:
