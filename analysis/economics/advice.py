@@ -72,6 +72,8 @@ def _stage(rollout: Rollout, number: int | None) -> Stage:
 
 def stage_rows(rollout: Rollout, stage: Stage) -> tuple[MonitoringRow, ...]:
     """The days of a stage: from its newest start (else its planned one) until it ended, its own slices, where the plan answered."""
+    if stage.state == "planned":
+        return ()
     first, last = stage_span(rollout, stage)
     return tuple(
         row

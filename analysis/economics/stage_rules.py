@@ -38,7 +38,8 @@ CHECK_LABELS: Mapping[CheckName, str] = MappingProxyType(
     }
 )
 """What each item of the checklist asks for, as it stands inside a sentence."""
-_DECIDING: frozenset[StageAction] = frozenset({"start", "pass", "hold", "resume", "roll_back", "stop"})
+_ADVISED: frozenset[StageAction] = frozenset({"pass", "hold", "resume", "roll_back", "stop"})
+"""Actions on a stage that has days behind it."""
 
 
 def act(rollout: Rollout, event: StageEvent) -> Rollout:
@@ -55,7 +56,7 @@ def act(rollout: Rollout, event: StageEvent) -> Rollout:
         raise PlanError(
             "There is no stage {number}: this rollout has {n}. Name one of 1 to {n}.", number=event.stage, n=len(rollout.stages)
         )
-    if event.action in _DECIDING and event.advice is None:
+    if event.action in _ADVISED and event.advice is None:
         event = event.model_copy(update={"advice": advise(rollout, stage.number, today=day(event.at)).advice})
     rule = _RULES.get(event.action)
     return _added(rollout, event, stage, rule(rollout, stage, event) if rule is not None else stage.state)

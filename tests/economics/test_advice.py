@@ -301,6 +301,13 @@ def test_another_stages_days_do_not_count() -> None:
     assert advise(rollout, 1, today=date(2027, 1, 19)).advice == "roll_back"
 
 
+def test_a_stage_that_waits_is_not_judged_by_the_days_of_the_one_that_runs() -> None:
+    late = running(*LIMITS, monitoring=rows(60, perplexity_ratio=1.5, checked=30, changed=20))
+    stages = (late.stages[0], late.stages[1].model_copy(update={"guardrails": LIMITS, "starts_on": "2026-12-29"}))
+    found = advise(late.model_copy(update={"stages": stages}), 2, today=date(2027, 1, 29))
+    assert (found.advice, found.days, len(found.reasons)) == ("hold", 0, 1)
+
+
 def test_the_stage_at_hand_is_the_running_one_or_the_newest_that_began() -> None:
     assert advise(make_rollout(), today=FIRST).stage == 1
     passed = running(*LIMITS, state="passed")
