@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from analysis.contracts.business import Assumption, Assumptions, CaseEvidence, Currency
 from analysis.contracts.case import FieldProblem
 from analysis.contracts.message import Message
+from analysis.economics.catalogue import device
 from analysis.economics.check_rest import check_alternatives, check_dates, check_rates, check_slices
 from analysis.economics.names import FIGURES, Figure
 from analysis.economics.uses import bill, both_kinds, other_kind, serves, trains
@@ -50,7 +51,10 @@ def _something_to_price(assumptions: Assumptions, evidence: CaseEvidence) -> Ite
 
 def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:
     """A time on one kind of device is never priced as another without a person's word."""
-    if other_kind(assumptions, evidence) and not assumptions.accept_other_device:
+    if assumptions.accept_other_device or not other_kind(assumptions, evidence):
+        return
+    priced = device(assumptions.gpu)
+    if evidence.device_kind != assumptions.device_kind or priced is None:
         message = Message(
             id="The times were measured on a {measured} ({device}), and the case prices a {priced}. "
             "Verify the plan on a {priced}, or accept by name that times are scaled; the figures are then marked as measured elsewhere.",
@@ -60,7 +64,13 @@ def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldP
                 "priced": assumptions.device_kind.upper(),
             },
         )
-        yield FieldProblem(field="accept_other_device", message=message)
+    else:
+        message = Message(
+            id="The times were measured on {device}, and the case prices {priced}, which takes another time. "
+            "Verify the plan on {priced}, or accept by name that times are scaled; the figures are then marked as measured elsewhere.",
+            values={"device": evidence.device_name, "priced": priced.name},
+        )
+    yield FieldProblem(field="accept_other_device", message=message)
 
 
 def _missing(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:

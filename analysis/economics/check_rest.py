@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 
-from analysis.contracts.business import Assumptions, CaseEvidence, Currency
+from analysis.contracts.business import Assumptions, CaseEvidence, Currency, SliceVolume
 from analysis.contracts.case import FieldProblem
 from analysis.contracts.message import Message
 from analysis.economics.figures import counts, without_rate
@@ -81,7 +81,7 @@ def check_slices(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[F
                 id="Slice {given} is there {n} times. Give each slice one row.", values={"given": one.name, "n": names[one.name]}
             )
             yield FieldProblem(field=f"slices[{place}].name", message=message)
-        yield from _sizes(place, one.requests_per_month, one.prompt_tokens, one.new_tokens)
+        yield from _sizes(place, one, assumptions.currency)
     if priced:
         yield from _volume(assumptions, evidence)
     runs = assumptions.values.get("training_runs_per_month")
@@ -108,13 +108,18 @@ def _volume(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldP
         yield FieldProblem(field="slices", message=message)
 
 
-def _sizes(place: int, requests: float, prompt_tokens: float | None, new_tokens: float | None) -> Iterator[FieldProblem]:
-    limits = (("requests_per_month", requests, _MOST_REQUESTS), ("prompt_tokens", prompt_tokens, _MOST_TOKENS))
-    for field, given, most in (*limits, ("new_tokens", new_tokens, _MOST_TOKENS)):
-        if given is not None and given > most:
+def _sizes(place: int, given: SliceVolume, currency: Currency) -> Iterator[FieldProblem]:
+    limits = {
+        "requests_per_month": (given.requests_per_month, _MOST_REQUESTS),
+        "prompt_tokens": (given.prompt_tokens, _MOST_TOKENS),
+        "new_tokens": (given.new_tokens, _MOST_TOKENS),
+        "error_price": (given.error_price, FIGURES["error_price"].limits(currency)[1]),
+    }
+    for field, (amount, most) in limits.items():
+        if amount is not None and amount > most:
             message = Message(
                 id="{given} was given; at most {most} is allowed here. Check the figure and its unit.",
-                values={"given": given, "most": most},
+                values={"given": amount, "most": most},
             )
             yield FieldProblem(field=f"slices[{place}].{field}", message=message)
 

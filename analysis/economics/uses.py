@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.contracts.business import Assumptions, CaseEvidence
-from analysis.economics.catalogue import same_device
+from analysis.economics.catalogue import device, match, same_device
 
 
 def serves(evidence: CaseEvidence) -> bool:
@@ -109,8 +109,16 @@ def both_kinds(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
 
 
 def other_kind(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
-    """The priced device is of another kind (GPU or CPU) than the measured one."""
-    return evidence.device_kind is not None and evidence.device_kind != assumptions.device_kind
+    """The priced device is of another kind than the measured one, so that its times have to be scaled by name.
+
+    That is a GPU for a processor or the other way round; and, where times are priced one by one, another GPU of the catalogue. The
+    bill asks for the share saved alone, which another GPU only makes less sure.
+    """
+    if evidence.device_kind is None:
+        return False
+    one, other = device(assumptions.gpu) or match(assumptions.gpu), match(evidence.device_name)
+    another_gpu = assumptions.basis == "volume" and one is not None and other is not None and one != other
+    return evidence.device_kind != assumptions.device_kind or another_gpu
 
 
 def other_machine(assumptions: Assumptions, evidence: CaseEvidence) -> bool:

@@ -206,6 +206,12 @@ def test_an_unknown_a_double_and_an_absurd_slice_are_named_by_their_row() -> Non
     assert fields(assumptions, evidence) == ["slices[0].name", "slices[2].name", "slices[3].name", "slices[3].requests_per_month"]
 
 
+def test_absurd_tokens_and_prices_of_a_slice_are_named_by_their_field() -> None:
+    row = SliceVolume(name="a", requests_per_month=10, prompt_tokens=1e9, new_tokens=1e9, error_price=1e15)
+    assumptions, evidence = good(slices=(row, SliceVolume(name="b", requests_per_month=0)))
+    assert fields(assumptions, evidence) == [f"slices[0].{name}" for name in ("prompt_tokens", "new_tokens", "error_price")]
+
+
 @pytest.mark.parametrize("written", ["2026/12/01", "next month", "2026-13-01", "1026-12-01", "令和8年12月1日"])
 def test_a_date_that_is_none_is_refused(written: str) -> None:
     assumptions, evidence = good(starts_on=written)
@@ -236,6 +242,22 @@ def test_the_bill_asks_only_to_accept_another_device() -> None:
     assumptions = answer(assumptions, "bill_serving_per_month", 1e6)
     assert fields(assumptions, evidence) == ["accept_other_device"]
     assert fields(assumptions.model_copy(update={"accept_other_device": True}), evidence) == []
+
+
+def test_seconds_of_one_gpu_are_not_priced_as_anothers_unless_named() -> None:
+    assumptions, evidence = good(gpu="l4")
+    said = only(assumptions, evidence, "accept_other_device").message.in_english()
+    assert "measured on NVIDIA H200, and the case prices NVIDIA L4 24GB" in said
+    accepted = assumptions.model_copy(update={"accept_other_device": True})
+    assert fields(accepted, evidence) == ["speed_factor"]
+    assert fields(answer(accepted, "speed_factor", 0.1), evidence) == []
+    assert fields(assumptions.model_copy(update={"gpu": "H200 of our provider"}), evidence) == []
+
+
+def test_the_bill_takes_the_share_of_another_gpu_with_a_wider_range() -> None:
+    evidence = make_evidence("serving")
+    assumptions = answer(default_assumptions(evidence, today=TODAY), "bill_serving_per_month", 1e6)
+    assert fields(assumptions.model_copy(update={"gpu": "l4"}), evidence) == []
 
 
 def test_a_share_without_a_time_can_only_be_applied_to_the_bill() -> None:
