@@ -13,7 +13,7 @@ from analysis.cli.case_documents import read_case, read_rollout
 from analysis.cli.documents import client_of, write_document, write_text
 from analysis.cli.stages_words import summarise_actuals, summarise_stages
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
-from analysis.contracts import ActualRow, BusinessCase, Currency, MonitoringRow, Rollout, StageAdvice
+from analysis.contracts import BusinessCase, Currency, MonitoringRow, Rollout, StageAdvice
 from analysis.errors import DocumentError, GuardrailMissed, InputError
 from analysis.i18n import N_
 
@@ -108,12 +108,11 @@ def _with_days(rollout: Rollout, files: Iterable[Path]) -> Rollout:
 
 
 def _with_actuals(rollout: Rollout, files: Iterable[Path], currency: Currency) -> Rollout:
-    from analysis.economics.actuals import read_actuals
+    from analysis.economics.actuals import read_actuals, with_actuals
 
-    rows: dict[str, ActualRow] = {row.month: row for row in rollout.actuals}
     for file in files:
-        rows |= {row.month: row for row in read_actuals(_bytes(file), file.name, currency=currency)}
-    return rollout.model_copy(update={"actuals": tuple(rows[month] for month in sorted(rows))})
+        rollout = with_actuals(rollout, read_actuals(_bytes(file), file.name, currency=currency))
+    return rollout
 
 
 def _bytes(file: Path) -> bytes:
