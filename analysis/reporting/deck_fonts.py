@@ -49,7 +49,8 @@ def _dress_theme(part: Any) -> None:
     from pptx.opc.oxml import serialize_part_xml
     from pptx.oxml import parse_xml
 
-    root = parse_xml(part.blob)
+    made_here = getattr(part, "_element", None)  # the theme of the notes is made by python-pptx, the slides' own is only read
+    root = parse_xml(part.blob) if made_here is None else made_here
     for fonts in (*root.iter(_a("majorFont")), *root.iter(_a("minorFont"))):
         fonts.find(_a("latin")).set("typeface", LATIN)
         fonts.find(_a("ea")).set("typeface", EAST_ASIAN)
@@ -60,7 +61,8 @@ def _dress_theme(part: Any) -> None:
         for accent in root.iter(_a(f"accent{number}")):
             accent.clear()
             accent.append(accent.makeelement(_a("srgbClr"), {"val": colour}))
-    part._blob = serialize_part_xml(root)
+    if made_here is None:
+        part._blob = serialize_part_xml(root)
 
 
 def _mark(root: Any, language: Language) -> None:
