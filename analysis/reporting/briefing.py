@@ -84,7 +84,7 @@ def make_briefing(
         questions=questions(case, known, language, with_texts=with_texts),
         glossary=(),
         alternatives_head=alternatives_head(t),
-        alternatives=alternatives(case, language),
+        alternatives=alternatives(case, known, language),
         ringi=ringi_from(case, known, language),
         signatures=tuple(Signature(t(role), clean(name, 40)) for role, name in zip(_ROLES, signed, strict=True)),
         counts=counts(listed),
@@ -113,6 +113,8 @@ def _parts(made: Briefing, case: BusinessCase, known: Facts, t: Translator) -> t
 def _subtitle(case: BusinessCase, known: Facts, t: Translator) -> str:
     """The model and what the plan does; a sample says that it is one."""
     said = t("{model}: {plan}", model=known["model"], plan=known["plan_words"])
+    if case.standing == "measured":
+        said = known["model"]  # the first part says what the plan does
     if case.is_sample or case.evidence.is_sample:
         return t("{first} {second}", first=said + t(". "), second=t("These are the sample's figures, not yours."))
     return said

@@ -9,7 +9,7 @@ from analysis.economics.names import FIGURES
 from analysis.i18n import N_, Language, render, translator
 from analysis.i18n.numbers import number, span
 from analysis.reporting.briefing_clean import clean
-from analysis.reporting.money_words import money, months, percent_of
+from analysis.reporting.money_words import money, money_range, months, percent_of
 
 MEASURED_LABELS: Mapping[str, str] = {
     "measured_saving": N_("measured saving"),
@@ -88,14 +88,19 @@ def _bad_end(swing: Swing) -> tuple[float, float | None]:
 
 
 def most_important(case: BusinessCase, language: Language, most: int = 3) -> list[str]:
-    """The assumptions that matter most, each with value and range."""
+    """The assumptions that matter most, each with the range it was moved over."""
     found = []
     for swing in case.result.tornado[:most]:
-        given = case.assumptions.values.get(swing.name)
-        currency = _currency(case, swing.name)
-        low, high = (value_text(swing.name, end, currency, language) for end in (swing.low, swing.high))
-        said = span(low, high, language) if given is None else range_text(swing.name, given, currency, language)
-        found.append(f"{label(swing.name, language)} {said}")
+        currency, known = _currency(case, swing.name), FIGURES.get(swing.name)
+        if known is not None and known.is_money:
+            first, second = money_range(swing.low, swing.high, currency, language)
+            ends = span(first, second, language)
+        elif known is not None:
+            ends = span(number(swing.low, language), value_text(swing.name, swing.high, currency, language), language)
+        else:
+            first, second = (value_text(swing.name, end, currency, language) for end in (swing.low, swing.high))
+            ends = span(first, second, language)
+        found.append(f"{label(swing.name, language)} {ends}")
     return found
 
 

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.contracts import BusinessCase, Message, Stage
+from analysis.contracts import BusinessCase, Guardrail, Message, Stage
 from analysis.errors import StrataError
 from analysis.i18n import N_, Language, Translator, render, translator
 from analysis.i18n.numbers import number
@@ -56,6 +56,10 @@ MISSING: Mapping[str, str] = {
     "error_price": N_("price of a wrong answer"),
 }
 """A place -> what is missing when it has no value."""
+
+
+_MANY = frozenset({"flips", "accuracy"})
+"""What is watched, where its name is a plural."""
 
 
 @dataclass(frozen=True)
@@ -273,12 +277,12 @@ def _stages(case: BusinessCase, language: Language, decision_on: str) -> dict[st
     return found | _watched(first, language) | _critical_stage(case, language)
 
 
-def stage_facts(stage: Stage, language: Language) -> dict[str, str]:
+def stage_facts(stage: Stage, language: Language, *, names: int = 2) -> dict[str, str]:
     """The three dials of a stage and its weeks."""
-    names = [clean(render(headlines_business.slice_words(name), language), 40) for name in stage.slices]
+    served = [clean(render(headlines_business.slice_words(name), language), 40) for name in stage.slices]
     t = translator(language)
     return {
-        "slices": fewer(names, 2, t) if names else t("all slices"),
+        "slices": fewer(served, names, t) if served else t("all slices"),
         "compression": percent_of(stage.compression),
         "traffic": percent_of(stage.traffic),
         "weeks": plain_number(stage.weeks, 1, language),
@@ -297,15 +301,24 @@ def typed(text: str, t: Translator) -> str:
 
 
 def _watched(stage: Stage, language: Language) -> dict[str, str]:
-    """The first limit that is watched daily."""
-    for text in stage.guardrails:
-        try:
-            guardrail = parse_guardrail(text)
-        except StrataError:
-            continue  # typed by hand and not a limit; the page of the stages says so
-        if guardrail.slice != CRITICAL:
-            return {"watched": render(item(guardrail), language), "watched_limit": render(limit(guardrail), language)}
-    return {}
+    """The limit that is watched daily: on quality as a whole, else the first."""
+    limits = [guardrail for text in stage.guardrails if (guardrail := _read(text)) is not None and guardrail.slice != CRITICAL]
+    chosen = next((one for one in limits if one.metric == "perplexity"), next(iter(limits), None))
+    if chosen is None:
+        return {}
+    if chosen.metric == "perplexity" and chosen.slice is None:
+        found = {"watched": translator(language)("Quality loss")}
+    else:
+        found = {"watched": render(item(chosen), language), "watched_many": "yes" if chosen.metric in _MANY else ""}
+    return found | {"watched_limit": render(limit(chosen), language).replace("+", "").replace("-", "−")}
+
+
+def _read(text: str) -> Guardrail | None:
+    """A limit as it was typed; None: it is not one, and the page of the stages says so."""
+    try:
+        return parse_guardrail(text)
+    except StrataError:
+        return None
 
 
 def _critical_stage(case: BusinessCase, language: Language) -> dict[str, str]:

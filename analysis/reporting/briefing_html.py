@@ -50,13 +50,14 @@ def first_page(briefing: Briefing, t: Translator) -> str:
 def _head(briefing: Briefing, t: Translator) -> str:
     author = ""
     if briefing.author:
-        author = f"<p>{_text(t('{name} (as entered, not verified)', name=briefing.author), 90)}</p>"
-    meta = f'<p><span class="stamp">{_text(briefing.stamp)}</span></p><p>{_text(briefing.date)}</p>{author}'
-    signatures = _signatures(briefing, t) if briefing.language == "ja" else ""
-    return (
-        f'<header><div class="head"><h1>{_text(briefing.title, 120)}</h1><p>{_text(briefing.subtitle, 220)}</p></div>'
-        f'<div class="meta">{meta}</div>{signatures}</header>'
-    )
+        author = f"<span>{_text(t('{name} (as entered, not verified)', name=briefing.author), 90)}</span>"
+    stamp = f'<span class="stamp">{_text(briefing.stamp)}</span>'
+    title = f"<h1>{_text(briefing.title, 120)}</h1><p>{_text(briefing.subtitle, 220)}</p>"
+    if briefing.language == "ja":
+        meta = f'<p class="line">{stamp} <span>{_text(briefing.date)}</span> {author}</p>'
+        return f'<header><div class="head">{title}{meta}</div>{_signatures(briefing, t)}</header>'
+    meta = f"<p>{stamp}</p><p>{_text(briefing.date)}</p><p>{author}</p>"
+    return f'<header><div class="head">{title}</div><div class="meta">{meta}</div></header>'
 
 
 def _signatures(briefing: Briefing, t: Translator) -> str:
@@ -114,8 +115,8 @@ def _sentences(briefing: Briefing, t: Translator) -> str:
     said = "".join(f'<li value="{one.number}">{_text(one.text)}</li>' for one in briefing.sentences)
     left_out = ""
     if briefing.dropped:
-        listed = t("; ").join(f"{one.number}: {clean(one.missing, 80)}" for one in briefing.dropped)
-        left_out = f"<p>{_text(t('Not said, because a figure is missing: {list}.', list=listed), 900)}</p>"
+        listed = t("; ").join(t("{value} ({range})", value=one.number, range=clean(one.missing, 80)) for one in briefing.dropped)
+        left_out = f"<p>{_text(t('Sentences left out, by number, and what is missing: {list}.', list=listed), 900)}</p>"
     return f'<ol class="points">{said}</ol>{left_out}'
 
 
@@ -140,7 +141,7 @@ def _figures(briefing: Briefing, t: Translator) -> str:
         "elsewhere": t("measured on another machine"),
     }
     rows = [(one.label, one.text, marks[one.origin], one.source) for one in briefing.figures[:_MOST_FIGURES]]
-    return _table((t("Figure"), t("Value"), t("Mark"), t("Source")), rows, "")
+    return _table((t("Figure"), t("Value"), t("Mark"), t("Source")), rows, "all")
 
 
 def _section(heading: str, body: str) -> str:

@@ -8,7 +8,7 @@ from analysis.i18n.numbers import number
 from analysis.reporting import briefing_quality, headlines_business
 from analysis.reporting.briefing_assumed import listed_words, most_important
 from analysis.reporting.briefing_clean import clean
-from analysis.reporting.briefing_facts import Facts, conditions, filled, freezes, or_untested, stage_facts, typed
+from analysis.reporting.briefing_facts import Facts, filled, freezes, or_untested, stage_facts, typed
 from analysis.reporting.briefing_parts import RiskRow, StageBox
 from analysis.reporting.briefing_sentences import MISSED, VERIFY, never
 from analysis.reporting.money_words import day
@@ -23,12 +23,13 @@ SHORT_FREEZE = N_(
     "Keep the present model, train only its last {n_trained} of {N} layers at the next fine-tune, and lower the {cost_name} by "
     "{saving_pct} (about {saving_month} a month). We ask for approval of stage 1: {ask_amount}, {ask_days} person-days."
 )
+MAY_FALL = N_("The {cost_name} may fall by {saving_pct} (about {saving_month} a month); whether quality holds is not decided.")
 NOTHING_ASKED = N_("Nothing is asked for today.")
 MORE_CASES = N_("We ask only for {ask_days} person-days to test it on more cases, until {review_date}.")
 
 SAVING = N_("Saving: {saving_month} a month ({saving_low} to {saving_high}), of which {cash} is cash; payback {payback_months} months.")
 SAVING_RUNNING = N_(
-    "Saving: {saving_month} a month ({saving_low} to {saving_high}) after running costs of {run_cost}; before them {cash} is cash; "
+    "Saving: {saving_month} a month ({saving_low} to {saving_high}) after running costs; before them, {cash} is cash; "
     "payback {payback_months} months."
 )
 SAVING_LATE = N_("Saving: {saving_month} a month ({saving_low} to {saving_high}); not paid back within {years} years.")
@@ -45,6 +46,7 @@ WRONG_ANSWERS = N_("Wrong answers in {critical_slices}")
 QUALITY_FALLS = N_("Quality falls unnoticed")
 NO_SAVING = N_("The saving does not appear")
 
+ASK = N_("{ask_amount} (excluding tax), {ask_days} person-days.")
 STAGE_ONE = N_(
     "Stage 1: {stage1_slices}, {stage1_compression} lighter, {stage1_traffic} of requests, {stage1_weeks} weeks. Go on if {entry2}. "
     "Stop if {stop_rule}."
@@ -63,7 +65,7 @@ def in_short(case: BusinessCase, known: Facts, language: Language) -> tuple[str,
     if case.result.net_per_month <= 0:
         return (never(case, known, language), nothing)
     if case.standing == "undecided":
-        return (render(headlines_business.roi(case), language), _verify(MORE_CASES, known, t))
+        return (or_untested(MAY_FALL, known, t), _verify(MORE_CASES, known, t))
     return (or_untested(SHORT_FREEZE if freezes(case) else SHORT, known, t),)
 
 
@@ -111,11 +113,14 @@ def risks(case: BusinessCase, known: Facts, language: Language) -> tuple[RiskRow
         stays = t("these stay on the full model; a person confirms")
     else:
         stays = t("no slice is marked as critical; a person checks samples")
-    watched = (
-        t("{metric} is checked daily against {guardrail}", metric=known["watched"], guardrail=known["watched_limit"])
-        if ("watched" in known)
-        else t("no limit is watched yet")
-    )
+    watched = t("no limit is watched yet")
+    if "watched" in known:
+        many = known.get("watched_many")
+        watched = t(
+            "{metric} are checked daily against {guardrail}" if many else "{metric} is checked daily against {guardrail}",
+            metric=known["watched"],
+            guardrail=known["watched_limit"],
+        )
     review = known.get("review_date", t("not yet set"))
     return (
         RiskRow(critical, stays, who),
@@ -130,19 +135,31 @@ def stage_boxes(case: BusinessCase, language: Language) -> tuple[StageBox, ...]:
         return ()
     stages = case.rollout.stages
     shown = stages if len(stages) <= _MOST_STAGES else (*stages[: _MOST_STAGES - 1], stages[-1])
-    return tuple(_box(stage, language) for stage in shown)
+    return tuple(_box(stage, before, language) for before, stage in zip((None, *shown), shown, strict=False))
 
 
-def _box(stage: Stage, language: Language) -> StageBox:
+def _box(stage: Stage, before: Stage | None, language: Language) -> StageBox:
+    """The first stage names its slices; a later one counts them, and says how much lighter only where that changes."""
     t, dials = translator(language), stage_facts(stage, language)
-    lines = (
-        dials["slices"],
-        t("{share} lighter", share=dials["compression"]),
-        t("{share} of requests", share=dials["traffic"]),
-        t("{weeks} weeks", weeks=dials["weeks"]),
-    )
-    go_on = t("Go on if {condition}.", condition=clean(conditions(stage.exit, t), 110)) if stage.exit else ""
-    return StageBox(stage.number, t("Stage {number}", number=stage.number), lines, go_on)
+    slices = dials["slices"]
+    if before is not None and len(stage.slices) > 2:
+        slices = t("{n} slices", n=len(stage.slices))
+    lighter = t("{share} lighter", share=dials["compression"])
+    if before is not None and before.compression == stage.compression:
+        lighter = ""
+    lines = (slices, lighter, t("{share} of requests", share=dials["traffic"]), t("{weeks} weeks", weeks=dials["weeks"]))
+    return StageBox(stage.number, t("Stage {number}", number=stage.number), tuple(line for line in lines if line), _condition(stage, t))
+
+
+def _condition(stage: Stage, t: Translator) -> str:
+    """The first condition to go on; further ones are counted, the page of the stages has them all."""
+    if not stage.exit:
+        return ""
+    more = len(stage.exit) - 1
+    first = typed(stage.exit[0], t)
+    if more:
+        return t("Go on if {condition} (and {n} more).", condition=first, n=more)
+    return t("Go on if {condition}.", condition=first)
 
 
 def stop_sentence(case: BusinessCase, known: Facts, t: Translator) -> str:
@@ -163,10 +180,10 @@ def asked(case: BusinessCase, known: Facts, language: Language) -> tuple[str, ..
         review_date=known.get("review_date", t("not yet set")),
     )
     if case.standing != "measured":
-        return (_verify(N_("Only the test: {ask_days} person-days, excluding tax."), known, t), dates)
-    amount = t("{ask_amount} (excluding tax), {ask_days} person-days.", ask_amount=known["ask_amount"], ask_days=known["ask_days"])
-    roles = t("To begin in all: {roles} person-days.", roles=known["roles"]) if "roles" in known else ""
-    return tuple(one for one in (amount, roles, dates) if one)
+        return (_verify(N_("Only the test: {ask_days} person-days."), known, t), dates)
+    by_role = "roles" in known and known["ask_days"] == known["start_days"]
+    asks = N_("{ask_amount} (excluding tax), {ask_days} person-days: {roles}.") if by_role else ASK
+    return (or_untested(asks, known, t), dates)
 
 
 def sources(case: BusinessCase, known: Facts, language: Language, *, with_texts: bool) -> tuple[str, ...]:
@@ -178,8 +195,7 @@ def sources(case: BusinessCase, known: Facts, language: Language, *, with_texts:
         lines.append(t("Most depends on: {assumptions}.", assumptions=listed_words(important, language)))
     if with_texts and evidence.workload_name:
         lines.append(t("Workload: {name}.", name=clean(evidence.workload_name, 60)))
-    lines.append(t("Plan {plan_id}; simulation seed {seed}.", plan_id=known["plan_id"], seed=str(case.result.simulation.seed)))
-    lines.append(t("The prompts did not leave this machine."))
+    lines.append(t("Plan {plan_id}. The prompts did not leave this machine.", plan_id=known["plan_id"]))
     return tuple(lines)
 
 
@@ -195,7 +211,7 @@ def _measured(case: BusinessCase, known: Facts, language: Language) -> str:
         return t("{n_prompts} prompts in {n_slices} slices, projected from a first measurement; seed {seed}.", **places)
     measured_on = day(evidence.measured_at, language) or t("not yet set")
     return t(
-        "{n_prompts} prompts in {n_slices} slices, {n_judged} of them for judging; {machine}, {measured_on}, seed {seed}.",
+        "{n_prompts} prompts ({n_judged} for judging) in {n_slices} slices; {machine}, {measured_on}, seed {seed}.",
         **places,
         n_judged=number(evidence.n_judged, language),
         machine=clean(evidence.device_name, 40),
@@ -206,9 +222,9 @@ def _measured(case: BusinessCase, known: Facts, language: Language) -> str:
 def banner(case: BusinessCase, t: Translator) -> str | None:
     """What stands over the page when the evidence does not carry the case."""
     if case.standing == "rough":
-        return t("Not verified: nothing has been run in its lighter form yet, so every figure of the plan is projected.")
+        return t("Not verified: nothing has been run in its lighter form yet.")
     if case.standing == "undecided":
-        return t("Not decided: the test cannot tell whether the limits hold. This is no basis for approval yet.")
+        return t("Not decided: the test cannot tell whether the limits hold.")
     if case.standing == "outside":
         return t("Outside the limit: not recommended")
     return None
@@ -235,14 +251,9 @@ def title(case: BusinessCase, known: Facts, t: Translator) -> str:
         return t(
             "{saving_pct} less for the {cost_name}, with the model we have", saving_pct=known["saving_pct"], cost_name=known["cost_name"]
         )
-    return t("{model}: report on a lighter version", model=known["model"])
+    return t("Report on a lighter model")
 
 
 def stage_one(known: Facts, t: Translator) -> str:
     """The first stage as one sentence, for slides."""
     return or_untested(STAGE_ONE, known, t)
-
-
-def first_words(text: str, t: Translator) -> str:
-    """A typed clause as it stands inside a sentence."""
-    return typed(text, t)

@@ -108,9 +108,9 @@ def _choices(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
     yield _fourth(case)
     if case.result.payback_months is None and case.result.net_per_month <= 0:
         for number in (5, 6):
-            yield _Choice(number, why_not=t("not said: it does not pay back"))
+            yield _Choice(number, why_not=t("it does not pay back"))
         yield _Choice(7, text=never(case, known, language))
-        yield _Choice(8, why_not=t("not said: it does not pay back"))
+        yield _Choice(8, why_not=t("it does not pay back"))
         return
     yield _Choice(5, START)
     yield _Choice(6, BACK)
@@ -172,7 +172,7 @@ def _against(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
     yield _Choice(1, MISSED)
     yield _second(case)
     for number in (3, 4, 5, 6, 7):
-        yield _Choice(number, why_not=t("not said: the plan is not recommended"))
+        yield _Choice(number, why_not=t("the plan is not recommended"))
     other = next_worth_trying(case)
     if other is None:
         yield _Choice(8, why_not=t("alternative worth trying"))

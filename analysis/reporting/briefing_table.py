@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from analysis.contracts import Alternative, AlternativeKind, BusinessCase, FigureOrigin, MoneyPair
 from analysis.i18n import N_, Language, Translator, render, translator
 from analysis.i18n.numbers import duration, number
 from analysis.reporting import briefing_quality, headlines_business
 from analysis.reporting.briefing_clean import clean
-from analysis.reporting.briefing_facts import freezes
+from analysis.reporting.briefing_facts import Facts, freezes
 from analysis.reporting.briefing_parts import AlternativeRow, TableRow
-from analysis.reporting.money_words import money, months, percent_of
+from analysis.reporting.money_words import money, money_cells, months, percent_of, rounded_money
 
 ORIGINS: Mapping[FigureOrigin, str] = {
     "measured": N_("measured"),
@@ -48,14 +48,13 @@ def table(case: BusinessCase, language: Language) -> tuple[TableRow, ...]:
 
 
 def _cost(case: BusinessCase, language: Language) -> TableRow:
-    """Running costs are in the figure after, so that it falls by what is saved."""
+    """Running costs are in the figure after, so that it falls by what is saved; the first point says so."""
     t, result, currency = translator(language), case.result, case.assumptions.currency
-    interval = headlines_business.saving_interval(case)
-    after = result.cost.today - result.net_per_month
+    after = rounded_money(result.cost.today - result.net_per_month, headlines_business.saving_interval(case))
+    unit, cells = money_cells((rounded_money(result.cost.today), after), currency, language)
     return TableRow(
-        t("Cost a month, running costs included"),
-        money(result.cost.today, currency, language, table=True),
-        money(after, currency, language, interval=interval, table=True),
+        t("Monthly cost ({unit})", unit=unit),
+        *cells,
         _change(-result.net_per_month / result.cost.today if result.cost.today else None, t),
         t(ORIGINS["projected"]),
     )
@@ -67,11 +66,11 @@ def _time(case: BusinessCase, language: Language) -> TableRow:
     if freezes(case) and evidence.training is not None:
         hours = evidence.training.hours
         today, after = (duration_text(3600 * value, language) for value in (hours.today, hours.plan))
-        return TableRow(t("Time of a trial training"), today, after, _change(hours.ratio - 1, t), _origin(evidence.origin, t))
+        return TableRow(t("Trial training"), today, after, _change(hours.ratio - 1, t), _origin(evidence.origin, t))
     found = case.result.answer_ms
     if found is None:
         return _unknown(t("Answer time"), t)
-    return TableRow(t("Answer time"), *_ends(found, t("ms"), language), _relative(found, t), _origin(evidence.origin, t))
+    return TableRow(t("Answer time ({unit})", unit="ms"), *_ends(found, language), _relative(found, t), _origin(evidence.origin, t))
 
 
 def duration_text(seconds: float, language: Language) -> str:
@@ -103,7 +102,7 @@ def _quality(case: BusinessCase, language: Language) -> TableRow:
         t("Quality loss"),
         "0%",
         share,
-        briefing_quality.side(change.value, language, width),
+        t("no change") if share == "0%" else t("worse") if change.value > 0 else t("better"),
         _origin("projected" if found.projected else "measured", t),
     )
 
@@ -111,16 +110,17 @@ def _quality(case: BusinessCase, language: Language) -> TableRow:
 def _energy(case: BusinessCase, language: Language, t: Translator) -> TableRow:
     found, training = case.result.energy_kwh, case.evidence.training
     if found is not None and found.today > 0:
-        return TableRow(t("Energy a month"), *_ends(found, "kWh", language), _relative(found, t), _origin(case.evidence.origin, t))
+        return TableRow(
+            t("Energy ({unit} a month)", unit="kWh"), *_ends(found, language), _relative(found, t), _origin(case.evidence.origin, t)
+        )
     if freezes(case) and training is not None and training.energy_wh is not None:
         pair = MoneyPair(today=training.energy_wh.today, plan=training.energy_wh.plan)
-        return TableRow(t("Energy of a trial training"), *_ends(pair, "Wh", language), _relative(pair, t), _origin(case.evidence.origin, t))
-    return _unknown(t("Energy a month"), t)
+        return TableRow(t("Energy ({unit})", unit="Wh"), *_ends(pair, language), _relative(pair, t), _origin(case.evidence.origin, t))
+    return _unknown(t("Energy"), t)
 
 
-def _ends(pair: MoneyPair, unit: str, language: Language) -> tuple[str, str]:
-    gap = "" if language == "ja" and not unit.isascii() else " " if language == "en" else ""
-    return f"{number(pair.today, language)}{gap}{unit}", f"{number(pair.plan, language)}{gap}{unit}"
+def _ends(pair: MoneyPair, language: Language) -> tuple[str, str]:
+    return number(pair.today, language), number(pair.plan, language)
 
 
 def _relative(pair: MoneyPair, t: Translator) -> str:
@@ -151,29 +151,41 @@ def alternatives_head(t: Translator) -> tuple[str, ...]:
     return (t("Way"), t("Start"), t("Cost a month"), t("Saving"), t("Payback"), t("Quality"), t("Mark"))
 
 
-def alternatives(case: BusinessCase, language: Language) -> tuple[AlternativeRow, ...]:
+def alternatives(case: BusinessCase, known: Facts, language: Language) -> tuple[AlternativeRow, ...]:
     """Every way to go in the same columns; one that nobody measured says so."""
-    return tuple(_alternatives(case, language))
+    return tuple(_alternative(one, case, known, language) for one in case.result.alternatives)
 
 
-def _alternatives(case: BusinessCase, language: Language) -> Iterator[AlternativeRow]:
+def _alternative(one: Alternative, case: BusinessCase, known: Facts, language: Language) -> AlternativeRow:
     t = translator(language)
-    for one in case.result.alternatives:
-        yield AlternativeRow(
-            way(one.kind, t),
-            _sum(one.start_cost, case, language),
-            _sum(one.cost_per_month, case, language),
-            t("not yet tested") if one.saving_share is None and one.kind != "nothing" else percent_of(one.saving_share or 0.0),
-            _payback(one, language),
-            clean(render(one.quality, language), 60)
-            if one.quality is not None
-            else t("not yet tested")
-            if one.kind != "nothing"
-            else t("as today"),
-            t("not yet tested") if one.origin is None else t(ORIGINS[one.origin]),
-            clean(render(one.note, language), 110),
-            one.kind == "plan",
-        )
+    untested = t("not yet tested")
+    quality = untested
+    if one.quality is not None:
+        quality = clean(render(one.quality, language), 60)
+    elif one.kind == "nothing":
+        quality = t("as today")
+    elif one.kind == "plan":
+        quality = known.get("quality_change", untested)
+    share = _saved(one, case)
+    return AlternativeRow(
+        label=way(one.kind, t),
+        start=_sum(one.start_cost, case, language),
+        cost=_sum(one.cost_per_month, case, language),
+        saving=untested if share is None else percent_of(share),
+        payback=_payback(one, language),
+        quality=quality,
+        origin=untested if one.origin is None else t(ORIGINS[one.origin]),
+        note=clean(render(one.note, language), 110),
+        own=one.kind == "plan",
+    )
+
+
+def _saved(one: Alternative, case: BusinessCase) -> float | None:
+    """By how much the cost a month falls, running costs included: the same way for every row."""
+    today = case.result.cost.today
+    if one.cost_per_month is None or today <= 0:
+        return one.saving_share
+    return 1.0 - one.cost_per_month / today
 
 
 def _sum(amount: float | None, case: BusinessCase, language: Language) -> str:

@@ -43,11 +43,12 @@ def roi(case: BusinessCase) -> Message:
     if case.standing == "rough":
         return rough(case)
     if case.standing == "undecided":
-        return _both(Message(id="Not decided yet: the test cannot tell whether the limits hold."), _saves(case))
-    return _saves(case)
+        return _both(Message(id="Not decided yet: the test cannot tell whether the limits hold."), saves(case))
+    return saves(case)
 
 
-def _saves(case: BusinessCase) -> Message:
+def saves(case: BusinessCase) -> Message:
+    """The saving a month, its range, and when it has paid for the start."""
     found, h = case.result, round(horizon(case))
     values = {**_saving(case), "k": of_100(found.simulation.payback_share), "h": h}
     if found.payback_months is None:
