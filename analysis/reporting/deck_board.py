@@ -80,12 +80,16 @@ def text_height(lines: Sequence[Line], width: float, size: float, gap: float) ->
 
 def fitted(lines: Sequence[Line], box: Box, look: Type) -> tuple[tuple[Line, ...], float]:
     """The paragraphs and the largest size in which they fit; at the smallest size the last ones are cut, and end in "…"."""
-    size, kept = look.size, tuple(lines)
-    while size > look.smallest and text_height(kept, box.w, size, look.gap) > box.h:
+    size, kept, width = look.size, tuple(lines), (0.95 if look.bold else 1.0) * box.w  # bold letters are wider
+
+    def too_tall() -> bool:
+        return text_height(kept, width, size, look.gap) > box.h
+
+    while size > look.smallest and too_tall():
         size -= 0.5
-    while len(kept) > 1 and text_height(kept, box.w, size, look.gap) > box.h:
+    while len(kept) > 1 and too_tall():
         kept = (*kept[:-2], kept[-2]._replace(text=kept[-2].text.rstrip("… ") + " …"))
-    while kept and len(kept[-1].text) > 1 and text_height(kept, box.w, size, look.gap) > box.h:
+    while kept and len(kept[-1].text) > 1 and too_tall():
         kept = (*kept[:-1], kept[-1]._replace(text=kept[-1].text.rstrip("… ")[:-1].rstrip() + "…"))
     return kept, size
 

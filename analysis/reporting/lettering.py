@@ -15,7 +15,7 @@ def text_width(text: str, size: float) -> float:
     """Width in the unit of `size`: an em for Japanese letters, about half of one for Latin ones, a little more than real.
 
     >>> text_width("現状", 10), round(text_width("today", 10), 1)
-    (20.0, 26.0)
+    (20.0, 25.7)
     """
     return size * sum(map(_em, text))
 
