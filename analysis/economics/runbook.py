@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from analysis.contracts.business import CaseEvidence
 from analysis.contracts.rollout import RoleName, Rollout
+from analysis.economics.stage_language import in_language
 from analysis.i18n import Language, Translator, translator
 from analysis.i18n.numbers import number
 
@@ -15,6 +16,7 @@ _ROLES: tuple[RoleName, ...] = ("owner", "engineer", "expert", "legal")
 def runbook(rollout: Rollout, evidence: CaseEvidence, language: Language) -> str:
     """How everything goes back to the original: when, who, step by step, and how long it took when it was tried. Markdown."""
     t = translator(language)
+    rollout = in_language(rollout, evidence, language)
     parts = [
         "# " + t("Way back: {plan}", plan=rollout.plan_name or rollout.plan_id),
         t(

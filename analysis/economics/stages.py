@@ -15,12 +15,13 @@ from analysis.economics.advice import days_wanted
 from analysis.economics.dates import add_months, add_weeks, day, first_of_next_month
 from analysis.economics.plan_share import planned_share, volumes
 from analysis.economics.runbook import runbook
+from analysis.economics.stage_language import in_language
 from analysis.economics.stage_limits import critical_cases_needed, limits_of_stage, starting_limits
 from analysis.economics.stage_rules import act, check_item, check_rollout, rehearse
 from analysis.economics.stage_words import StepWords, entry, exit_words, stop_words
 from analysis.i18n import Language
 
-__all__ = ["act", "check_item", "check_rollout", "default_rollout", "rehearse", "runbook"]
+__all__ = ["act", "check_item", "check_rollout", "default_rollout", "in_language", "rehearse", "runbook"]
 
 _FIRST_VOLUME = 1 / 3
 """The first stage takes the smallest slices up to this share of what is not critical."""

@@ -20,7 +20,7 @@ from analysis.contracts import (
 )
 from analysis.contracts.rollout import CheckName
 from analysis.contracts.verification import Estimate
-from analysis.economics.stages import act, check_item, check_rollout, default_rollout, rehearse
+from analysis.economics.stages import act, check_item, check_rollout, default_rollout, in_language, rehearse
 from analysis.errors import PlanError
 from analysis.i18n import LANGUAGES, render
 from analysis.planning.limits import parse_guardrail
@@ -190,6 +190,17 @@ def test_a_rollout_is_written_in_the_language_asked_for() -> None:
     for stage in rollout.stages:
         for words in (*stage.entry, *stage.exit, stage.stop_rule):
             assert any("\u3040" <= character <= "\u9fff" for character in words), words
+
+
+@pytest.mark.parametrize("kind", ["training", "serving"])
+def test_what_was_proposed_is_said_in_the_readers_language_and_what_a_person_wrote_stays(kind: Any) -> None:
+    evidence, assumptions = make_evidence(kind), make_assumptions(kind)
+    english, japanese = (default_rollout(evidence, assumptions, today=TODAY, language=language) for language in LANGUAGES)
+    assert in_language(english, evidence, "ja") == japanese
+    assert in_language(japanese, evidence, "en") == english
+    own = english.stages[0].model_copy(update={"stop_rule": "two complaints a day"})
+    edited = english.model_copy(update={"stages": (own, *english.stages[1:])})
+    assert in_language(edited, evidence, "ja").stages[0].stop_rule == "two complaints a day"
 
 
 @pytest.mark.parametrize("kind", ["training", "serving"])
