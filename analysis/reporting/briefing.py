@@ -103,7 +103,7 @@ def _parts(made: Briefing, case: BusinessCase, known: Facts, t: Translator) -> t
         "points": made.points,
         "table": (),
         "risks": (),
-        "stages": (page.stage_one(known, t),) if case.rollout is not None else (t("The stages have not been decided yet."),),
+        "stages": (page.rollout_sentence(case, known, t),),
         "ask": made.ask,
         "sources": made.sources,
     }

@@ -32,6 +32,8 @@ SAVING_RUNNING = N_(
     "Saving: {saving_month} a month ({saving_low} to {saving_high}) after running costs; before them, {cash} is cash; "
     "payback {payback_months} months."
 )
+SAVING_IF = N_("Saving if the limits hold: {saving_month} a month ({saving_low} to {saving_high}) after running costs.")
+SAVING_PROJECTED = N_("Saving, projected: {saving_month} a month ({saving_low} to {saving_high}) after running costs.")
 SAVING_LATE = N_("Saving: {saving_month} a month ({saving_low} to {saving_high}); not paid back within {years} years.")
 QUALITY = N_("Quality: {quality_change} ({quality_ci}); limit {guardrail}, set on {guardrail_date}, before the test.")
 QUALITY_UNDATED = N_("Quality: {quality_change} ({quality_ci}); limit {guardrail}.")
@@ -59,7 +61,7 @@ def in_short(case: BusinessCase, known: Facts, language: Language) -> tuple[str,
     nothing = t(NOTHING_ASKED)
     if case.standing == "outside":
         said = filled(MISSED, known, t).text
-        return (said or t("Outside the limit: not recommended"), nothing)
+        return (said or render(headlines_business.roi(case), language), nothing)
     if case.standing == "rough":
         return (render(headlines_business.rough(case), language), _verify(VERIFY, known, t))
     if case.result.net_per_month <= 0:
@@ -85,6 +87,10 @@ def _saving(case: BusinessCase, known: Facts, language: Language) -> str:
     if case.result.net_per_month <= 0:
         return t("Saving: none. {why}", why=render(headlines_business.never_pays(case), language))
     places = {**known, "saving_month": known["saving_about"]}
+    if case.standing in ("outside", "undecided"):
+        return or_untested(SAVING_IF, places, t)
+    if case.standing == "rough":
+        return or_untested(SAVING_PROJECTED, places, t)
     if case.result.payback_months is None:
         return or_untested(SAVING_LATE, places, t)
     return or_untested(SAVING_RUNNING if headlines_business.takes_running(case) else SAVING, places, t)
@@ -106,6 +112,8 @@ def risks(case: BusinessCase, known: Facts, language: Language) -> tuple[RiskRow
     """Part 4: critical cases first, then quality in use, then the money."""
     t = translator(language)
     who = known.get("owner", t("not yet named"))
+    if argues_against(case):
+        return (RiskRow(t("Wrong answers if it were used all the same"), t("the original stays in use"), who),)
     critical = t(WRONG_ANSWERS, critical_slices=known.get("critical_slices", t("critical cases")))
     if "k" in known:
         stays = t("these stay on the full model until stage {k}; a person confirms", k=known["k"])
@@ -131,7 +139,7 @@ def risks(case: BusinessCase, known: Facts, language: Language) -> tuple[RiskRow
 
 def stage_boxes(case: BusinessCase, language: Language) -> tuple[StageBox, ...]:
     """Part 5: the stages as boxes; of more than four the last stands for the rest."""
-    if case.rollout is None:
+    if case.rollout is None or argues_against(case):
         return ()
     stages = case.rollout.stages
     shown = stages if len(stages) <= _MOST_STAGES else (*stages[: _MOST_STAGES - 1], stages[-1])
@@ -162,8 +170,24 @@ def _condition(stage: Stage, t: Translator) -> str:
     return t("Go on if {condition}.", condition=first)
 
 
+def argues_against(case: BusinessCase) -> bool:
+    """Whether nothing is to be rolled out: a limit was missed, or the saving never pays for its running costs."""
+    return case.standing == "outside" or case.result.net_per_month <= 0
+
+
+def rollout_sentence(case: BusinessCase, known: Facts, t: Translator) -> str:
+    """Part 5 as one sentence, for slides and where there are no boxes."""
+    if argues_against(case):
+        return t("No rollout: the original stays in use.")
+    if case.rollout is None:
+        return t("The stages have not been decided yet.")
+    return or_untested(STAGE_ONE, known, t)
+
+
 def stop_sentence(case: BusinessCase, known: Facts, t: Translator) -> str:
     """When it ends early, and how fast the way back is."""
+    if argues_against(case):
+        return ""
     if "stop_rule" not in known:
         return t("When we stop has not been decided yet.")
     return t("We stop if {stop_rule}.", stop_rule=known["stop_rule"])
@@ -172,7 +196,7 @@ def stop_sentence(case: BusinessCase, known: Facts, t: Translator) -> str:
 def asked(case: BusinessCase, known: Facts, language: Language) -> tuple[str, ...]:
     """Part 6: the amount, the days by role, the dates."""
     t = translator(language)
-    if case.standing == "outside" or case.result.net_per_month <= 0:
+    if argues_against(case):
         return (t("No approval and no money."),)
     dates = t(
         "Decision by {decision_date}; first report on {review_date}.",
@@ -252,8 +276,3 @@ def title(case: BusinessCase, known: Facts, t: Translator) -> str:
             "{saving_pct} less for the {cost_name}, with the model we have", saving_pct=known["saving_pct"], cost_name=known["cost_name"]
         )
     return t("Report on a lighter model")
-
-
-def stage_one(known: Facts, t: Translator) -> str:
-    """The first stage as one sentence, for slides."""
-    return or_untested(STAGE_ONE, known, t)
