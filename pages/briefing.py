@@ -40,7 +40,7 @@ if plan is None:
     nothing_to_decide(about)
 about = replace(about, plan=plan)
 with stopping_on_errors():
-    worth = worth_of(plan)
+    worth = worth_of(plan, st.session_state.get("briefing_language"))
 if worth.case is None:
     no_worth_yet(about, worth)
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from analysis.contracts import BusinessCase, CaseEvidence, Message, PlanSummary, Rollout
 from analysis.economics.stages import default_rollout
+from analysis.i18n import Language
 from pages.ui.business_plan import business_plan
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
 from pages.ui.language import language, say, words
@@ -46,15 +47,21 @@ class Worth:
     stale: bool
 
 
-def worth_of(plan: PlanSummary) -> Worth:
-    """What a plan is worth, from what this visit assumes, else from its stored case, else from starting values; its stages are in it."""
-    work = work_on(plan)
+def worth_of(plan: PlanSummary, spoken: Language | None = None) -> Worth:
+    """What a plan is worth, from what this visit assumes, else from its stored case, else from starting values; its stages are in it.
+
+    Args:
+        plan: the plan.
+        spoken: in which language a proposal's words are; None: the visit's. What a person wrote stays as it is.
+    """
+    work, code = work_on(plan), spoken or language()
+    stored = client().rollout(plan.id, code)
     assumptions = work.case.assumptions if work.case else work.assumptions
-    staged = work.rollout or default_rollout(work.evidence, assumptions, today=date.today(), language=language())
+    staged = stored or default_rollout(work.evidence, assumptions, today=date.today(), language=code)
     source: CaseFrom = "working" if working(plan.id) is not None else "stored" if client().cases(plan.id) else "starting values"
     case = case_of(work.evidence, assumptions, staged) if work.case else None
     problem = None if case else next(iter(work.problems.values()), None)
-    return Worth(plan, work.evidence, staged, work.rollout is not None, case, problem, source, work.stale)
+    return Worth(plan, work.evidence, staged, stored is not None and not stored.is_sample, case, problem, source, work.stale)
 
 
 def say_source(worth: Worth) -> None:
@@ -86,7 +93,7 @@ def plan_chooser(about: Subject, plan: PlanSummary | None, *, key: str) -> None:
     ids = list(plans)
     st.session_state[key] = plan.id if plan else ids[0]
     st.selectbox(
-        t("Plan"),
+        t("Plan in use"),
         ids,
         format_func=lambda found: t("{plan} ({state})", plan=plans[found].name, state=t(PLAN_STATES[plans[found].state])),
         key=key,

@@ -13,13 +13,19 @@ from pages.ui.language import plain, words
 PAGE_HEIGHT = 1130
 _LOCK = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 
+_NARROW = (
+    "<style>@media screen and (max-width:640px)"
+    "{header,.pair,.boxes,.two{display:block}main,.over{padding:4mm}.meta{text-align:left}}</style>"
+)
+"""On a telephone the parts stand one below the other; the paper itself stays as it is."""
+
 
 def preview(page: str) -> None:
     """The A4 page in a frame of its own origin: names in it are typed by people, and nothing in it may reach this page.
 
     A `data:` address has an opaque origin, and the policy forbids scripts and every request.
     """
-    locked = page.replace("<head>", f"<head>{_LOCK}", 1)
+    locked = page.replace("<head>", f"<head>{_LOCK}", 1).replace("</head>", f"{_NARROW}</head>", 1)
     source = "data:text/html;charset=utf-8;base64," + base64.b64encode(locked.encode()).decode()
     st.iframe(source, height=PAGE_HEIGHT, tab_index=0, alt=words()("Preview of the document"))
 

@@ -61,7 +61,7 @@ def _before_the_start(rollout: Rollout) -> None:
     rows = {
         t("Checklist"): t("{done} of {n} settled", done=done, n=len(rollout.checklist)),
         t("Rehearsal of the roll-back"): t("{minutes} minutes", minutes=tried.minutes) if tried else t("not yet"),
-        t("Approval"): t("given") if approved else t("not yet"),
+        t("Approval"): t("given") if approved else t("not given yet"),
         t("Owner"): plain(stage.owner or rollout.roles.get("owner", "")) or t("nobody yet"),
     }
     st.markdown("\n".join(f"- {name}: **{value}**" for name, value in rows.items()))

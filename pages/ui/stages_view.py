@@ -9,8 +9,8 @@ import streamlit as st
 from analysis.contracts import BusinessCase, Rollout, Stage, StageMoney
 from analysis.economics.dates import day
 from analysis.i18n.numbers import number
+from analysis.reporting.charts.actuals import cell, with_unit
 from analysis.reporting.charts.timeline import timeline_alt, timeline_figure, timeline_rows
-from analysis.reporting.money_words import money
 from pages.ui.charts import draw, look
 from pages.ui.evidence import download_rows, section, table
 from pages.ui.language import language, words
@@ -72,17 +72,17 @@ def show_money(case: BusinessCase | None) -> None:
 
 
 def _money_row(one: StageMoney, currency: str) -> dict[str, object]:
-    t, code = words(), language()
+    t, code, seen = words(), language(), look()
 
-    def said(amount: float) -> str:
-        return money(amount, currency, code, table=True)
+    def head(text: str) -> str:
+        return with_unit(text, currency, seen)
 
     return {
         t("Stage"): str(one.stage),
         t("Months"): number(one.months, code, 1),
-        t("Cost of the stage"): said(one.cost),
-        t("Saving in the stage"): said(one.saving),
-        t("At stake"): said(one.at_stake),
+        head(t("Cost of the stage")): cell(one.cost, currency, seen),
+        head(t("Saving in the stage")): cell(one.saving, currency, seen),
+        head(t("At stake")): cell(one.at_stake, currency, seen),
         t("Requests answered by the plan"): number(round(one.requests), code),
         t("Extra wrong answers"): _errors(one),
     }

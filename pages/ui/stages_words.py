@@ -8,9 +8,10 @@ from analysis.contracts import CheckName, Guardrail, Message, RoleName, StageAct
 from analysis.economics.stage_rules import CHECK_LABELS
 from analysis.errors import StrataError
 from analysis.i18n import N_
+from analysis.i18n.numbers import percent
 from analysis.planning.limits import CRITICAL, parse_guardrail
 from analysis.reporting.verification_words import limit
-from pages.ui.language import plain, say, words
+from pages.ui.language import language, plain, say, words
 from pages.ui.similarity_view import slice_title
 
 ACTIONS: Mapping[StageAction, str] = {
@@ -62,7 +63,24 @@ def guardrail_words(found: Guardrail) -> str:
     if found.slice is not None:
         where = t("critical cases") if found.slice == CRITICAL else slice_title(found.slice)
         about = t("{metric}, {slice}", metric=about, slice=where)
-    return t("{about}: {limit}", about=about, limit=say(limit(found)).replace("\\", ""))
+    return t("{about}: {limit}", about=about, limit=_limit_words(found))
+
+
+def _limit_words(found: Guardrail) -> str:
+    """The limit itself: times the original's as more or less, points as points."""
+    t, code = words(), language()
+    if found.unit == "x" and found.op == "<=":
+        change = percent(abs(found.value - 1), code)
+        if found.value == 1:
+            return t("no more than the original")
+        return (
+            t("at most {percent} more than the original", percent=change)
+            if found.value > 1
+            else t("at least {percent} less than the original", percent=change)
+        )
+    if found.metric == "accuracy" and found.unit == "%" and found.value <= 0:
+        return t("at most {n} points fewer", n=abs(found.value))
+    return say(limit(found)).replace("\\", "")
 
 
 def limit_words(text: str) -> str:

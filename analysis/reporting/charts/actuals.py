@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from analysis.contracts import PlanAgainstActual, Variance
+from analysis.i18n.numbers import number
 from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.series import PART_PATTERNS, style
-from analysis.reporting.money_words import money
+from analysis.reporting.money_words import money, rounded_money
 
 
 def actuals_figure(found: PlanAgainstActual, look: Look, *, currency: str) -> go.Figure:
@@ -64,22 +65,43 @@ def actuals_rows(found: PlanAgainstActual, look: Look, *, currency: str) -> list
     t = look.t
 
     def said(value: float | None) -> str:
-        return t("not told apart") if value is None else _said(value, currency, look)
+        return t("not told apart") if value is None else cell(value, currency, look)
+
+    def head(words: str) -> str:
+        return with_unit(words, currency, look)
 
     return [
         {
             t("Month"): one.month,
-            t("Planned cost"): said(one.planned_cost),
-            t("Actual cost"): said(one.actual_cost),
-            t("Difference"): said(one.difference),
-            t("by volume"): said(one.volume),
-            t("by price"): said(one.price),
-            t("by effect"): said(one.effect),
-            t("Planned saving"): said(one.planned_saving),
-            t("Actual saving"): said(one.actual_saving),
+            head(t("Planned cost")): said(one.planned_cost),
+            head(t("Actual cost")): said(one.actual_cost),
+            head(t("Difference")): said(one.difference),
+            head(t("by volume")): said(one.volume),
+            head(t("by price")): said(one.price),
+            head(t("by effect")): said(one.effect),
+            head(t("Planned saving")): said(one.planned_saving),
+            head(t("Actual saving")): said(one.actual_saving),
         }
         for one in found.months
     ]
+
+
+def cell(value: float, currency: str, look: Look) -> str:
+    """A sum for a column whose head names the unit: at most three digits that count, thousands parted, a minus as a sign."""
+    rounded = rounded_money(value)
+    digits = 0 if rounded == round(rounded) or currency == "JPY" else 2
+    said = number(abs(rounded), look.language, digits)
+    return f"−{said}" if rounded < 0 else said
+
+
+def unit_word(currency: str, look: Look) -> str:
+    """What the figures of a column are in."""
+    return look.t("JPY") if currency == "JPY" else look.t("USD") if currency == "USD" else look.t("EUR")
+
+
+def with_unit(head: str, currency: str, look: Look) -> str:
+    """A head with the unit of its column."""
+    return look.t("{head} ({unit})", head=head, unit=unit_word(currency, look))
 
 
 def scale_of(currency: str) -> float:

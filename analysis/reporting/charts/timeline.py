@@ -55,18 +55,18 @@ def timeline_figure(rollout: Rollout, look: Look, *, today: date) -> go.Figure:
     marked = _marks(rollout, look)
     figure.add_trace(_diamonds(marked, len(spans), spans, look))
     dressed(figure, look, height=96 + 58 * (len(spans) + bool(marked)))
-    figure.update_layout(barmode="overlay", margin={"t": 30, "b": 36, "l": 120, "r": 24})
+    figure.update_layout(barmode="overlay", margin={"t": 30, "b": 48, "l": 120, "r": 24})
     ticks = [_tick(span, look) for span in spans] + ([look.t("Dates")] if marked else [])
     figure.update_yaxes(tickvals=list(range(len(ticks))), ticktext=ticks, range=[len(ticks) - 0.4, -0.6], ticks="", showline=False)
     figure.update_yaxes(tickfont={"size": 12, "color": look.palette.text})
-    figure.update_xaxes(type="date", showgrid=True, gridcolor=look.palette.grid, tickformat=_TICKS[look.language], nticks=8)
+    figure.update_xaxes(type="date", showgrid=True, gridcolor=look.palette.grid, tickformat=_TICKS[look.language], nticks=7, tickangle=0)
     if min(span.start for span in spans) <= today <= max(span.end for span in spans):
         figure.add_vline(x=today.isoformat(), line={"color": look.palette.text, "dash": "dot", "width": 1.5})
         figure.add_annotation(x=today.isoformat(), y=1, yref="paper", yanchor="bottom", text=look.t("today"), showarrow=False)
     return figure
 
 
-_TICKS = {"en": "%b %Y", "ja": "%Y年%-m月"}
+_TICKS = {"en": "%b<br>%Y", "ja": "%-m月<br>%Y年"}
 
 
 def timeline_rows(rollout: Rollout, look: Look, *, today: date, names: Mapping[str, str]) -> list[dict[str, object]]:
@@ -86,7 +86,7 @@ def timeline_rows(rollout: Rollout, look: Look, *, today: date, names: Mapping[s
             t("From"): span.start.isoformat(),
             t("Until"): span.end.isoformat(),
             t("How much lighter"): percent(span.stage.compression, look.language),
-            t("Slices"): slices_words(span.stage, look, names),
+            t("Which slices"): slices_words(span.stage, look, names),
             t("Share of their requests"): percent(span.stage.traffic, look.language),
             t("Owner"): span.stage.owner or t("nobody yet"),
         }
