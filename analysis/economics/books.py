@@ -13,7 +13,7 @@ from analysis.contracts.business import Assumptions
 from analysis.contracts.case import FiscalLines, FiscalYear
 from analysis.economics.dates import add_months
 from analysis.economics.load import Figures, Floats, Number, column, scalar
-from analysis.economics.streams import Stream, first_day
+from analysis.economics.streams import Setting, Stream, first_day
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,15 @@ class Books:
         return np.asarray(self.start + self.saving + self.avoided + self.running + self.quality)
 
 
-def books(
-    assumptions: Assumptions,
-    figures: Figures,
-    found: Sequence[Stream],
-    start: Number,
-    running: Number,
-    quality: Number | None,
-    months: int,
-) -> Books:
+def books(setting: Setting, found: Sequence[Stream], *, start: Number, running: Number, quality: Number | None) -> Books:
     """The months in the books: purchases as depreciation, the start-up cost at once or over some years."""
+    assumptions, figures = setting.assumptions, setting.figures
     saving: Number = 0.0
     avoided: Number = 0.0
     for one in found:
         saving = saving + one.cash
         avoided = avoided + (one.avoided if one.avoided_expense is None else one.avoided_expense)
-    spread = np.zeros(months)
+    spread = np.zeros(setting.months)
     life = max(1, round(12 * (scalar(figures, "capitalise_years") or 5.0))) if assumptions.capitalise else 1
     spread[:life] = 1 / life
     return Books(-column(start) * spread, saving, avoided, -column(running), 0.0 if quality is None else -quality)
@@ -80,7 +73,7 @@ def taxes(assumptions: Assumptions, figures: Figures, kept: Books) -> Floats:
     return np.asarray(np.repeat(due / lengths, lengths, axis=-1))
 
 
-def fiscal_years(assumptions: Assumptions, cash: Mapping[str, Number], kept: Books, horizon: int, tax: Number) -> tuple[FiscalYear, ...]:
+def fiscal_years(assumptions: Assumptions, cash: Mapping[str, Number], kept: Books, *, horizon: int, tax: Number) -> tuple[FiscalYear, ...]:
     """The evaluation period by fiscal year, cash and books side by side; each table's years add up to the whole period.
 
     Args:

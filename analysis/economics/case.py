@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis import __version__
 from analysis.contracts.base import content_hash
 from analysis.contracts.business import Assumptions, CaseEvidence
 from analysis.contracts.case import Buckets, BusinessCase, CaseResult, MoneyPair, Purchase, Simulation, StageMoney, StartCost
@@ -79,7 +80,7 @@ def make_case(
         result=result_of(evidence, assumptions, draws=draws, seed=seed, rollout=rollout),
         rollout=rollout,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={"numpy": version("numpy")},
+        versions={"strata": __version__, "numpy": version("numpy")},
         is_sample=evidence.is_sample,
     )
 
@@ -212,11 +213,11 @@ def _errors(use: FullUse) -> dict[str, Any]:
 
 def _over_time(found: Flows) -> dict[str, Any]:
     setting, horizon = found.setting, _horizon(found)
-    kept = books(setting.assumptions, setting.figures, found.streams, found.start, found.running, found.quality, len(found.net))
+    kept = books(setting, found.streams, start=found.start, running=found.running, quality=found.quality)
     cash = {"start_cost": -found.start, "saving": found.cash, "avoided": found.avoided, "quality": -found.quality}
     cash |= {"running": -found.running} | ({"freed": found.freed} if setting.assumptions.count_capacity else {})
     return {
-        "years": fiscal_years(setting.assumptions, cash, kept, horizon, found.tax),
+        "years": fiscal_years(setting.assumptions, cash, kept, horizon=horizon, tax=found.tax),
         "cumulative": tuple(float(value) for value in cumulative(found.start, found.net[:horizon])),
         "cost_of_nothing": float(found.today[:horizon].sum()),
     }

@@ -10,8 +10,9 @@ from analysis.contracts.message import Message
 from analysis.economics.energy import measured_energy
 from analysis.economics.flows import MONTHS, Flows, error_prices
 from analysis.economics.lines import FullUse
-from analysis.economics.machines import Fleet, fleet_of_bill, fleet_of_volume
+from analysis.economics.machines import Fleet, fleet_of_volume
 from analysis.economics.names import FIGURES
+from analysis.economics.streams import billed_fleet
 from analysis.economics.uses import other_machine, serves, trains
 
 
@@ -58,10 +59,9 @@ def notes_of(use: FullUse, buckets: Buckets, machines: Machines | None, unconfir
 def fleet_of(flows: Flows) -> Fleet | None:
     """The machines that a case is worked out with, wherever it runs; None: nothing tells how many there are."""
     setting = flows.setting
-    if not serves(setting.evidence):
-        return None
-    found = fleet_of_volume(setting.evidence, setting.work, setting.figures)
-    return fleet_of_bill(setting.work.ratio, setting.figures) if found is None else found
+    if setting.assumptions.basis == "bill" and (found := billed_fleet(setting)) is not None:
+        return found
+    return fleet_of_volume(setting.evidence, setting.work, setting.figures) if serves(setting.evidence) else None
 
 
 def _unconfirmed(names: Sequence[str]) -> Iterator[Message]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from analysis.contracts import (
     CaseEvidence,
     DeviceKind,
@@ -35,17 +38,15 @@ def evidence_of(plan: Plan, verification: Verification | None = None, trial: Tri
     Raises:
         PlanError: a verification or trial is another plan's, or there is nothing to tell a cost from.
     """
-    verification, trial = verification or plan.verification, trial or plan.trial
-    _check_same(plan, verification, trial)
-    serving = None if plan.only_freezes or verification is None else serving_of(verification)
-    training = None if trial is None else training_of(plan, trial)
+    tests = _Tests(plan, verification or plan.verification, trial or plan.trial)
+    _check_same(tests)
+    serving = None if plan.only_freezes or tests.verification is None else serving_of(tests.verification)
+    training = None if tests.trial is None else training_of(plan, tests.trial)
     if serving is None and training is None:
-        return _rough(plan, verification, trial)
-    assert verification is not None or trial is not None
-    measured_by = (verification if serving is not None else trial) or verification
-    assert measured_by is not None
-    evidence = _common(plan, verification, trial, serving, training, "measured", measured_by.machine)
-    return evidence.model_copy(update={"notes": evidence_notes(plan, evidence)})
+        return _rough(tests)
+    timed = tests.verification if serving is not None else tests.trial
+    assert timed is not None
+    return _noted(tests, _common(tests, _Times("measured", serving, training, timed.machine)))
 
 
 def device_kind(device: str) -> DeviceKind:
@@ -53,7 +54,32 @@ def device_kind(device: str) -> DeviceKind:
     return "cpu" if device.split(":")[0] == "cpu" else "gpu"
 
 
-def _check_same(plan: Plan, verification: Verification | None, trial: Trial | None) -> None:
+@dataclass(frozen=True)
+class _Tests:
+    """A plan and what it went through."""
+
+    plan: Plan
+    verification: Verification | None
+    trial: Trial | None
+
+    @property
+    def first(self) -> Verification | Trial | None:
+        """The test that tells about workload and machine: the verification where there is one."""
+        return self.verification or self.trial
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Times to price, and where they come from."""
+
+    origin: FigureOrigin
+    serving: ServingEvidence | None
+    training: TrainingEvidence | None
+    machine: Machine | None = None
+
+
+def _check_same(tests: _Tests) -> None:
+    plan, verification, trial = tests.plan, tests.verification, tests.trial
     if verification is not None and verification.plan_id != plan.id:
         raise PlanError(
             "This verification is of plan {given}, not of plan {plan}. Choose the one that was made from this plan, or verify it.",
@@ -68,22 +94,26 @@ def _check_same(plan: Plan, verification: Verification | None, trial: Trial | No
         )
 
 
-def _rough(plan: Plan, verification: Verification | None, trial: Trial | None) -> CaseEvidence:
+def _rough(tests: _Tests) -> CaseEvidence:
     """No time was measured: the projection's share, from half of it to all of it."""
+    plan = tests.plan
     saved = _projected_share(plan)
-    if saved is None:
+    serving = None if plan.only_freezes else projected_serving(plan)
+    training = projected_training(plan) if plan.eof_layer is not None else None
+    if saved is None and serving is None:
         raise PlanError(
             "Plan {plan} has no measured times and no projection, so nothing tells what it saves. Verify it, or make it again from a "
             "profile.",
             plan=plan.id,
         )
-    serving = None if plan.only_freezes else projected_serving(plan)
-    training = projected_training(plan) if plan.eof_layer is not None else None
-    evidence = _common(plan, verification, trial, serving, training, "projected", None)
-    saving = (min(saved / 2, saved), max(saved / 2, saved))
+    evidence = _common(tests, _Times("projected", serving, training))
+    saving = None if saved is None else (min(saved / 2, saved), max(saved / 2, saved))
     standing: Standing = "outside" if evidence.standing == "outside" else "rough"
-    evidence = evidence.model_copy(update={"standing": standing, "projected_saving": saving})
-    return evidence.model_copy(update={"notes": evidence_notes(plan, evidence)})
+    return _noted(tests, evidence.model_copy(update={"standing": standing, "projected_saving": saving}))
+
+
+def _noted(tests: _Tests, evidence: CaseEvidence) -> CaseEvidence:
+    return evidence.model_copy(update={"notes": evidence_notes(tests.plan, evidence)})
 
 
 def _projected_share(plan: Plan) -> float | None:
@@ -91,29 +121,17 @@ def _projected_share(plan: Plan) -> float | None:
     projection = plan.projection
     if projection is None:
         return None
-    if plan.eof_layer is not None and projection.training is not None:
-        return projected_share(projection.training)
-    if plan.only_freezes:
-        return None
+    if plan.eof_layer is not None:
+        return None if projection.training is None else projected_share(projection.training)
     if projection.latency:
         before, after = (sum(getattr(each.ms, side) for each in projection.latency) for side in ("before", "after"))
         return 1 - after / before if before else None
     return projection.decode_flops_per_token.saved_share
 
 
-def _common(
-    plan: Plan,
-    verification: Verification | None,
-    trial: Trial | None,
-    serving: ServingEvidence | None,
-    training: TrainingEvidence | None,
-    origin: FigureOrigin,
-    machine: Machine | None,
-) -> CaseEvidence:
-    tested = verification or trial
-    workload = None if tested is None else tested.workload
-    counts = None if tested is None else (tested.counts if isinstance(tested, Verification) else tested.verification_counts)
-    whole = tested.counts if tested is not None else None
+def _common(tests: _Tests, times: _Times) -> CaseEvidence:
+    """All but what a projection alone adds, and the notes."""
+    plan, verification, trial, machine = tests.plan, tests.verification, tests.trial, times.machine
     return CaseEvidence(
         plan_id=plan.id,
         plan_name=plan.name,
@@ -123,7 +141,7 @@ def _common(
         operations=plan.operations,
         words=words_of(plan.operations),
         eof_layer=plan.eof_layer,
-        origin=origin,
+        origin=times.origin,
         standing=_standing(verification, trial),
         verdict=None if verification is None else verification.verdict,
         guardrails=() if verification is None else verification.guardrails,
@@ -132,22 +150,33 @@ def _common(
         device_name="" if machine is None else machine.device_name,
         device_kind=None if machine is None else device_kind(machine.device),
         measured_at="" if machine is None else machine.started_at,
-        serving=serving,
-        training=training,
+        serving=times.serving,
+        training=times.training,
         quality=quality_of(plan, verification, trial),
-        projection_errors=() if tested is None else tested.projection_errors,
-        workload_name=workload.name if workload is not None else (plan.workload.name if plan.workload else ""),
-        n_prompts=0 if workload is None else workload.n_examples,
-        n_judged=0 if counts is None else counts.n_examples,
         n_critical=_n_critical(verification, trial),
-        slices=() if workload is None else tuple(found.name for found in workload.slices),
-        mean_prompt_tokens=(whole.n_tokens - whole.n_response) / whole.n_examples if whole is not None and whole.n_examples else None,
-        mean_new_tokens=(
-            whole.n_response / whole.n_examples if whole and workload and whole.n_examples and workload.n_with_response else None
-        ),
-        seed=0 if tested is None else tested.settings.seed,
-        is_sample=workload.is_sample if workload is not None else bool(plan.workload and plan.workload.is_sample),
+        **_of_workload(tests),
     )
+
+
+def _of_workload(tests: _Tests) -> dict[str, Any]:
+    """What the test's workload is like; without a test only its name is known."""
+    tested, known = tests.first, tests.plan.workload
+    if tested is None:
+        return {"workload_name": known.name if known else "", "is_sample": bool(known and known.is_sample)}
+    workload, counts = tested.workload, tested.counts
+    judged = counts if isinstance(tested, Verification) else tested.verification_counts
+    n = counts.n_examples
+    return {
+        "workload_name": workload.name,
+        "is_sample": workload.is_sample,
+        "projection_errors": tested.projection_errors,
+        "n_prompts": workload.n_examples,
+        "n_judged": judged.n_examples,
+        "slices": tuple(found.name for found in workload.slices),
+        "mean_prompt_tokens": (counts.n_tokens - counts.n_response) / n if n else None,
+        "mean_new_tokens": counts.n_response / n if n and workload.n_with_response else None,
+        "seed": tested.settings.seed,
+    }
 
 
 def _n_critical(verification: Verification | None, trial: Trial | None) -> int:

@@ -79,7 +79,7 @@ def flows(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures, mo
     net = counted - (0.0 if quality is None else quality) - column(running)
     tax: Number = 0.0
     if assumptions.after_tax:
-        tax = taxes(assumptions, figures, books(assumptions, figures, found, start, running, quality, months))
+        tax = taxes(assumptions, figures, books(setting, found, start=start, running=running, quality=quality))
         net = net - tax
     shape = np.broadcast_shapes(np.shape(net), (months,), (*np.shape(start), 1))
 

@@ -103,7 +103,7 @@ def _reserved_requests(setting: Setting) -> Iterator[Stream]:
     """Leased by the machine: cash once the contract has ended and a whole machine goes."""
     fleet = fleet_of_volume(setting.evidence, setting.work, setting.figures)
     assert fleet is not None
-    fee = setting.given("gpus_per_machine") * setting.given("gpu_price_per_hour") * HOURS_PER_MONTH
+    fee = setting.figures.get("gpus_per_machine", 1.0) * setting.given("gpu_price_per_hour") * HOURS_PER_MONTH
     yield _leased(setting, fleet, fee, "serving")
 
 
@@ -170,16 +170,8 @@ def _power(setting: Setting, kwh: tuple[Number, Number] | None, area: Area) -> I
 
 def _billed(setting: Setting) -> Iterator[Stream]:
     """The invoice: the measured share of the part that grows with use. Whole machines where it is known how many there are."""
-    areas: tuple[tuple[Area, str, Number], ...] = (
-        ("serving", "bill_serving_per_month", setting.work.ratio),
-        ("training", "bill_training_per_month", setting.runs.ratio),
-    )
-    bills = [(area, setting.figures[name], ratio) for area, name, ratio in areas if name in setting.figures]
+    fleet, bills = billed_fleet(setting), _bills(setting)
     variable = setting.figures.get("bill_variable_percent", 100.0) / 100
-    whole = sum(amount for _, amount, _ in bills)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mixed = sum(amount * ratio for _, amount, ratio in bills) / np.where(np.asarray(whole) > 0, whole, 1.0)
-    fleet = fleet_of_bill(mixed, setting.figures) if setting.assumptions.place != "cloud" else None
     if fleet is not None:
         yield from _billed_machines(setting, fleet, [(area, amount) for area, amount, _ in bills], variable)
         return
@@ -189,6 +181,26 @@ def _billed(setting: Setting) -> Iterator[Stream]:
         grows, fixed = column(amount * variable), column(amount * (1 - variable))
         saved = grows * setting.saved(ratio)
         yield Stream(line, area, fixed + grows * setting.growth, cash=saved * free, freed=saved * ~free if not free.all() else 0.0)
+
+
+def billed_fleet(setting: Setting) -> Fleet | None:
+    """The machines behind a bill that is not the cloud's, with the plan's share of all of it; None: nobody said how many there are."""
+    bills = _bills(setting)
+    whole = np.asarray(sum((amount for _, amount, _ in bills), 0.0))
+    lighter = np.asarray(sum((amount * ratio for _, amount, ratio in bills), 0.0))
+    if setting.assumptions.place == "cloud" or not whole.any():
+        return None
+    ratio = np.divide(lighter, whole, out=np.ones(np.broadcast_shapes(whole.shape, lighter.shape)), where=whole > 0)
+    return fleet_of_bill(ratio, setting.figures)
+
+
+def _bills(setting: Setting) -> list[tuple[Area, Number, Number]]:
+    """Area, amount a month, plan / today of its work."""
+    areas: tuple[tuple[Area, str, Number], ...] = (
+        ("serving", "bill_serving_per_month", setting.work.ratio),
+        ("training", "bill_training_per_month", setting.runs.ratio),
+    )
+    return [(area, setting.figures[name], ratio) for area, name, ratio in areas if name in setting.figures]
 
 
 def _billed_machines(setting: Setting, fleet: Fleet, bills: list[tuple[Area, Number]], variable: Number) -> Iterator[Stream]:

@@ -21,7 +21,7 @@ BILL = {"bill_serving_per_month": 1_000_000.0, "bill_variable_percent": 100.0}
 
 def years_of(assumptions: Assumptions, evidence: CaseEvidence, named: Any, horizon: int = 36) -> tuple[Flows, tuple[FiscalYear, ...]]:
     found = flows(assumptions, evidence, named)
-    kept = books(assumptions, named, found.streams, found.start, found.running, found.quality, 120)
+    kept = books(found.setting, found.streams, start=found.start, running=found.running, quality=found.quality)
     cash = {
         "start_cost": -found.start,
         "saving": found.cash,
@@ -29,7 +29,7 @@ def years_of(assumptions: Assumptions, evidence: CaseEvidence, named: Any, horiz
         "running": -found.running,
         "quality": -found.quality,
     }
-    return found, fiscal_years(assumptions, cash, kept, horizon, found.tax)
+    return found, fiscal_years(assumptions, cash, kept, horizon=horizon, tax=found.tax)
 
 
 def test_fiscal_years_start_in_april_and_the_first_may_be_short() -> None:
@@ -125,6 +125,6 @@ def test_freed_capacity_is_no_profit() -> None:
     assumptions = volumes(filling(2.9), place="reserved", count_capacity=True)
     found = flows(assumptions, serving(0.85), named)
     assert found.freed[0] > 0
-    kept = books(assumptions, named, found.streams, found.start, found.running, found.quality, 120)
+    kept = books(found.setting, found.streams, start=found.start, running=found.running, quality=found.quality)
     assert kept.profit[1] == -60_000
     assert not taxes(assumptions, named, kept).any()

@@ -203,7 +203,7 @@ def test_a_missing_figure_is_asked_for_in_words() -> None:
 
 def test_a_processors_times_are_not_priced_as_a_gpus() -> None:
     evidence, assumptions = serving_case()
-    with pytest.raises(InputError, match="times were measured on a processor"):
+    with pytest.raises(InputError, match="Verify the plan"):
         make_case(evidence.model_copy(update={"device_kind": "cpu", "device_name": "a processor"}), assumptions)
 
 
@@ -251,3 +251,14 @@ def test_the_hand_written_evidence_of_pages_and_reports_makes_cases_too() -> Non
             update={"values": dict(assumptions.values) | {"bill_serving_per_month": Assumption(value=1e6, currency="JPY")}}
         )
         assert make_case(evidence, assumptions, draws=DRAWS).result.buckets.cash > 0
+
+
+def test_a_bill_for_fine_tuning_on_whole_machines_tells_them_too() -> None:
+    evidence, assumptions = freeze_case(place="reserved", contract_ends_on="2027-03-31")
+    found = result_of(evidence, answer(assumptions, "machines_today", 4), draws=DRAWS)
+    assert found.machines is not None
+    assert (found.machines.today.whole, found.machines.plan.whole) == (4, 4)
+    assert found.buckets.cash == 0
+    assert found.buckets.freed > 0
+    assert "Still 4 machines; 18% more headroom" in notes_of(found)
+    assert found.payback_months is None

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis.contracts import Assumptions, CaseEvidence
 from analysis.economics.flows import Flows, flows
 from analysis.economics.load import requests
 from analysis.economics.machines import Fleet, fleet_of_bill, fleet_of_volume, held, machines_of
+from analysis.economics.measures import cumulative, payback
 from tests.economics.money_builders import billed, figures, serving, training, volumes
 
 MONTH_SECONDS = 730 * 3600
@@ -122,9 +125,7 @@ def test_what_frees_no_whole_machine_is_capacity() -> None:
 def test_capacity_counts_only_where_it_is_switched_in() -> None:
     named = figures(0.85, **MACHINES, gpu_price_per_hour=500.0)
     work = volumes(filling(2.9), place="reserved", contract_ends_on="")
-    left_out, counted = (
-        flows(work.model_copy(update={"count_capacity": switch}), serving(0.85), named).net[0] for switch in (False, True)
-    )
+    left_out, counted = (flows(work.model_copy(update={"count_capacity": switch}), serving(0.85), named).net[0] for switch in (False, True))
     assert counted - left_out == pytest.approx(2.9 * 0.15 * FEE)
 
 
@@ -220,3 +221,34 @@ def test_a_plan_that_needs_more_machines_costs_them() -> None:
     found = leased(2.9, 1.2)
     assert found.avoided[0] == pytest.approx(-FEE)
     assert found.freed[0] <= 0
+
+
+@given(
+    st.floats(0.4, 1.1), st.floats(0.0, 0.4), st.floats(0.2, 12.0), st.floats(0, 30), st.sampled_from(["reserved", "own"]), st.booleans()
+)
+@settings(max_examples=60, deadline=None)
+def test_more_saving_is_never_worth_less_on_whole_machines_either(
+    ratio: float, less: float, machines: float, growth: float, place: str, counted: bool
+) -> None:
+    """Not in every month (a purchase may be put off further), but cumulated, and so in its payback."""
+    prices = {"gpu_price_per_hour": 500.0, "growth_percent_per_year": growth}
+    assumptions = volumes(filling(machines), place=place, contract_ends_on="2027-03-31", count_capacity=counted)
+    found = [flows(assumptions, serving(), figures(each, **MACHINES, **OWN, **prices), 60) for each in (ratio, ratio - less)]
+    before, after = (cumulative(each.start, each.net) for each in found)
+    assert (after >= before - 1).all()
+    first, second = (payback(each.start, each.net, 36) for each in found)
+    assert np.isnan(first) or second <= first + 1e-6
+
+
+@given(st.floats(0.4, 1.2), st.floats(0.2, 12.0), st.floats(0, 30), st.sampled_from(["reserved", "own"]), st.floats(0.01, 100))
+@settings(max_examples=40, deadline=None)
+def test_another_currency_scales_money_and_leaves_machines(ratio: float, machines: float, growth: float, place: str, rate: float) -> None:
+    money = {"gpu_price_per_hour": 500.0, "purchase_price": 6e6, "electricity_price_per_kwh": 25.0, "internal_day": 40_000.0}
+    rest = MACHINES | {"life_years": 5.0, "maintenance_percent_per_year": 12.0, "growth_percent_per_year": growth}
+    assumptions = volumes(filling(machines), place=place, contract_ends_on="2027-03-31")
+    here, there = (
+        flows(assumptions, serving(), figures(ratio, **rest, **{name: value * times for name, value in money.items()}), 60)
+        for times in (1.0, rate)
+    )
+    for name in ("today", "cash", "avoided", "freed", "net"):
+        assert np.allclose(getattr(there, name), getattr(here, name) * rate)
