@@ -71,6 +71,12 @@ def waits_for_peak(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
     return priced_serving(assumptions, evidence) and assumptions.place != "cloud"
 
 
+def spare_counted(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
+    """Whole machines are counted: from the peak, or because somebody said how many the bill pays for."""
+    by_bill = bill(assumptions, evidence) and assumptions.place != "cloud" and _given(assumptions, "machines_today")
+    return by_bill or waits_for_peak(assumptions, evidence)
+
+
 def on_machines(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
     """On whole machines, reserved or own."""
     return assumptions.place != "cloud"
