@@ -65,19 +65,18 @@ def buckets(case: BusinessCase) -> None:
     for column, (label, amount, name) in zip(st.columns(3, gap="small"), shown, strict=True):
         with column:
             st.metric(label, money(amount, case.assumptions.currency, code), help=f"{term(name)}\n\n{_from_words(case)}", border=True)
-            if name == "cash saving":
-                st.caption(_cash_from(case))
-            elif name == "freed capacity" and found.freed:
-                counted = case.assumptions.count_capacity
-                st.caption(t("counted towards payback") if counted else t("not counted towards payback"))
 
 
-def _cash_from(case: BusinessCase) -> str:
-    t, found = words(), case.result.buckets
-    if not found.cash:
-        return ""
-    begins = day(found.cash_from or "", language())
-    return t("less is paid from {date}", date=begins) if begins else t("not within this period")
+def _remarks(case: BusinessCase) -> str:
+    """From when less is paid, and whether freed capacity counts."""
+    t, found, said = words(), case.result.buckets, []
+    if found.cash:
+        begins = day(found.cash_from or "", language())
+        said.append(t("Less is paid from {date}.", date=begins) if begins else t("Less is not paid within this period."))
+    if found.freed:
+        counted = case.assumptions.count_capacity
+        said.append(t("Freed capacity counts towards payback.") if counted else t("Freed capacity does not count towards payback."))
+    return " ".join(said) if language() == "en" else "".join(said)
 
 
 def _from_words(case: BusinessCase) -> str:
@@ -116,6 +115,8 @@ def where_from(case: BusinessCase) -> None:
             st.markdown(t("[All assumptions with their sources](#{anchor})", anchor=ANCHOR))
             for note in case.result.notes:
                 st.caption(say(note))
+        if remarks := _remarks(case):
+            st.caption(remarks, width="content")
 
 
 def _open(evidence: CaseEvidence, what: str, found: str, page: str) -> None:

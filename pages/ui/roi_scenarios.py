@@ -13,6 +13,7 @@ from analysis.economics.names import FIGURES
 from analysis.economics.scenarios import Preset, Row, compare, preset
 from analysis.errors import InputError, StrataError
 from analysis.i18n import N_
+from analysis.reporting.case_pictures import MoneyUnit, money_unit
 from analysis.reporting.money_words import money, months, of_100, percent_of
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.language import language, plain, say, words
@@ -34,6 +35,8 @@ _RESULTS = {
 }
 NAME_LIMIT = 80
 _OWN = ""
+
+_SUMS = ("start_cost", "net_per_month", "npv", "total")
 
 
 def scenario_field(work: Work) -> None:
@@ -138,7 +141,7 @@ def scenario_shelf(work: Work) -> None:
     """Saving, comparing and sharing."""
     t = words()
     section(t("Scenarios"), None)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([4, 7], gap="large")
     with left:
         _save_box(work)
         _stored_box(work)
@@ -295,26 +298,30 @@ def _is_preset(one: str) -> TypeGuard[Preset]:
 
 
 def _compared(row: Row, cases: dict[str, BusinessCase]) -> dict[str, object]:
+    """One line of the comparison; sums in one unit that stands in its head, unless the scenarios' currencies differ."""
     t = words()
     label = t(_RESULTS[row.name]) if row.is_result else label_of(FIGURES[row.name])
-    values = {name: _value(row, value, case) for (name, case), value in zip(cases.items(), row.values, strict=True)}
+    currencies = {case.assumptions.currency for case in cases.values()}
+    unit = None
+    if row.name in _SUMS and len(currencies) == 1:
+        unit = money_unit(currencies.pop(), [value for value in row.values if value is not None], language())
+        label = t("{figure} ({unit})", figure=label, unit=unit.name)
+    values = {name: _value(row, value, case, unit) for (name, case), value in zip(cases.items(), row.values, strict=True)}
     return {t("Figure"): label, **values}
 
 
-def _value(row: Row, value: float | None, case: BusinessCase) -> str:
+def _value(row: Row, value: float | None, case: BusinessCase, unit: MoneyUnit | None) -> str:
     """A result or figure of one scenario in words."""
     t, code = words(), language()
     if value is None:
         return t("never") if row.name == "payback_months" else t("not defined") if row.is_result else ""
+    if row.name in _SUMS:
+        return money(value, case.assumptions.currency, code, table=True) if unit is None else unit.figure(value, code)
     if row.name == "payback_months":
         return months(value, code)
     if row.name == "payback_share":
         return t("{k} of 100", k=of_100(value))
-    if row.name in ("irr", "saving_share"):
-        return percent_of(value)
-    if row.is_result:
-        return money(value, case.assumptions.currency, code, table=True)
-    return shown(value, code)
+    return percent_of(value) if row.is_result else shown(value, code)
 
 
 def _case(work: Work, base: Assumptions, one: str) -> BusinessCase:
