@@ -109,16 +109,18 @@ def same_device(priced: str, measured: str) -> bool:
 
 
 def price_assumption(price: Price) -> Assumption:
-    """A catalogue price as the figure `gpu_price_per_hour`, with where and when it was read."""
+    """A catalogue price as the figure `gpu_price_per_hour`, with where and when it was read; a page without a date has none here."""
+    values = {"provider": price.provider, "instance": _instance(price), "looked_up": price.looked_up}
     return Assumption(
         value=price.per_gpu_hour,
         currency=price.currency,
-        source=Message(
-            id="{provider}, {instance}: list price on demand (as stored page, looked up on {looked_up})",
-            values={"provider": price.provider, "instance": _instance(price), "looked_up": price.looked_up},
+        source=Message(id="{provider}, {instance}: list price on demand (as stored page, looked up on {looked_up})", values=values)
+        if price.page_date
+        else Message(
+            id="{provider}, {instance}: list price on demand (as stored page without a date, looked up on {looked_up})", values=values
         ),
         source_url=price.url,
-        as_of=price.page_date or price.looked_up,
+        as_of=price.page_date,
         sourced=True,
     )
 

@@ -103,5 +103,15 @@ def test_a_price_becomes_an_assumption_that_says_where_it_was_read() -> None:
     assert LOOKED_UP in render(given.source, "ja")
 
 
+def test_a_price_of_a_page_without_a_date_says_so_and_has_none() -> None:
+    known = device("t4")
+    assert known is not None
+    given = price_assumption(known.prices[0])
+    assert given.as_of == ""
+    assert given.source is not None
+    assert "without a date" in render(given.source, "en")
+    assert "日付なし" in render(given.source, "ja")
+
+
 def test_an_unknown_id_is_no_device() -> None:
     assert device("h300") is None
