@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
 
 from analysis.contracts import ExchangeRate
+from analysis.economics.check import check_assumptions
+from analysis.economics.defaults import answer, default_assumptions
 from analysis.economics.figures import draw_figures
 from analysis.economics.names import FIGURES
 from analysis.economics.outcome import outcome
 from analysis.economics.simulate import simulate, spread
+from tests.business_builders import make_evidence
 from tests.economics.simple_cases import (
     BILL,
     HORIZON,
@@ -19,6 +23,7 @@ from tests.economics.simple_cases import (
     RUNNING,
     SAVED,
     START,
+    TODAY,
     plain_assumptions,
     plain_evidence,
     triangular_cdf,
@@ -155,3 +160,29 @@ def test_another_currency_scales_money_and_nothing_else() -> None:
     assert one.npv.p10 is not None
     assert other.npv.p10 == pytest.approx(one.npv.p10 / 150)
     assert other.cumulative_p90 == pytest.approx([value / 150 for value in one.cumulative_p90])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"place": "cloud"},
+        {"place": "reserved", "contract_ends_on": "2027-06-30"},
+        {"place": "own"},
+        {"place": "own", "after_tax": True, "count_capacity": True},
+    ],
+)
+def test_all_draws_at_once_are_the_draws_one_by_one(changes: dict[str, Any]) -> None:
+    """Whole machines, contracts, growth and tax give the same money for a row of draws as for each of them alone."""
+    evidence = make_evidence("serving")
+    assumptions = default_assumptions(evidence, today=TODAY).model_copy(update={"basis": "volume", **changes})
+    for name, value in (("gpu_price_per_hour", 700), ("purchase_price", 5e6), ("tax_rate_percent", 30), ("error_price", 3)):
+        assumptions = answer(assumptions, name, value, low=0.8 * value, high=1.3 * value)
+    slices = tuple(one.model_copy(update={"requests_per_month": 2e7}) for one in assumptions.slices)
+    assumptions = assumptions.model_copy(update={"slices": slices})
+    assert check_assumptions(assumptions, evidence) == ()
+    drawn = draw_figures(assumptions, evidence, 12, 0)
+    together = outcome(assumptions, evidence, drawn)
+    for row in range(12):
+        alone = outcome(assumptions, evidence, {name: float(values[row]) for name, values in drawn.items()})
+        for name in ("npv", "payback", "net_per_month", "saving_share", "start"):
+            assert getattr(together, name)[row] == pytest.approx(float(getattr(alone, name)), rel=1e-9), (row, name)
