@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from analysis.contracts import Assumption, BusinessCase, Currency, Message, Swing
 from analysis.economics.names import FIGURES
 from analysis.i18n import N_, Language, render, translator
-from analysis.i18n.numbers import number, span
-from analysis.reporting.briefing_clean import clean
+from analysis.i18n.numbers import span
+from analysis.reporting.briefing_clean import clean, plain_number
 from analysis.reporting.money_words import money, money_range, months, percent_of
 
 MEASURED_LABELS: Mapping[str, str] = {
-    "measured_saving": N_("measured saving"),
-    "measured_request_ratio": N_("measured saving of a request"),
-    "measured_training_ratio": N_("measured saving of a fine-tune"),
-    "measured_quality": N_("measured change in quality"),
-    "measured_error_percent": N_("measured change of right answers"),
-    "projected_saving": N_("projected saving"),
+    "measured_saving": N_("saving as measured"),
+    "measured_request_ratio": N_("saving of a request as measured"),
+    "measured_training_ratio": N_("saving of a fine-tune as measured"),
+    "measured_quality": N_("change in quality as measured"),
+    "measured_error_percent": N_("change of right answers as measured"),
+    "projected_saving": N_("saving as projected"),
 }
+_PLURAL = re.compile(r"^(day|month|year|machine|GPU|time)s\b")
 _RATIOS = frozenset({"measured_request_ratio", "measured_training_ratio"})
 
 
@@ -38,12 +40,19 @@ def value_text(name: str, value: float, currency: Currency, language: Language) 
             return percent_of(value / 100)
         return percent_of(1 - value if name in _RATIOS else value)
     if known is None:
-        return number(value, language)
+        return plain_number(value, 3, language)
     if known.is_money:
         return money(value, currency, language, about=False)
-    unit = t(known.unit) if known.unit else ""
-    gap = "" if not unit or unit.startswith("%") or language == "ja" else " "
-    return f"{number(value, language)}{gap}{unit}"
+    return _with_unit(plain_number(value, 3, language), t(known.unit) if known.unit else "", language)
+
+
+def _with_unit(figure: str, unit: str, language: Language) -> str:
+    """5%, 3 months, 1 day a month; 処理件数に対する5% where Japanese says of what first."""
+    if language == "ja":
+        return f"{unit[:-1]}{figure}%" if unit.endswith("%") and unit != "%" else f"{figure}{unit}"
+    if figure == "1":
+        unit = _PLURAL.sub(r"\1", unit)
+    return f"{figure}{'' if not unit or unit.startswith('%') else ' '}{unit}"
 
 
 def range_text(name: str, given: Assumption, currency: Currency, language: Language) -> str:
@@ -62,7 +71,7 @@ def _bare(name: str, value: float, currency: Currency, language: Language) -> st
     known = FIGURES.get(name)
     if known is not None and known.is_money and language == "ja":
         return money(value, currency, language, about=False)
-    return number(value, language) if known is not None else value_text(name, value, currency, language)
+    return plain_number(value, 3, language) if known is not None else value_text(name, value, currency, language)
 
 
 def driver_facts(case: BusinessCase, language: Language) -> dict[str, str]:
@@ -75,7 +84,7 @@ def driver_facts(case: BusinessCase, language: Language) -> dict[str, str]:
         found = {
             "top_driver": t("the {name}", name=label(top.name, language)),
             "bad_value": value_text(top.name, value, _currency(case, top.name), language),
-            "bad_payback": months(payback, language) if payback is not None else t("never (in the period looked at)"),
+            "bad_payback": months(payback, language) if payback is not None else "",
         }
     errors = [abs(error.error_share) for error in case.evidence.projection_errors if error.quantity.endswith(("_ratio", "_ms"))]
     if errors:
@@ -96,7 +105,7 @@ def most_important(case: BusinessCase, language: Language, most: int = 3) -> lis
             first, second = money_range(swing.low, swing.high, currency, language)
             ends = span(first, second, language)
         elif known is not None:
-            ends = span(number(swing.low, language), value_text(swing.name, swing.high, currency, language), language)
+            ends = span(plain_number(swing.low, 3, language), value_text(swing.name, swing.high, currency, language), language)
         else:
             first, second = (value_text(swing.name, end, currency, language) for end in (swing.low, swing.high))
             ends = span(first, second, language)
@@ -113,7 +122,7 @@ def source_text(given: Assumption, language: Language) -> str:
         parts.append(t("confirmed by {name} (as entered, not verified)", name=clean(given.confirmed_by, 40)))
     elif not given.sourced and given.origin == "assumed":
         parts.append(t("starting value, no source: please confirm"))
-    return t("; ").join(parts) or t("as entered")
+    return t("; ").join(dict.fromkeys(parts)) or t("as entered")  # a source may say already that there is none
 
 
 def _currency(case: BusinessCase, name: str) -> Currency:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.i18n import Translator
+from analysis.i18n import Language, Translator
+from analysis.i18n.numbers import number
 
 
 def clean(text: str, longest: int) -> str:
@@ -23,3 +24,10 @@ def fewer(names: Sequence[str], most: int, t: Translator) -> str:
     if len(names) <= most + 1:
         return t("{slices}", slices=tuple(names))
     return t("{names} and {n} more", names=t(", ").join(names[:most]), n=len(names) - most)
+
+
+def plain_number(value: float, digits: int, language: Language) -> str:
+    """A number with no more decimals than it has."""
+    rounded = round(value, digits)
+    shortest = next(few for few in range(digits + 1) if round(rounded, few) == rounded)
+    return number(rounded, language, shortest)

@@ -16,7 +16,7 @@ from analysis.i18n.numbers import number
 from analysis.planning import CRITICAL, parse_guardrail
 from analysis.reporting import briefing_quality, headlines, headlines_business
 from analysis.reporting.briefing_assumed import driver_facts
-from analysis.reporting.briefing_clean import clean, fewer
+from analysis.reporting.briefing_clean import clean, fewer, plain_number
 from analysis.reporting.money_words import day, money, money_range, month, percent_of, whole_months
 from analysis.reporting.verification_words import item, limit
 
@@ -247,13 +247,6 @@ def role_words(roles: Mapping[str, float], t: Translator, language: Language) ->
 
 def _days(days: float, language: Language) -> str:
     return plain_number(days, 1, language)
-
-
-def plain_number(value: float, digits: int, language: Language) -> str:
-    """A number with no more decimals than it has."""
-    rounded = round(value, digits)
-    shortest = next(few for few in range(digits + 1) if round(rounded, few) == rounded)
-    return number(rounded, language, shortest)
 
 
 def _stages(case: BusinessCase, language: Language, decision_on: str) -> dict[str, str]:

@@ -42,7 +42,7 @@ QUALITY_PROJECTED = N_("Quality: projected to be {quality_change} ({quality_ci})
 QUALITY_MISSED = N_("Quality: {metric} {value}; the limit {limit} was missed.")
 QUALITY_UNKNOWN = N_("Quality: not yet tested.")
 BACK = N_("Way back: the original stays; return within {rollback_minutes} minutes, rehearsed on {rehearsal_date}.")
-BACK_UNTRIED = N_("Way back: the original stays; how long the return takes is not yet tested.")
+BACK_UNTRIED = N_("Way back: the original stays; the minutes are not yet tested.")
 
 WRONG_ANSWERS = N_("Wrong answers in {critical_slices}")
 QUALITY_FALLS = N_("Quality falls unnoticed")
@@ -155,7 +155,8 @@ def _box(stage: Stage, before: Stage | None, language: Language) -> StageBox:
     lighter = t("{share} lighter", share=dials["compression"])
     if before is not None and before.compression == stage.compression:
         lighter = ""
-    lines = (slices, lighter, t("{share} of requests", share=dials["traffic"]), t("{weeks} weeks", weeks=dials["weeks"]))
+    share = t("all requests") if stage.traffic == 1.0 else t("{share} of requests", share=dials["traffic"])
+    lines = (slices, lighter, share, t("{weeks} weeks", weeks=dials["weeks"]))
     return StageBox(stage.number, t("Stage {number}", number=stage.number), tuple(line for line in lines if line), _condition(stage, t))
 
 

@@ -42,6 +42,14 @@ WRONG = (
     N_("Where could you be wrong?"),
     N_("In {top_driver}: if it is {bad_value}, payback becomes {bad_payback}. Our past projections were off by {calibration}."),
 )
+WRONG_NEVER = N_("In {top_driver}: if it is {bad_value}, it does not pay back. Our past projections were off by {calibration}.")
+WRONG_UNCOMPARED = N_(
+    "In {top_driver}: if it is {bad_value}, payback becomes {bad_payback}. No projection of this plan has been compared with a "
+    "measurement yet."
+)
+WRONG_NEVER_UNCOMPARED = N_(
+    "In {top_driver}: if it is {bad_value}, it does not pay back. No projection of this plan has been compared with a measurement yet."
+)
 UNKNOWN = N_("Not yet known: {missing}.")
 
 
@@ -53,36 +61,26 @@ def questions(case: BusinessCase, known: Facts, language: Language, *, with_text
 def _questions(case: BusinessCase, known: Facts, language: Language, with_texts: bool) -> Iterator[Answer]:
     t = translator(language)
 
-    def answer(pair: tuple[str, str], *, otherwise: str = "", **more: str) -> Answer:
-        """The answer with its figures; else another sentence that needs fewer; else what is missing."""
-        found = filled(pair[1], {**known, **more}, t)
-        said = found.text or (filled(otherwise, {**known, **more}, t).text if otherwise else None)
-        return Answer(t(pair[0]), said or t(UNKNOWN, missing=found.missing))
+    def answer(pair: tuple[str, str], *otherwise: str, **more: str) -> Answer:
+        """The answer with its figures; else the first sentence that needs fewer; else what is missing."""
+        tried = [filled(sentence, {**known, **more}, t) for sentence in (pair[1], *otherwise)]
+        said = next((found.text for found in tried if found.text is not None), None)
+        return Answer(t(pair[0]), said or t(UNKNOWN, missing=tried[0].missing))
 
-    yield answer(
-        ENGINEER, ask_days=known["start_days"], otherwise=N_("{ask_days} person-days to start; the days of watching have not been entered.")
-    )
+    yield answer(ENGINEER, N_("{ask_days} person-days to start; the days of watching have not been entered."), ask_days=known["start_days"])
     yield answer(TOUCHED, training=_training(case, known, t))
     yield answer(TENTHS) if case.result.net_per_month > 0 else Answer(t(TENTHS[0]), render(headlines_business.never_pays(case), language))
-    yield answer(CASH, otherwise=N_("Nothing within the evaluation period: {avoided} is avoided and {freed} is capacity."))
-    yield answer(
-        MISTAKES, otherwise=N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). No stage is set up for critical work.")
-    )
-    yield answer(WHY, otherwise=_why(case))
+    yield answer(CASH, N_("Nothing within the evaluation period: {avoided} is avoided and {freed} is capacity."))
+    yield answer(MISTAKES, N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). No stage is set up for critical work."))
+    yield answer(WHY, _why(case))
     yield answer(
         ERRORS,
-        otherwise=N_("Nobody has entered a price; at {thousandth_price} each, one more wrong answer in a thousand would eat the saving."),
+        N_("Nobody has entered a price; at {thousandth_price} each, one more wrong answer in a thousand would eat the saving."),
     )
     yield Answer(t(SIMPLER[0]), t(SIMPLER[1]))
-    yield answer(STOP, otherwise=N_("When {stop_rule}; the way back has not been rehearsed yet, so its minutes are not known."))
+    yield answer(STOP, N_("When {stop_rule}; the way back has not been rehearsed yet, so its minutes are not known."))
     yield answer(DATA, content=_content(with_texts, t))
-    yield answer(
-        WRONG,
-        otherwise=N_(
-            "In {top_driver}: if it is {bad_value}, payback becomes {bad_payback}. No projection of this plan has been compared with a "
-            "measurement yet."
-        ),
-    )
+    yield answer(WRONG, WRONG_NEVER, WRONG_UNCOMPARED, WRONG_NEVER_UNCOMPARED)
 
 
 def _training(case: BusinessCase, known: Facts, t: Translator) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from analysis.contracts import Alternative, BusinessCase
+from analysis.contracts import Alternative, AlternativeKind, BusinessCase
 from analysis.i18n import N_, Language, render, translator
 from analysis.reporting import briefing_quality, headlines_business
 from analysis.reporting.briefing_facts import Facts, filled, freezes
@@ -60,6 +60,10 @@ MISSED = N_("We tested it and do not recommend it: {metric} came out at {value},
 NEXT = N_("The next thing worth trying is {alternative}; how many person-days that takes has not been worked out.")
 NEVER = N_("At today's volume it does not pay back; it would from {break_even} requests a month.")
 LATE = N_("It takes {ask_amount} and {ask_days} person-days, and the saving does not pay that back within {years} years.")
+
+
+_TO_TRY: dict[AlternativeKind, str] = {"quantise": N_("to quantise only"), "grow": N_("to grow instead of rebuild")}
+"""Alternatives that are a verb, as they stand inside a sentence."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def _against(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
     if other is None:
         yield _Choice(8, why_not=t("alternative worth trying"))
     else:
-        yield _Choice(8, text=t(NEXT, alternative=way(other.kind, t)))
+        yield _Choice(8, text=t(NEXT, alternative=t(_TO_TRY.get(other.kind, "")) if other.kind in _TO_TRY else way(other.kind, t)))
 
 
 def next_worth_trying(case: BusinessCase) -> Alternative | None:

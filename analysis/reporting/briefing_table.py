@@ -167,11 +167,12 @@ def _alternative(one: Alternative, case: BusinessCase, known: Facts, language: L
     elif one.kind == "plan":
         quality = known.get("quality_change", untested)
     share = _saved(one, case)
+    saving = untested if share is None else percent_of(share)
     return AlternativeRow(
         label=way(one.kind, t),
         start=_sum(one.start_cost, case, language),
         cost=_sum(one.cost_per_month, case, language),
-        saving=untested if share is None else percent_of(share),
+        saving=known.get("saving_pct", saving) if one.kind == "plan" else saving,
         payback=_payback(one, language),
         quality=quality,
         origin=untested if one.origin is None else t(ORIGINS[one.origin]),

@@ -6,7 +6,7 @@ cost back. `roi_buckets` says what of it a treasurer sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from analysis.contracts import BusinessCase, CaseEvidence, Guardrail, Message, Rollout, Stage, StageAdvice
 from analysis.contracts.rollout import AdviceKind
@@ -288,7 +288,9 @@ def briefing(made: Briefing) -> Message:
             id="One page, ready to print. {q} figures are measured, {e} measured on another machine, {r} projected, {t} assumed.",
             values={**values, "e": counts.elsewhere},
         )
-    return says if made.banner is None else _both(Message(id="{banner}", values={"banner": made.banner}), says)
+    if made.banner is None:
+        return says
+    return Message(id="{banner}. {page}", values={"banner": made.banner.rstrip(".。"), "page": says})
 
 
 def slices_words(names: Sequence[str]) -> Message:
@@ -323,11 +325,3 @@ def rounded_up(value: float, language: str) -> str:
 
 def _both(first: Message, second: Message) -> Message:
     return Message(id="{first} {second}", values={"first": first, "second": second})
-
-
-def joined(messages: Iterable[Message]) -> Message | None:
-    """Sentences one after the other; None: there are none."""
-    said: Message | None = None
-    for message in messages:
-        said = message if said is None else _both(said, message)
-    return said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from analysis.contracts import AlternativeKind, BusinessCase
+from analysis.contracts import AlternativeKind, BusinessCase, FiscalYear
 from analysis.i18n import N_, Language, translator
 from analysis.i18n.numbers import number
 from analysis.reporting import briefing_page as page
@@ -14,39 +14,50 @@ from analysis.reporting.briefing_facts import Facts, facts, freezes, or_untested
 from analysis.reporting.money_words import day, fiscal_year, money, percent_of
 
 SUBJECT = N_("Subject: lower running cost of a language model (a lighter {model}), stage 1")
-DECISION = N_("1. Decision asked: trial operation of a lighter {model} in {stage1_slices}")
+SUBJECT_TEST = N_("Subject: test of a lighter language model ({model})")
+SUBJECT_REPORT = N_("Subject: result of the test of a lighter language model ({model}), report")
+DECISION = N_("Decision asked: trial operation of a lighter {model} in {stage1_slices}")
+DECISION_TEST = N_("Decision asked: a test of a lighter {model} ({verify_days} person-days)")
+DECISION_NONE = N_("Decision asked: none, report only")
 AMOUNT = N_(
-    "2. Amount (excluding tax): start {ask_amount} (external {external}, own people {ask_days} person-days worth {internal}), "
+    "Amount (excluding tax): start {ask_amount} (external {external}, own people {ask_days} person-days worth {internal}), "
     "{run_cost} a month"
 )
 BACKGROUND = N_(
-    "3. Background: running costs are {today_cost} a month. By measuring {n_prompts} prompts of our own work, {redundant_pct} of the cost "
+    "Background: running costs are {today_cost} a month. By measuring {n_prompts} prompts of our own work, {redundant_pct} of the cost "
     "is estimated to go into computation that does not serve that work."
 )
 BACKGROUND_FREEZE = N_(
-    "3. Background: fine-tuning costs {today_cost} a month. By measuring {n_prompts} prompts of our own work, {redundant_pct} of the cost "
+    "Background: fine-tuning costs {today_cost} a month. By measuring {n_prompts} prompts of our own work, {redundant_pct} of the cost "
     "is estimated to go into layers that need not be trained again."
 )
-DONE = N_("4. What is done: {plan_words} (in {stage1_slices}, {stage1_compression} lighter, {stage1_weeks} weeks)")
+DONE = N_("What is done: {plan_words} (in {stage1_slices}, {stage1_compression} lighter, {stage1_weeks} weeks)")
+DONE_UNSTAGED = N_("What is done: {plan_words} (stages not yet set)")
+DONE_REPORT = N_("What was looked at: {plan_words} (not put to use)")
 EFFECT = N_(
-    "5. Effect: {saving_month} a month ({saving_low} to {saving_high}) after running costs. Cash {cash}, purchases avoided {avoided}, "
+    "Effect: {saving_month} a month ({saving_low} to {saving_high}) after running costs. Cash {cash}, purchases avoided {avoided}, "
     "freed capacity {freed} (before running costs). Profit and loss by fiscal year: {years}"
 )
-RETURN = N_("6. Return: payback {payback}, net present value {npv} (discount rate {rate}, {horizon_months} months, {tax})")
-QUALITY = N_("7. Quality: {quality_change} ({quality_ci}). Limit {guardrail}. Critical cases: {flips} of {n_critical} changed")
-RISKS = N_("8. Risks and what catches them: {risks}")
-ALTERNATIVES = N_("9. Alternatives: do nothing {alt0} / quantise only {alt1} / smaller model {alt2} / more machines {alt3}")
-PEOPLE = N_("10. People: owner {owner}, engineering {eng}, business rating {expert}, legal and security {legal}")
-DATES = N_("11. Dates: start {start}, interim report {mid}; on {review_date} actual is compared with plan and going on is decided")
-STOP = N_("12. Stop rule: {stop_rule}. Roll-back within {rollback_minutes} minutes (rehearsed on {rehearsal_date})")
-STOP_UNTRIED = N_("12. Stop rule: {stop_rule}. Minutes of the roll-back: not yet tested")
-ATTACHED = N_("13. Attachments: verification certificate, list of assumptions, plan (plan.json, ID {plan_id})")
+RETURN = N_("Return: payback {payback}, net present value {npv} (discount rate {rate}, {horizon_months} months, {tax})")
+QUALITY = N_("Quality: {quality_change} ({quality_ci}). Limit {guardrail}. Critical cases: {flips} of {n_critical} changed")
+QUALITY_UNCOUNTED = N_("Quality: {quality_change} ({quality_ci}). Limit {guardrail}. Critical cases: not yet tested")
+RISKS = N_("Risks and what catches them: {risks}")
+ALTERNATIVES = N_("Alternatives: do nothing {alt0} / quantise only {alt1} / smaller model {alt2} / more machines {alt3}")
+PEOPLE = N_("People: owner {owner}, engineering {eng}, business rating {expert}, legal and security {legal}")
+DATES = N_("Dates: start {start}, interim report {mid}; on {review_date} actual is compared with plan and going on is decided")
+STOP = N_("Stop rule: {stop_rule}. Roll-back within {rollback_minutes} minutes (rehearsed on {rehearsal_date})")
+STOP_UNTRIED = N_("Stop rule: {stop_rule}. Minutes of the roll-back: not yet tested")
+ATTACHED = N_("Attachments: verification certificate, list of assumptions, plan (plan.json, ID {plan_id})")
 NAMES = N_("Names as entered, not verified.")
 AGAINST = N_("Note: {banner}")
 
 
 def ringi_text(case: BusinessCase, language: Language) -> str:
-    """The text to copy, in one language; a plan that its evidence does not carry begins with the same words as the banner."""
+    """The text to copy, in one language.
+
+    A plan that its evidence does not carry begins with the words of the banner and asks for a test only; one that is advised
+    against asks for nothing and reports.
+    """
     return ringi_from(case, facts(case, language), language)
 
 
@@ -54,31 +65,29 @@ def ringi_from(case: BusinessCase, known: Facts, language: Language) -> str:
     """The same from places that are written already."""
     t = translator(language)
     places = {**known, **_own(case, known, language)}
-    sentences = (
-        SUBJECT,
-        DECISION,
-        AMOUNT,
-        BACKGROUND_FREEZE if freezes(case) else BACKGROUND,
-        DONE,
-        EFFECT,
-        RETURN,
-        QUALITY,
-        RISKS,
-        ALTERNATIVES,
-        PEOPLE,
-        DATES,
-        STOP if "rollback_minutes" in places and "rehearsal_date" in places else STOP_UNTRIED,
-        ATTACHED,
-    )
-    lines = [or_untested(sentence, places, t) for sentence in sentences]
+    head, *numbered = (or_untested(sentence, places, t) for sentence in _sentences(case, places))
+    lines = [head, *(f"{number}. {line}" for number, line in enumerate(numbered, start=1))]
     if case.is_sample or case.evidence.is_sample:
         lines.insert(0, t("These are the sample's figures, not yours."))
     warning = page.banner(case, t)
     if warning is not None:
         lines.insert(0, t(AGAINST, banner=warning))
-    if case.rollout is not None and any(case.rollout.roles.values()):
+    if case.rollout is not None and any(case.rollout.roles.values()) and PEOPLE in _sentences(case, places):
         lines.append(t(NAMES))
     return "\n".join(lines)
+
+
+def _sentences(case: BusinessCase, places: Facts) -> tuple[str, ...]:
+    """Subject and numbered lines, in the order in which a circular has them."""
+    background = BACKGROUND_FREEZE if freezes(case) else BACKGROUND
+    quality = QUALITY if "flips" in places else QUALITY_UNCOUNTED
+    if page.argues_against(case):
+        return (SUBJECT_REPORT, DECISION_NONE, background, DONE_REPORT, EFFECT, RETURN, quality, ALTERNATIVES, ATTACHED)
+    subject, decision = (SUBJECT, DECISION) if case.standing == "measured" else (SUBJECT_TEST, DECISION_TEST)
+    done = DONE_UNSTAGED if case.rollout is None else DONE
+    stop = STOP if "rollback_minutes" in places and "rehearsal_date" in places else STOP_UNTRIED
+    first = (subject, decision, AMOUNT, background, done, EFFECT, RETURN, quality)
+    return (*first, RISKS, ALTERNATIVES, PEOPLE, DATES, stop, ATTACHED)
 
 
 def _own(case: BusinessCase, known: Facts, language: Language) -> dict[str, str]:
@@ -98,6 +107,9 @@ def _own(case: BusinessCase, known: Facts, language: Language) -> dict[str, str]
         "start": _start(case, language) or unset,
         "mid": _interim(case, language) or unset,
         "review_date": known.get("review_date", unset),
+        "stop_rule": known.get("stop_rule", unset),
+        "stage1_slices": known.get("stage1_slices", unset),
+        "verify_days": known.get("verify_days", known["start_days"]),
     }
     return found | _return(case, known, language) | _others(case, language)
 
@@ -125,12 +137,17 @@ def _npv_interval(case: BusinessCase) -> tuple[float, float] | None:
 
 def _years(case: BusinessCase, language: Language) -> str:
     """Profit and loss of up to three fiscal years: this one, the next, the one after."""
-    t, currency = translator(language), case.assumptions.currency
+    t = translator(language)
     names = (t("this year"), t("next year"), t("the year after"))
     return t(", ").join(
-        t("{name} ({year}) {amount}", name=name, year=fiscal_year(year.year, language), amount=money(year.profit.total, currency, language))
+        t("{name} ({year}) {amount}", name=name, year=fiscal_year(year.year, language), amount=_profit(year, case, language))
         for name, year in zip(names, case.result.years, strict=False)
     )
+
+
+def _profit(year: FiscalYear, case: BusinessCase, language: Language) -> str:
+    low, high = headlines_business.saving_interval(case)
+    return money(year.profit.total, case.assumptions.currency, language, interval=(year.n_months * low, year.n_months * high))
 
 
 def _risks(case: BusinessCase, known: Facts, language: Language) -> str:
