@@ -83,7 +83,9 @@ def _today_and_after(briefing: Briefing) -> str:
 
 
 def _risks(briefing: Briefing) -> str:
-    items = "".join(f"<li>{_text(' → '.join((row.concern, row.limit, row.who)), 260)}</li>" for row in briefing.risks)
+    items = "".join(
+        f"<li>{_text(' → '.join(cell for cell in (row.concern, row.limit, row.who) if cell), 260)}</li>" for row in briefing.risks
+    )
     return f'<section>{_heading(briefing, "risks")}<ol class="points">{items}</ol></section>'
 
 

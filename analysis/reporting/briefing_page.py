@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analysis.contracts import BusinessCase, Stage
 from analysis.i18n import N_, Language, Translator, render, translator
 from analysis.i18n.numbers import number
 from analysis.reporting import briefing_quality, headlines_business
 from analysis.reporting.briefing_assumed import listed_words, most_important
-from analysis.reporting.briefing_clean import clean
+from analysis.reporting.briefing_clean import clean, plain_number
 from analysis.reporting.briefing_facts import Facts, filled, freezes, or_untested, stage_facts, typed
 from analysis.reporting.briefing_parts import RiskRow, StageBox
 from analysis.reporting.briefing_sentences import MISSED, VERIFY, never
-from analysis.reporting.money_words import day
+from analysis.reporting.money_words import day, percent_of, percent_range
 
-_MOST_STAGES = 4
+_MOST_BOXES = 3
 
 SHORT = N_(
     "Keep the present model, leave out {what}, and lower the {cost_name} by {saving_pct} (about {saving_month} a month). "
@@ -48,6 +50,8 @@ WRONG_ANSWERS = N_("Wrong answers in {critical_slices}")
 QUALITY_FALLS = N_("Quality falls unnoticed")
 NO_SAVING = N_("The saving does not appear")
 
+ASK_BY_ROLE = N_("{ask_amount} (excluding tax), {ask_days} person-days: {roles}.")
+ASK_IN_ALL = N_("{ask_amount} (excluding tax), {ask_days} person-days; in all {roles}.")
 ASK = N_("{ask_amount} (excluding tax), {ask_days} person-days.")
 STAGE_ONE = N_(
     "Stage 1: {stage1_slices}, {stage1_compression} lighter, {stage1_traffic} of requests, {stage1_weeks} weeks. Go on if {entry2}. "
@@ -132,32 +136,45 @@ def risks(case: BusinessCase, known: Facts, language: Language) -> tuple[RiskRow
     review = known.get("review_date", t("not yet set"))
     return (
         RiskRow(critical, stays, who),
-        RiskRow(t(QUALITY_FALLS), watched, t("{owner} switches back", owner=who)),
+        RiskRow(t(QUALITY_FALLS), watched, t("{owner} switches back", owner=known["owner"]) if "owner" in known else ""),
         RiskRow(t(NO_SAVING), t("actual against plan every month"), t("decision on {review_date}", review_date=review)),
     )
 
 
 def stage_boxes(case: BusinessCase, language: Language) -> tuple[StageBox, ...]:
-    """Part 5: the stages as boxes; of more than four the last stands for the rest."""
+    """Part 5: at most three boxes; of more stages those in the middle share one."""
     if case.rollout is None or argues_against(case):
         return ()
     stages = case.rollout.stages
-    shown = stages if len(stages) <= _MOST_STAGES else (*stages[: _MOST_STAGES - 1], stages[-1])
-    return tuple(_box(stage, before, language) for before, stage in zip((None, *shown), shown, strict=False))
+    groups = [(stage,) for stage in stages] if len(stages) <= _MOST_BOXES else [stages[:1], stages[1:-1], stages[-1:]]
+    return tuple(_box(group, before, language) for before, group in zip(((), *groups), groups, strict=False))
 
 
-def _box(stage: Stage, before: Stage | None, language: Language) -> StageBox:
-    """The first stage names its slices; a later one counts them, and says how much lighter only where that changes."""
-    t, dials = translator(language), stage_facts(stage, language)
-    slices = dials["slices"]
-    if before is not None and len(stage.slices) > 2:
-        slices = t("{n} slices", n=len(stage.slices))
-    lighter = t("{share} lighter", share=dials["compression"])
-    if before is not None and before.compression == stage.compression:
+def _box(group: Sequence[Stage], before: Sequence[Stage], language: Language) -> StageBox:
+    """The first box names its slices; a later one counts them, and says how much lighter only where that changes."""
+    t, first, last = translator(language), group[0], group[-1]
+    slices = stage_facts(last, language, names=1)["slices"]
+    if before and len(last.slices) > 2:
+        slices = t("{n} slices", n=len(last.slices))
+    lighter = t("{share} lighter", share=percent_of(last.compression))
+    if before and before[-1].compression == last.compression:
         lighter = ""
-    share = t("all requests") if stage.traffic == 1.0 else t("{share} of requests", share=dials["traffic"])
-    lines = (slices, lighter, share, t("{weeks} weeks", weeks=dials["weeks"]))
-    return StageBox(stage.number, t("Stage {number}", number=stage.number), tuple(line for line in lines if line), _condition(stage, t))
+    lines = (slices, lighter, _traffic(first, last, language), t("{weeks} weeks", weeks=_weeks(group, language)))
+    title = t("Stage {number}", number=first.number)
+    if first is not last:
+        title = t("Stages {first} to {last}", first=first.number, last=last.number)
+    return StageBox(first.number, title, tuple(line for line in lines if line), _condition(last, t))
+
+
+def _traffic(first: Stage, last: Stage, language: Language) -> str:
+    t = translator(language)
+    if first.traffic != last.traffic:
+        return t("{share} of requests", share=percent_range(first.traffic, last.traffic, language))
+    return t("all requests") if last.traffic == 1.0 else t("{share} of requests", share=percent_of(last.traffic))
+
+
+def _weeks(group: Sequence[Stage], language: Language) -> str:
+    return plain_number(sum(stage.weeks for stage in group), 1, language)
 
 
 def _condition(stage: Stage, t: Translator) -> str:
@@ -207,8 +224,8 @@ def asked(case: BusinessCase, known: Facts, language: Language) -> tuple[str, ..
     if case.standing != "measured":
         return (_verify(N_("Only the test: {ask_days} person-days."), known, t), dates)
     by_role = "roles" in known and known["ask_days"] == known["start_days"]
-    asks = N_("{ask_amount} (excluding tax), {ask_days} person-days: {roles}.") if by_role else ASK
-    return (or_untested(asks, known, t), dates)
+    in_all = ASK_IN_ALL if "roles" in known else ASK
+    return (or_untested(ASK_BY_ROLE if by_role else in_all, known, t), dates)
 
 
 def sources(case: BusinessCase, known: Facts, language: Language, *, with_texts: bool) -> tuple[str, ...]:
@@ -236,7 +253,7 @@ def _measured(case: BusinessCase, known: Facts, language: Language) -> str:
         return t("{n_prompts} prompts in {n_slices} slices, projected from a first measurement; seed {seed}.", **places)
     measured_on = day(evidence.measured_at, language) or t("not yet set")
     return t(
-        "{n_prompts} prompts ({n_judged} for judging) in {n_slices} slices; {machine}, {measured_on}, seed {seed}.",
+        "{n_prompts} prompts ({n_judged} judged) in {n_slices} slices; {machine}, {measured_on}, seed {seed}.",
         **places,
         n_judged=number(evidence.n_judged, language),
         machine=clean(evidence.device_name, 40),

@@ -27,7 +27,7 @@ CSS = (
     "tbody th{font-weight:normal}"
     ".figures td{white-space:nowrap}.figures td:nth-child(-n+3){text-align:right}"
     ".pair{display:grid;grid-template-columns:72mm 1fr;gap:4mm;align-items:start}"
-    "html:lang(en) .pair{grid-template-columns:68mm 1fr}"
+    "html:lang(en) .pair{grid-template-columns:62mm 1fr}"
     ".pair svg text{font-size:13px}"
     ".pair svg{display:block;width:100%;height:auto;max-height:58mm}"
     ".boxes{display:flex;gap:2mm}.box{flex:1;border:.8pt solid #1a1a1a;padding:.7mm 1.6mm}"

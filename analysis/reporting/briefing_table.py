@@ -55,9 +55,15 @@ def _cost(case: BusinessCase, language: Language) -> TableRow:
     return TableRow(
         t("Monthly cost ({unit})", unit=unit),
         *cells,
-        _change(-result.net_per_month / result.cost.today if result.cost.today else None, t),
+        _cost_change(case, t),
         t(ORIGINS["projected"]),
     )
+
+
+def _cost_change(case: BusinessCase, t: Translator) -> str:
+    """No finer than its range."""
+    ends, today = headlines_business.saving_share(case), case.result.cost.today
+    return t("not yet tested") if ends is None else _change(-case.result.net_per_month / today, t, width=ends[1] - ends[0])
 
 
 def _time(case: BusinessCase, language: Language) -> TableRow:
@@ -127,11 +133,11 @@ def _relative(pair: MoneyPair, t: Translator) -> str:
     return _change(pair.change / pair.today if pair.today else None, t)
 
 
-def _change(share: float | None, t: Translator) -> str:
+def _change(share: float | None, t: Translator, *, width: float | None = None) -> str:
     """A change by its size and its word, never by a sign or a colour alone."""
     if share is None:
         return t("not yet tested")
-    size = percent_of(abs(share))
+    size = percent_of(abs(share), width=width)
     if size == "0%":
         return t("no change")
     return t("{share} less", share=size) if share < 0 else t("{share} more", share=size)
