@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from analysis.contracts.business import Assumptions, CaseEvidence, Pair
+from analysis.contracts.business import Assumptions, CaseEvidence, Pair, ServingPoint
 from analysis.contracts.case import Buckets, Machines
 from analysis.contracts.message import Message
 from analysis.economics.energy import measured_energy
@@ -167,10 +167,28 @@ def _power(flows: Flows) -> Iterator[Message]:
         yield Message(id="Energy was not measured: electricity is worked out from the power of the device and its working time.")
 
 
+def _lengths(assumptions: Assumptions, evidence: CaseEvidence, point: ServingPoint) -> Iterator[Message]:
+    """Requests whose length nobody told: those of the measurement are taken, and that is said."""
+    unread = evidence.mean_prompt_tokens is None and any(one.prompt_tokens is None for one in assumptions.slices)
+    unwritten = evidence.mean_new_tokens is None and any(one.new_tokens is None for one in assumptions.slices)
+    if unread:
+        yield Message(
+            id="Nothing tells how long the requests are: {n} tokens are taken to be read, as in the measurement. Give each slice's own.",
+            values={"n": point.prompt_tokens},
+        )
+    if unwritten and point.decode_ms is not None:
+        yield Message(
+            id="Nothing tells how long the answers are: {n} tokens are taken to be written, as in the measurement. Give each slice's own.",
+            values={"n": point.new_tokens},
+        )
+
+
 def _left_out(flows: Flows) -> Iterator[Message]:
     setting = flows.setting
     work = setting.work
     by_volume = setting.assumptions.basis == "volume"
+    if by_volume and work.point is not None:
+        yield from _lengths(setting.assumptions, setting.evidence, work.point)
     if by_volume and work.point is not None and work.point.decode_ms is None and setting.evidence.mean_new_tokens:
         yield Message(id="Writing the answer was not measured: only reading the prompt is priced.")
     if by_volume and setting.assumptions.place == "own":

@@ -82,7 +82,7 @@ def runs(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures) -> 
 
 
 def growth(figures: Figures, months: int) -> Floats:
-    """[..., months] work of a month / work of the first: grows by the same factor every month."""
+    """[..., months] work of a month / work of the first: requests and fine-tunes alike grow by the same factor every month."""
     yearly = np.log1p(np.asarray(figures.get("growth_percent_per_year", 0.0), dtype=np.float64) / 100)
     if not yearly.any():
         return np.ones((*yearly.shape, months))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from analysis.contracts import CostPoint, Measured, Pair, Plan, ServingEvidence, ServingPoint, Verification
+from analysis.contracts import CostPoint, Measured, Pair, Plan, ServingEvidence, ServingPoint, Verification, VerificationSettings
 
 WAITS = 1.3
 """Twice the batch writes more than this many times as much: the device waits for work."""
+
+
+_ANSWER = VerificationSettings().new_tokens
+"""Tokens that a projected answer is taken to have, as a test would write."""
 
 
 def serving_of(verification: Verification) -> ServingEvidence | None:
@@ -35,7 +39,7 @@ def projected_serving(plan: Plan) -> ServingEvidence | None:
             ServingPoint(
                 batch_size=max(1, batch),
                 prompt_tokens=max(1, context),
-                new_tokens=0 if decode is None else 1,
+                new_tokens=0 if decode is None else _ANSWER,
                 prefill_ms=Pair(today=ms.before, plan=ms.after),
                 decode_ms=None if decode is None else Pair(today=decode.before, plan=decode.after),
             )

@@ -117,7 +117,10 @@ def _leased(setting: Setting, fleet: Fleet, fee: Number, area: Area) -> Stream:
 
 
 def _own_requests(setting: Setting) -> Iterator[Stream]:
-    """Own machines: switched off they save maintenance and power; what growth makes necessary later can be avoided."""
+    """Own machines: switched off they save maintenance and power; what growth makes necessary later can be avoided.
+
+    Power goes with the work: what an idle machine draws is left out, so switching one off saves at least as much.
+    """
     fleet = fleet_of_volume(setting.evidence, setting.work, setting.figures)
     assert fleet is not None
     there = held(fleet, setting.growth, setting.ramp)

@@ -262,3 +262,12 @@ def test_a_bill_for_fine_tuning_on_whole_machines_tells_them_too() -> None:
     assert found.buckets.freed > 0
     assert "Still 4 machines; 18% more headroom" in notes_of(found)
     assert found.payback_months is None
+
+
+def test_lengths_that_nobody_told_are_said_to_be_the_measurements() -> None:
+    evidence, assumptions = serving_case()
+    untold = evidence.model_copy(update={"mean_prompt_tokens": None, "mean_new_tokens": None})
+    said = notes_of(result_of(untold, assumptions, draws=DRAWS))
+    assert "256 tokens are taken to be read" in said
+    assert "32 tokens are taken to be written" in said
+    assert "are taken to be" not in notes_of(result_of(evidence, assumptions, draws=DRAWS))

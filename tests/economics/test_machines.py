@@ -217,6 +217,14 @@ def test_fine_tuning_on_machines_that_are_there_frees_capacity_only(place: str) 
     assert not found.avoided.any()
 
 
+def test_a_plan_that_needs_more_first_fills_machines_that_stand_idle() -> None:
+    """Eight are there, four are needed, five with the plan: nothing more is paid, some room is used up."""
+    found = leased(2.9, 1.2, machines_today=8.0)
+    assert not found.cash.any()
+    assert not found.avoided.any()
+    assert found.freed[0] == pytest.approx(-2.9 * 0.2 * FEE)
+
+
 def test_a_plan_that_needs_more_machines_costs_them() -> None:
     found = leased(2.9, 1.2)
     assert found.avoided[0] == pytest.approx(-FEE)

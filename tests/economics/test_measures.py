@@ -44,6 +44,10 @@ def test_what_costs_nothing_to_begin_pays_back_at_once() -> None:
     assert payback(0, [5.0] * 12) == 0.0
 
 
+def test_what_costs_nothing_but_loses_at_first_pays_back_when_the_loss_is_made_good() -> None:
+    assert payback(0, [-50.0, 20.0, 60.0, 60.0]) == pytest.approx(2.5)
+
+
 def test_a_purchase_that_is_only_put_off_pays_nothing_back() -> None:
     put_off = [0.0, 500.0, 0.0, -500.0, *[-1.0] * 8]
     assert payback(100, put_off) == pytest.approx(1.2)
