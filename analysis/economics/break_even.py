@@ -53,8 +53,10 @@ def _smallest(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures
 
     coarse = np.logspace(-_DECADES, _DECADES, 2 * _DECADES * _COARSE + 1)
     hit = first(coarse)
-    if hit is None or hit == 0:
-        return hit and float(coarse[hit])
+    if hit is None:
+        return None
+    if hit == 0:
+        return 0.0
     fine = np.geomspace(coarse[hit - 1], coarse[hit], _FINE + 1)
     closer = first(fine)
     low, high = (fine[closer - 1], fine[closer]) if closer else (coarse[hit - 1], coarse[hit])
