@@ -54,7 +54,7 @@ class Held:
     def released(self) -> Floats:
         """Machines that are there and that only the plan makes superfluous; a plan that needs more first fills what stands idle."""
         without, with_plan = (np.minimum(self.owned, needed) for needed in self.needed)
-        return np.maximum(without - with_plan, 0.0)
+        return np.asarray(np.maximum(without - with_plan, 0.0))
 
     @property
     def added(self) -> tuple[Floats, Floats]:
