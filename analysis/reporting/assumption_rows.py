@@ -31,13 +31,13 @@ class AssumptionRow:
 
     def written(self, language: Language) -> str:
         """The value with its unit."""
-        return "" if self.value is None else _with_unit(number(self.value, language), self.unit, language)
+        return "" if self.value is None else _with_unit(_short(self.value, language), self.unit, language)
 
     def range_written(self, language: Language) -> str:
         """The range with its unit; empty: it has none."""
         if self.low is None or self.high is None or self.low == self.high:
             return ""
-        return _with_unit(span(number(self.low, language), number(self.high, language), language), self.unit, language)
+        return _with_unit(span(_short(self.low, language), _short(self.high, language), language), self.unit, language)
 
 
 def assumption_rows(case: BusinessCase, language: Language) -> tuple[AssumptionRow, ...]:
@@ -84,6 +84,12 @@ def _row(name: str, given: Assumption, case: BusinessCase, language: Language, i
         confirmed_by=given.confirmed_by,
         unsourced=is_open,
     )
+
+
+def _short(value: float, language: Language) -> str:
+    """A figure without noughts at its end: 0.5, not 0.500."""
+    digits = next((digits for digits in range(5) if abs(value - round(value, digits)) < 1e-9 * max(abs(value), 1e-3)), 4)
+    return number(value, language, digits)
 
 
 def _with_unit(figure: str, unit: str, language: Language) -> str:

@@ -94,6 +94,11 @@ def fitted(lines: Sequence[Line], box: Box, look: Type) -> tuple[tuple[Line, ...
     return kept, size
 
 
+def alike(texts: Sequence[Sequence[Line]], boxes: Sequence[Box], look: Type) -> Type:
+    """The type in which all of the texts fit their boxes: neighbours are set in one size."""
+    return replace(look, size=min((fitted(lines, box, look)[1] for lines, box in zip(texts, boxes, strict=True)), default=look.size))
+
+
 def snug(lines: Sequence[Line | str], box: Box, look: Type) -> Box:
     """The box, no taller than its text."""
     kept, size = fitted([line if isinstance(line, Line) else Line(line) for line in lines], box, look)
@@ -293,6 +298,7 @@ __all__ = [
     "Box",
     "Line",
     "Type",
+    "alike",
     "fitted",
     "lines_of",
     "one_line",

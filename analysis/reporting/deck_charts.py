@@ -6,6 +6,7 @@ painted. Lines stand in a chart of their own on the same axes, which python-pptx
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def waterfall(slide: Any, box: Box, case: BusinessCase, language: Language) -> N
     for series, colour in zip(chart.plots[0].series, (None, TOTAL, LESS, MORE), strict=False):
         _fill(series.format, colour)
     _outline(chart.plots[0].series[2].format, TEXT)
-    _upright(chart.category_axis, 10 if len(steps) > 6 else 11)
+    _upright(chart.category_axis, 9 if len(steps) > 6 else 11)
     _hide_values(chart, 0.0, 1.15 * max(max(step.start, step.end) for step in steps) / unit.scale)
     lines = _as_lines(chart, 1)
     lines[0].format.line.fill.background()
@@ -67,6 +68,7 @@ def cash_flow(slide: Any, box: Box, case: BusinessCase, language: Language) -> N
     if len(scaled) == 3:
         data.add_series(t("cautious (P10)"), scaled[1])
         data.add_series(t("up to the optimistic (P90)"), [high - low for low, high in zip(scaled[1], scaled[2], strict=True)])
+    data.add_series(t("nothing gained, nothing lost"), [0.0] * len(scaled[0]))
     data.add_series(t("as assumed"), scaled[0])
     title = t("Cumulated, {unit}", unit=unit.name)
     kind = XL_CHART_TYPE.AREA_STACKED if len(scaled) == 3 else XL_CHART_TYPE.LINE
@@ -75,9 +77,10 @@ def cash_flow(slide: Any, box: Box, case: BusinessCase, language: Language) -> N
         _fill(chart.plots[0].series[0].format, None)
         _fill(chart.plots[0].series[1].format, _BAND)
         _between(chart)
-    line = (_as_lines(chart, 1) if len(scaled) == 3 else chart.plots[0].series)[0]
-    line.smooth = False
-    _stroke(line.format, TEXT, 2.25)
+    zero, line = _as_lines(chart, 2) if len(scaled) == 3 else chart.plots[0].series
+    for series, width in ((zero, 0.75), (line, 2.25)):
+        series.smooth = False
+        _stroke(series.format, TEXT, width)
     _months_axis(chart, len(scaled[0]) - 1, t("months from the start"))
     _mark_payback(line, case, language)
     _label(line, len(scaled[0]) - 1, unit.figure(drawn[0][-1], language, signed=True), bold=True, dot=True, shift=(-0.04, -0.03))
@@ -101,7 +104,7 @@ def quality(slide: Any, box: Box, picture: QualityPicture, language: Language) -
     _fill(chart.plots[0].series[0].format, "#AEB5C0")
     _whiskers(chart.plots[0].series[0], picture)
     _upright(chart.category_axis, 10 if len(picture.rows) > 6 else 11)
-    _percent_axis(chart)
+    _percent_axis(chart, picture)
     if any(limit is not None for limit in limits):
         _stroke(_as_lines(chart, 1)[0].format, TEXT, 2, dashed=True)
 
@@ -186,11 +189,21 @@ def _hide_values(chart: Any, low: float, high: float) -> None:
     axis.visible = False
 
 
-def _percent_axis(chart: Any) -> None:
-    axis = chart.value_axis
-    axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = '0"%";"−"0"%"', False
+def _percent_axis(chart: Any, picture: QualityPicture) -> None:
+    """From the lowest to the highest end of an interval: programs scale by the columns alone and would cut the lines."""
+    ends = [0.0, *(end for row in picture.rows for end in (row.value, row.low, row.high, row.limit) if end is not None)]
+    axis, step = chart.value_axis, _step(max(ends) - min(ends))
+    axis.minimum_scale, axis.maximum_scale = math.floor(min(ends) / step) * step, (math.floor(max(ends) / step) + 1) * step
+    axis.major_unit = step
+    axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = ('0.0"%";"−"0.0"%"' if step < 1 else '0"%";"−"0"%"'), False
     axis.major_gridlines.format.line.color.rgb = _rgb(GRID)
     axis.format.line.fill.background()
+
+
+def _step(reach: float) -> float:
+    """A round step that divides a reach into four to ten parts."""
+    size = 10.0 ** math.floor(math.log10(max(reach, 1e-6)))
+    return next(factor * size for factor in (0.1, 0.2, 0.5, 1.0, 2.0) if reach / (factor * size) <= 10)
 
 
 def _months_axis(chart: Any, last: int, name: str) -> None:
@@ -295,7 +308,7 @@ def _whiskers(series: Any, picture: QualityPicture) -> None:
     """Error bars with ends of their own: the interval of every slice."""
     element = series._element
     bars = element.makeelement(_c("errBars"), {})
-    for tag, value in (("errBarType", "both"), ("errValType", "cust"), ("noEndCap", "0")):
+    for tag, value in (("errBarType", "both"), ("errValType", "cust"), ("noEndCap", "1")):
         bars.append(bars.makeelement(_c(tag), {"val": value}))
     plus = [0.0 if row.high is None else max(row.high - row.value, 0.0) for row in picture.rows]
     minus = [0.0 if row.low is None else max(row.value - row.low, 0.0) for row in picture.rows]

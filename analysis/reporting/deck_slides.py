@@ -10,8 +10,8 @@ from analysis.i18n import Language, render, translator
 from analysis.reporting import deck_charts, deck_text
 from analysis.reporting.assumption_rows import assumption_rows
 from analysis.reporting.briefing_parts import Briefing
-from analysis.reporting.case_pictures import QualityPicture, critical_words, gain_picture, quality_picture
-from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, lines_of, snug, that_fit
+from analysis.reporting.case_pictures import QualityPicture, critical_words, gain_picture, quality_picture, waterfall_steps
+from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, alike, lines_of, snug, that_fit
 from analysis.reporting.deck_stack import stack
 from analysis.reporting.glossary_terms import TERMS
 from analysis.reporting.headlines_business import slice_words
@@ -42,8 +42,10 @@ def saving(board: Board, talk: Talk) -> None:
     room = framed(board, talk, 1, talk.titles.saving, deck_text.money_source(talk.case, talk.language))
     sentence, points, ask = room.rows(1.45, 1.9, 1.35, gap=0.2)
     board.text(sentence, [Line(one) for one in briefing.part("short").body], Type(size=22, smallest=13, anchor="middle"))
-    for box, point in zip(points.columns(1, 1, 1), briefing.points, strict=True):
-        board.text(box, [_headed(point)], Type(size=18, smallest=11), fill=PANEL, name=point[:24])
+    cards, said = points.columns(1, 1, 1), [[_headed(point)] for point in briefing.points]
+    look = alike(said, cards, Type(size=18, smallest=11))
+    for box, lines in zip(cards, said, strict=True):
+        board.text(box, lines, look, fill=PANEL, name=lines[0].head or lines[0].text[:24])
     board.text(ask, [Line("", head=briefing.part("ask").heading), *briefing.ask], Type(size=14, anchor="middle"), rule=DARK)
 
 
@@ -159,7 +161,8 @@ def _limits(board: Board, box: Box, talk: Talk) -> None:
 def money(board: Board, talk: Talk) -> None:
     """Slide 5: from today's cost to the plan's, and when it is back."""
     room = framed(board, talk, 5, talk.titles.money, "")
-    left, right = room._replace(h=room.h - 0.05).columns(1, 1.1, gap=0.4)
+    wide = 1.35 if len(waterfall_steps(talk.case.result, talk.language)) > 6 else 0.9
+    left, right = room._replace(h=room.h - 0.05).columns(wide, 1, gap=0.4)
     foot = 0.62
     deck_charts.waterfall(board.slide, left._replace(h=left.h - foot), talk.case, talk.language)
     deck_charts.cash_flow(board.slide, right._replace(h=right.h - foot), talk.case, talk.language)
@@ -188,9 +191,12 @@ def stages(board: Board, talk: Talk) -> None:
     room = framed(board, talk, 6, talk.titles.stages, deck_text.stages_source(talk.case, talk.language))
     request = [Line("", head=briefing.part("ask").heading), *map(Line, briefing.ask)]
     if deck_text.says_no(briefing, talk.case):
-        ways, ask = room.rows(3.4, 1.1, gap=0.2)
+        ways, notes, ask = room.rows(2.3, 1.2, 1, gap=0.2)
         rows = [(row.label, row.start, row.cost, row.saving, row.payback, row.quality, row.origin) for row in briefing.alternatives]
         board.table(ways, briefing.alternatives_head, rows, (1.4, 1, 1.1, 0.9, 0.9, 1.6, 0.9), size=14)
+        colon = ": " if talk.language == "en" else "："
+        said = [Line(row.note, head=f"{row.label}{colon}") for row in briefing.alternatives if row.note]
+        board.text(notes, said, Type(size=13, smallest=10.5, gap=0.2))
     else:
         boxes, stop, ask = room.rows(2.6, 0.85, 1.15, gap=0.2)
         _stage_boxes(board, boxes, talk)
@@ -205,10 +211,15 @@ def _stage_boxes(board: Board, boxes: Box, talk: Talk) -> None:
         board.text(boxes, said, Type(size=18, anchor="middle"), fill=PANEL)
         return
     gap = 0.42
-    for place, (box, stage) in enumerate(zip(boxes.columns(*([1.0] * len(briefing.stages)), gap=gap), briefing.stages, strict=True)):
-        lines = [Line("", head=stage.title), *map(Line, stage.lines), *([Line("→ " + stage.go_on)] if stage.go_on else [])]
+    columns = boxes.columns(*([1.0] * len(briefing.stages)), gap=gap)
+    texts = [
+        [Line("", head=stage.title), *map(Line, stage.lines), *([Line("→ " + stage.go_on)] if stage.go_on else [])]
+        for stage in briefing.stages
+    ]
+    look = alike(texts, columns, Type(size=16, smallest=10.5))
+    for place, (box, lines) in enumerate(zip(columns, texts, strict=True)):
         fill, rule = (PANEL, RULE) if place else ("#FFFFFF", DARK)
-        board.text(box, lines, Type(size=16, smallest=10.5), fill=fill, rule=rule, name=stage.title)
+        board.text(box, lines, look, fill=fill, rule=rule, name=lines[0].head)
         if place:
             arrow = Type(size=18, bold=True, align="center", anchor="middle", colour=QUIET)
             board.text(Box(box.x - gap, box.y, gap, box.h), ["→"], arrow)

@@ -12,7 +12,7 @@ from analysis.reporting.deck_board import QUIET, Board, Box, Type, plain, width_
 from analysis.reporting.svg import COLOURS, Treated
 
 _PER_INCH = 914_400
-_LEGEND = 0.36
+_LEGEND, _NUMBERS = 0.36, 0.48
 
 
 def stack(board: Board, box: Box, evidence: CaseEvidence, language: Language) -> None:
@@ -39,8 +39,8 @@ def stack(board: Board, box: Box, evidence: CaseEvidence, language: Language) ->
 
 
 def _panels(box: Box) -> tuple[Box, Box, Box]:
-    numbers = box._replace(w=0.4)
-    today, after = Box(box.x + 0.42, box.y, box.w - 0.42, box.h).columns(1, 1, gap=0.35)
+    numbers = box._replace(w=_NUMBERS - 0.02)
+    today, after = Box(box.x + _NUMBERS, box.y, box.w - _NUMBERS, box.h).columns(1, 1, gap=0.35)
     return numbers, today, after
 
 
@@ -61,7 +61,7 @@ def _bars(board: Board, panel: Box, places: Sequence[tuple[str, int]], n: int, k
     if not places:
         return
     pitch = panel.h / n
-    thick, half = pitch - min(0.03, 0.25 * pitch), (panel.w - 0.04) / 2
+    thick, half = pitch - min(0.03, 0.2 * pitch), (panel.w - 0.04) / 2
     builder = None
     for side, block in places:
         x = panel.x + (0 if side == "attention" else half + 0.04)
@@ -104,7 +104,7 @@ def paint(shape: Any, kind: Treated) -> None:
 
 
 def _legend(board: Board, box: Box, kinds: Sequence[Treated], evidence: CaseEvidence, language: Language) -> None:
-    x = box.x + 0.42
+    x = box.x + _NUMBERS
     for kind in kinds:
         name = treatment_name(kind, evidence, language)
         paint(board.rect(Box(x, box.y + 0.09, 0.28, 0.18), COLOURS[kind], name=name), kind)

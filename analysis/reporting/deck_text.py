@@ -78,6 +78,8 @@ def _quality(briefing: Briefing, case: BusinessCase) -> str:
     if kept is not None and kept.value is not None and not case.evidence.guardrails:
         width = None if kept.low is None or kept.high is None else kept.high - kept.low
         return t("The trial kept {g} of the improvement", g=percent_of(kept.value, width=width))
+    if not case.evidence.guardrails:
+        return t("Quality as measured; no limit was set first")
     return t("Quality stayed within the limits we set first")
 
 
@@ -91,7 +93,7 @@ def _money(briefing: Briefing, case: BusinessCase) -> str:
     if not case.result.tornado:
         return t("Back in {payback_months} months", **places)
     driver = briefing.words.get("top_driver") or figure_name(case.result.tornado[0].name, briefing.language)
-    if briefing.standing == "rough":
+    if briefing.standing in ("rough", "undecided"):
         return t("Estimated: back in {payback_months} months; {top_driver} matters most", top_driver=driver, **places)
     return t("Back in {payback_months} months; {top_driver} matters most", top_driver=driver, **places)
 
@@ -100,7 +102,7 @@ def _stages(briefing: Briefing, case: BusinessCase) -> str:
     t = translator(briefing.language)
     if says_no(briefing, case):
         return t("No rollout now; the ways there are")
-    if briefing.standing == "rough":
+    if briefing.standing in ("rough", "undecided"):
         return t("First verify, then decide on stage 1")
     return t("Stage 1 now, and when we would stop")
 

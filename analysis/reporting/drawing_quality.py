@@ -37,7 +37,8 @@ def quality_svg(case: BusinessCase, language: Language) -> str:
         if row.limit is not None and row.limit != picture.limit:
             canvas.line(x(row.limit), y - 8, x(row.limit), y + 8, stroke=TEXT, width=2.5)
         canvas.dot(x(row.value), y, 4)
-        canvas.text(680, y + 4, signed_percent(row.value, language), anchor="end", size=12)
+        figure = signed_percent(row.value, language) if picture.at_most else f"{row.value:.0f}%"
+        canvas.text(680, y + 4, figure, anchor="end", size=12)
     return canvas.render()
 
 

@@ -88,7 +88,7 @@ def test_units_stand_beside_every_assumption_and_follow_its_own_currency() -> No
     values = {**make_assumptions().values, "gpu_price_per_hour": Assumption(value=3.5, currency="USD", sourced=True)}
     case = make_case(assumptions=make_assumptions(values=values))
     rows = {row.name: row for row in assumption_rows(case, "en")}
-    assert rows["gpu_price_per_hour"].written("en") == "3.50 USD per GPU hour"
+    assert rows["gpu_price_per_hour"].written("en") == "3.5 USD per GPU hour"
     assert rows["horizon_months"].range_written("en") == "24 to 60 months"
     assert rows["discount_rate_percent"].written("ja").startswith("5%")
     assert rows["gpu_price_per_hour"].range_written("en") == ""
