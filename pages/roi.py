@@ -42,6 +42,7 @@ TERMS = (
     "sensitivity",
     "depreciation",
     "slice",
+    "token",
     "measured",
     "projected",
     "assumed",
@@ -85,7 +86,10 @@ left, right = st.columns([5, 6], gap="large")
 with left, st.container(border=True):
     questions(work)
     levers(work)
-if case:
+if case is None:
+    with right:
+        st.info(t("Here you will see what changes in the monthly cost, and when the money is back."), icon=":material/bar_chart:")
+else:
     with right:
         show_waterfall(case)
         show_cash_flow(case)

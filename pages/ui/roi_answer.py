@@ -10,7 +10,7 @@ from analysis.contracts import BusinessCase, CaseEvidence
 from analysis.contracts.business import Standing
 from analysis.economics.defaults import unsourced
 from analysis.economics.uses import other_machine
-from analysis.i18n import N_, render
+from analysis.i18n import N_
 from analysis.i18n.numbers import percent
 from analysis.reporting import headlines_business
 from analysis.reporting.money_words import day, money, months, of_100
@@ -62,9 +62,11 @@ def buckets(case: BusinessCase) -> None:
     st.markdown(say(headlines_business.roi_buckets(case)))
     spent = (t("Cash saving a month"), found.cash, "cash saving"), (t("Purchase avoided a month"), found.avoided, "avoided purchase")
     shown = (*spent, (t("Freed capacity a month"), found.freed, "freed capacity"))
+    interval = headlines_business.saving_interval(case)  # written no finer than the headline is sure
     for column, (label, amount, name) in zip(st.columns(3, gap="small"), shown, strict=True):
         with column:
-            st.metric(label, money(amount, case.assumptions.currency, code), help=f"{term(name)}\n\n{_from_words(case)}", border=True)
+            said = money(amount, case.assumptions.currency, code, interval=interval)
+            st.metric(label, said, help=f"{term(name)}\n\n{_from_words(case)}", border=True)
 
 
 def _remarks(case: BusinessCase) -> str:
@@ -133,6 +135,9 @@ def outputs(case: BusinessCase) -> None:
     t = words()
     section(t("What it comes to"), origin_of_case(case), help=term("net present value (NPV)"))
     table(output_rows(case), alt=t("What the plan costs and brings, with the cautious and the optimistic end of each figure"))
+    for reason in (case.result.payback_reason, case.result.irr_reason):
+        if reason is not None:
+            st.caption(say(reason))
     values = {"k": of_100(case.result.simulation.payback_share), "draws": case.result.simulation.draws}
     st.caption(
         t("Cautious and optimistic: one in ten of {draws} simulated cases is worse, or better. {k} of 100 pay back in time.", **values)
@@ -182,7 +187,7 @@ def _payback(case: BusinessCase) -> str:
     found = case.result
     if found.payback_months is not None:
         return months(found.payback_months, language())
-    return words()("never") if found.payback_reason is None else render(found.payback_reason, language())
+    return words()("never") if found.net_per_month <= 0 else words()("not within 10 years")
 
 
 def _late(length: float | None) -> str:
@@ -193,7 +198,7 @@ def _irr(case: BusinessCase) -> str:
     found = case.result
     if found.irr is not None:
         return words()("{share} a year", share=percent(found.irr, language()))
-    return words()("not defined") if found.irr_reason is None else render(found.irr_reason, language())
+    return words()("not defined")
 
 
 def _break_even(case: BusinessCase) -> str:

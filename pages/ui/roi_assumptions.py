@@ -17,7 +17,7 @@ from pages.ui.evidence import Rows, download_rows, table
 from pages.ui.language import language, plain, words
 from pages.ui.roi_answer import ANCHOR
 from pages.ui.roi_edit import edit_form
-from pages.ui.roi_fields import currency_of, label_of, shown, source_words, unit_words
+from pages.ui.roi_fields import currency_of, label_of, source_words, unit_words, written
 from pages.ui.roi_questions import BASES, PLACES
 from pages.ui.roi_work import Work
 from pages.ui.similarity_view import slice_title
@@ -43,7 +43,7 @@ def show_assumptions(work: Work) -> None:
         marked=[t("Source")],
     )
     if work.assumptions.slices and work.assumptions.basis == "volume" and work.evidence.serving is not None:
-        table(slice_rows(work), alt=t("Every slice with its requests a month, tokens and the price of a wrong answer"))
+        table(slice_rows(work), alt=t("Every slice with its requests a month"))
     download_rows([_csv_row(row) for row in assumption_rows(work)], "assumptions.csv", key="roi_assumptions")
     box = st.expander(t("Change any assumption"), icon=":material/edit:", key="roi_edit", on_change="rerun")
     if box.open:
@@ -69,10 +69,10 @@ def _row(figure: str, value: str, low_high: str = "", unit: str = "", origin: st
 
 def _figure_row(work: Work, name: str) -> dict[str, str]:
     t, given, figure, code = words(), work.assumptions.values[name], FIGURES[name], language()
-    value = shown(given.value, code)
+    value = written(given.value)
     low_high = ""
     if given.low is not None and given.high is not None and given.low < given.high:
-        low_high = span(shown(given.low, code), shown(given.high, code), code)
+        low_high = span(written(given.low), written(given.high), code)
     unit = unit_words(figure, currency_of(given, work))
     return _row(label_of(figure), value, low_high, unit, t(_ORIGINS[given.origin]), _source(given), given.confirmed_by)
 
@@ -95,12 +95,17 @@ def _measured_rows(work: Work) -> list[dict[str, str]]:
     for label, pair in pairs:
         low_high = ""
         if pair.ratio_low is not None and pair.ratio_high is not None:
-            low_high = span(percent(1 - pair.ratio_high, code, 1), percent(1 - pair.ratio_low, code, 1), code)
-        rows.append(_row(label, percent(pair.saved_share, code, 1), low_high, "", t(_ORIGINS[evidence.origin]), where))
+            low_high = span(_percent(1 - pair.ratio_high), _percent(1 - pair.ratio_low), code)
+        rows.append(_row(label, _percent(pair.saved_share), low_high, "", t(_ORIGINS[evidence.origin]), where))
     if not pairs and evidence.projected_saving:
         low, high = evidence.projected_saving
         rows.append(_row(t("Share saved"), "", span(percent(low, code), percent(high, code), code), "", t("projected")))
     return rows
+
+
+def _percent(share: float) -> str:
+    """A share saved; a minus where the plan adds."""
+    return ("−" if share < 0 else "") + percent(abs(share), language(), 1)
 
 
 def _setting_rows(work: Work) -> list[dict[str, str]]:
@@ -120,23 +125,27 @@ def _setting_rows(work: Work) -> list[dict[str, str]]:
     for rate in given.rates:
         unit = t("{currency} for one {other}", currency=given.currency, other=rate.currency)
         source = f"{plain(rate.source)} ({plain(rate.as_of)})"
-        rows.append(_row(t("Exchange rate"), shown(rate.per_unit, language()), "", unit, t("assumed"), source))
+        rows.append(_row(t("Exchange rate"), written(rate.per_unit), "", unit, t("assumed"), source))
     return rows
 
 
 def slice_rows(work: Work) -> Rows:
-    """Each slice's share of the work."""
-    t, code = words(), language()
+    """Each slice's share of the work; lengths and prices only where somebody gave one of their own."""
+    t, slices = words(), work.assumptions.slices
+    own = (
+        (t("Length of a request"), [one.prompt_tokens for one in slices], t("as measured")),
+        (t("Length of an answer"), [one.new_tokens for one in slices], t("as measured")),
+        (t("Price of a wrong answer"), [one.error_price for one in slices], t("as for all")),
+    )
+    told = [(head, values, without) for head, values, without in own if any(value is not None for value in values)]
     return [
         {
             t("Slice"): slice_title(one.name),
-            t("Requests a month"): shown(one.requests_per_month, code),
-            t("Prompt tokens"): t("the workload's mean") if one.prompt_tokens is None else shown(one.prompt_tokens, code),
-            t("New tokens"): t("the workload's mean") if one.new_tokens is None else shown(one.new_tokens, code),
+            t("Requests a month"): written(one.requests_per_month),
             t("Critical"): t("yes") if one.critical else t("no"),
-            t("Price of a wrong answer"): t("as for all") if one.error_price is None else shown(one.error_price, code),
+            **{head: without if values[place] is None else written(values[place]) for head, values, without in told},
         }
-        for one in work.assumptions.slices
+        for place, one in enumerate(slices)
     ]
 
 

@@ -133,8 +133,8 @@ def _slices(work: Work) -> None:
         columns = st.columns([3, 2, 2, 3, 2], gap="small", vertical_alignment="bottom")
         fields = (
             ("requests_per_month", t("Requests a month")),
-            ("prompt_tokens", t("Prompt tokens")),
-            ("new_tokens", t("New tokens")),
+            ("prompt_tokens", t("Length of a request (tokens)")),
+            ("new_tokens", t("Length of an answer (tokens)")),
             ("error_price", t("Price of a wrong answer ({currency})", currency=work.assumptions.currency)),
         )
         for column, (field, label) in zip(columns, fields, strict=False):

@@ -14,7 +14,7 @@ from analysis.economics.money_text import parse_amount_text
 from analysis.economics.names import FIGURES, Figure
 from analysis.errors import InputError
 from analysis.i18n.numbers import number
-from pages.ui.language import plain, say, words
+from pages.ui.language import language, plain, say, words
 from pages.ui.roi_work import Work, forget_typed, keep_typed, typed
 
 TEXT_LIMIT = 60
@@ -33,14 +33,22 @@ def unit_words(figure: Figure, currency: Currency) -> str:
     return t(figure.unit, currency=currency) if figure.is_money else t(figure.unit)
 
 
-def shown(value: float | None, code: str = "en") -> str:
-    """A figure as it stands in a field: with separators, no finer than it was given."""
-    return "" if value is None else number(value, code, _decimals(value))
+def shown(value: float | None) -> str:
+    """A figure as it stands in a field: with separators, as fine as it was given."""
+    return "" if value is None else number(value, "en", _decimals(value))
 
 
 def _decimals(value: float) -> int:
     written = f"{value:.6f}".rstrip("0")
     return min(len(written.partition(".")[2]), 6 if abs(value) < 1 else 4)
+
+
+def written(value: float | None) -> str:
+    """A figure as it stands in a table: no more than two decimals, four where it is below 1."""
+    if value is None:
+        return ""
+    said = number(abs(value), language(), min(_decimals(value), 2 if abs(value) >= 1 else 4))
+    return f"−{said}" if value < 0 else said
 
 
 def currency_of(given: Assumption | None, work: Work) -> Currency:

@@ -137,15 +137,15 @@ def _second(work: Work) -> None:
 def _third(work: Work) -> None:
     """Which GPU, how many, and what it costs."""
     t = words()
-    left, right = st.columns(2, gap="medium")
-    with left:
+    if work.assumptions.place == "cloud":
         _gpu(work)
-    with right:
-        if work.assumptions.place != "cloud":
+    else:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            _gpu(work)
+        with right:
             figure_field(work, "machines_today", label=t("How many machines"))
-        elif work.assumptions.basis == "volume":
-            _price(work)
-    if work.assumptions.basis != "volume" or work.assumptions.place == "cloud":
+    if work.assumptions.basis != "volume":
         return
     if work.assumptions.place == "own":
         figure_field(work, "purchase_price")

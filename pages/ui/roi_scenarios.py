@@ -18,7 +18,7 @@ from analysis.reporting.money_words import money, months, of_100, percent_of
 from pages.ui.evidence import Rows, download_rows, section, table
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
-from pages.ui.roi_fields import label_of, shown
+from pages.ui.roi_fields import label_of, written
 from pages.ui.roi_work import Work, begin_anew, case_of, open_scenario
 from pages.ui.session import chosen, client, forget, keep_working, remember, working
 
@@ -321,7 +321,7 @@ def _value(row: Row, value: float | None, case: BusinessCase, unit: MoneyUnit | 
         return months(value, code)
     if row.name == "payback_share":
         return t("{k} of 100", k=of_100(value))
-    return percent_of(value) if row.is_result else shown(value, code)
+    return percent_of(value) if row.is_result else written(value)
 
 
 def _case(work: Work, base: Assumptions, one: str) -> BusinessCase:

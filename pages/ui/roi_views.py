@@ -123,7 +123,7 @@ def machine_rows(case: BusinessCase) -> Rows:
     if found is None:
         return []
     rows = [
-        (t("By throughput, in the peak hour"), number(found.today.by_throughput, code, 2), number(found.plan.by_throughput, code, 2)),
+        (t("By throughput, in the peak hour"), number(found.today.by_throughput, code), number(found.plan.by_throughput, code)),
         (t("By memory, one copy of the model"), str(found.today.by_memory), str(found.plan.by_memory)),
         (t("Whole machines, spare ones among them"), str(found.today.whole), str(found.plan.whole)),
     ]
