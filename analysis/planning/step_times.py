@@ -74,9 +74,9 @@ def time_share(times: StepTimes, first_epoch: float) -> TimeShare:
 
     Args:
         times: of steps.
-        first_epoch: share of the steps that belong to the first epoch, 0 to 1; all of them compute the frozen layers where there is no cache.
+        first_epoch: share of the steps that belong to the first epoch, 0 to 1. Without a cache all of them compute the frozen layers.
 
-    Source: Kendall & Stuart, The Advanced Theory of Statistics 1, section 10.10 (standard error of a quantile).
+    Source: the large-sample standard error of a median of normal times, sqrt(pi / 2) x sd / sqrt(n); sd from the 95th percentile.
     """
     if not times.full:
         return TimeShare(1.0, 1.0, 1.0)
