@@ -121,6 +121,29 @@ def treatments(evidence: CaseEvidence) -> Mapping[tuple[str, int], Treated]:
     return found
 
 
+Run = tuple[str, int, int]
+"""Half, first and last layer of a run."""
+
+
+def runs(evidence: CaseEvidence, kind: Treated, *, joined: bool = False) -> list[Run]:
+    """Where an operation stands with the plan; `joined`: neighbouring layers as one, else every layer by itself."""
+    treated, found = treatments(evidence), list[Run]()
+    for half in HALVES:
+        for block in range(evidence.n_blocks):
+            if treated.get((half, block), "kept") != kind:
+                continue
+            if joined and found and found[-1][0] == half and found[-1][2] == block - 1:
+                found[-1] = (half, found[-1][1], block)
+            else:
+                found.append((half, block, block))
+    return found
+
+
+def everything(evidence: CaseEvidence) -> list[Run]:
+    """Every half of every layer by itself."""
+    return [(half, block, block) for half in HALVES for block in range(evidence.n_blocks)]
+
+
 def treatment_name(treatment: Treated, evidence: CaseEvidence, language: Language) -> str:
     """The operation in a word; where a plan freezes, what it does not freeze is trained."""
     t = translator(language)

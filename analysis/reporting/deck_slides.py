@@ -93,9 +93,14 @@ def change(board: Board, talk: Talk) -> None:
 
 def _what_changes(talk: Talk) -> list[Line | str]:
     """The plan in its own words, and what each operation means."""
-    t = translator(talk.language)
-    meanings = [t(TERMS[name]) for name in dict.fromkeys(one.op for one in talk.case.evidence.operations)]
+    t, colon = translator(talk.language), _colon(talk.language)
+    kinds = dict.fromkeys(one.op for one in talk.case.evidence.operations)
+    meanings = [Line(t(TERMS[kind]), head=f"{t(kind)}{colon}") for kind in kinds]
     return [Line("", head=t("What changes")), render(talk.case.evidence.words, talk.language), *meanings]
+
+
+def _colon(language: Language) -> str:
+    return ": " if language == "en" else "："
 
 
 def quality(board: Board, talk: Talk) -> None:
@@ -130,7 +135,11 @@ def _one_figure(board: Board, box: Box, picture: QualityPicture | None, talk: Ta
         beneath.append(t("95% interval {range}", range=percent_range(row.low / 100, row.high / 100, talk.language)))
     if picture.limit is not None:
         least = percent_of(picture.limit / 100)
-        beneath.append(f"{t('limit')}: " + (t("at most {value}", value=least) if picture.at_most else t("at least {value}", value=least)))
+        beneath.append(
+            t("limit")
+            + _colon(talk.language)
+            + (t("at most {value}", value=least) if picture.at_most else t("at least {value}", value=least))
+        )
     board.rect(box, PANEL)
     upper, lower = box.rows(1.1, 1)
     board.text(upper, [figure], Type(size=54, bold=True, anchor="bottom", align="center"))
@@ -194,8 +203,7 @@ def stages(board: Board, talk: Talk) -> None:
         ways, notes, ask = room.rows(2.3, 1.2, 1, gap=0.2)
         rows = [(row.label, row.start, row.cost, row.saving, row.payback, row.quality, row.origin) for row in briefing.alternatives]
         board.table(ways, briefing.alternatives_head, rows, (1.4, 1, 1.1, 0.9, 0.9, 1.6, 0.9), size=14)
-        colon = ": " if talk.language == "en" else "："
-        said = [Line(row.note, head=f"{row.label}{colon}") for row in briefing.alternatives if row.note]
+        said = [Line(row.note, head=f"{row.label}{_colon(talk.language)}") for row in briefing.alternatives if row.note]
         board.text(notes, said, Type(size=13, smallest=10.5, gap=0.2))
     else:
         boxes, stop, ask = room.rows(2.6, 0.85, 1.15, gap=0.2)
@@ -246,7 +254,7 @@ def sources(board: Board, talk: Talk) -> None:
     if shown < len(rows):
         lines.append(t("{n} more assumptions stand in the table of the case (CSV).", n=len(rows) - shown))
     board.text(facts, lines, Type(size=11.5, smallest=10, gap=0.15))
-    terms = [Line(entry.meaning, head=f"{entry.term}: " if talk.language == "en" else f"{entry.term}：") for entry in briefing.glossary]
+    terms = [Line(entry.meaning, head=f"{entry.term}{_colon(talk.language)}") for entry in briefing.glossary]
     look = Type(size=12, smallest=10, gap=0.25)
     shown_terms = that_fit(terms, right, look)
     board.text(snug(shown_terms, right, look), shown_terms, look, fill=PANEL, name=t("Terms"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.contracts import CaseEvidence
 from analysis.i18n import Language, render, translator
-from analysis.reporting.case_pictures import HALVES, treatment_name, treatments
+from analysis.reporting.case_pictures import Run, everything, runs, treatment_name, treatments
 from analysis.reporting.deck_board import QUIET, Board, Box, Type, plain, width_of
 from analysis.reporting.svg import COLOURS, Treated
 
@@ -26,14 +26,13 @@ def stack(board: Board, box: Box, evidence: CaseEvidence, language: Language) ->
         board.text(left, [t("attention")], Type(size=10.5, colour=QUIET))
         board.text(right, [t("MLP")], Type(size=10.5, colour=QUIET, align="right"))
     _layer_numbers(board, numbers, evidence.n_blocks)
-    treated = treatments(evidence)
-    kinds = _kinds(treated)
+    kinds = _kinds(treatments(evidence))
+    dense = bars.h / evidence.n_blocks < 0.06
     for kind in kinds:
         name = treatment_name(kind, evidence, language)
         if kind == "kept":
-            everything = [(half, block) for block in range(evidence.n_blocks) for half in HALVES]
-            _bars(board, today, everything, evidence.n_blocks, kind, f"{t('today')}: {name}")
-        places = [(half, block) for block in range(evidence.n_blocks) for half in HALVES if treated.get((half, block), "kept") == kind]
+            _bars(board, today, everything(evidence), evidence.n_blocks, kind, f"{t('today')}: {name}")
+        places = runs(evidence, kind, joined=kind == "prune" and dense)
         _bars(board, after, places, evidence.n_blocks, kind, f"{t('with the plan')}: {name}. {render(evidence.words, language)}")
     _legend(board, Box(box.x, box.y + box.h - _LEGEND, box.w, _LEGEND), kinds, evidence, language)
 
@@ -44,7 +43,7 @@ def _panels(box: Box) -> tuple[Box, Box, Box]:
     return numbers, today, after
 
 
-def _kinds(treated: dict[tuple[str, int], Treated] | Any) -> tuple[Treated, ...]:
+def _kinds(treated: Mapping[tuple[str, int], Treated]) -> tuple[Treated, ...]:
     found = set(treated.values())
     return ("kept", *(kind for kind in COLOURS if kind in found))
 
@@ -56,16 +55,16 @@ def _layer_numbers(board: Board, box: Box, n: int) -> None:
         board.text(Box(box.x, middle - 0.15, box.w, 0.3), [str(block)], Type(size=10.5, colour=QUIET, align="right", anchor="middle"))
 
 
-def _bars(board: Board, panel: Box, places: Sequence[tuple[str, int]], n: int, kind: Treated, said: str) -> None:
+def _bars(board: Board, panel: Box, places: Sequence[Run], n: int, kind: Treated, said: str) -> None:
     """All bars of one operation in one panel as a single freeform."""
     if not places:
         return
     pitch = panel.h / n
-    thick, half = pitch - min(0.03, 0.2 * pitch), (panel.w - 0.04) / 2
+    gap, half = min(0.03, 0.2 * pitch), (panel.w - 0.04) / 2
     builder = None
-    for side, block in places:
+    for side, top, bottom in places:
         x = panel.x + (0 if side == "attention" else half + 0.04)
-        y = panel.y + block * pitch
+        y, thick = panel.y + top * pitch, (bottom - top + 1) * pitch - gap
         corners = [(x, y), (x + half, y), (x + half, y + thick), (x, y + thick)]
         first, *rest = ((round(_PER_INCH * across), round(_PER_INCH * down)) for across, down in corners)
         if builder is None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from analysis.contracts import CaseEvidence
 from analysis.i18n import Language, render, translator
-from analysis.reporting.case_pictures import HALVES, treatment_name, treatments
+from analysis.reporting.case_pictures import Run, everything, runs, treatment_name, treatments
 from analysis.reporting.lettering import text_width
 from analysis.reporting.svg import COLOURS, QUIET, Canvas, Treated
 
 
 def stack_svg(evidence: CaseEvidence, language: Language) -> str:
     """The model's layers as slim bars today and with the plan: attention left, MLP right, patterned by what is done to them."""
-    t, treated, n = translator(language), treatments(evidence), evidence.n_blocks
+    t, n = translator(language), evidence.n_blocks
     pitch = max(2.2, min(9.0, 190.0 / n))
     top, panel, left, gap = 34.0, 138.0, 22.0, 20.0
     kinds = _kinds(evidence)
@@ -33,10 +33,9 @@ def stack_svg(evidence: CaseEvidence, language: Language) -> str:
         canvas.text(x, 28, t("attention"), size=9.5, fill=QUIET)
         canvas.text(x + panel, 28, t("MLP"), size=9.5, fill=QUIET, anchor="end")
         for kind in kinds:
-            halves = [
-                (half, block) for block in range(n) for half in HALVES if (treated.get((half, block), "kept") if place else "kept") == kind
-            ]
-            canvas.bars([_half(x, top, panel, pitch, half, block) for half, block in halves], kind)
+            # Dashes around hairlines would be noise: there a removed run of layers is one hollow box.
+            drawn = runs(evidence, kind, joined=kind == "prune" and pitch < 4) if place else everything(evidence) if kind == "kept" else []
+            canvas.bars([_half(x, top, panel, pitch, run) for run in drawn], kind)
     _layer_numbers(canvas, n, top, pitch, left)
     _legend(canvas, legend, top + n * pitch + 22)
     return canvas.render()
@@ -48,9 +47,10 @@ def _kinds(evidence: CaseEvidence) -> tuple[Treated, ...]:
     return ("kept", *(kind for kind in COLOURS if kind in found))
 
 
-def _half(x: float, top: float, panel: float, pitch: float, half: str, block: int) -> tuple[float, float, float, float]:
-    width, height = (panel - 2) / 2, pitch - min(1.4, 0.25 * pitch)
-    return x + (0 if half == "attention" else width + 2), top + block * pitch, width, height
+def _half(x: float, top: float, panel: float, pitch: float, run: Run) -> tuple[float, float, float, float]:
+    half, first, last = run
+    width, height = (panel - 2) / 2, (last - first + 1) * pitch - min(1.4, 0.25 * pitch)
+    return x + (0 if half == "attention" else width + 2), top + first * pitch, width, height
 
 
 def _layer_numbers(canvas: Canvas, n: int, top: float, pitch: float, left: float) -> None:
