@@ -25,7 +25,7 @@ HELP = paragraphs(
     N_("Examples:"),
     examples(
         "python -m analysis roi --plan freeze.json --trial trial.json --bill 1200000 --out case.json",
-        "python -m analysis roi --plan plan.json --verification verification.json --requests 2000000 --place cloud --gpu h100 \\",
+        "python -m analysis roi --plan plan.json --verification verification.json --requests 2000000 --place cloud --gpu h100-sxm \\",
         "    --set gpu_price_per_hour=650@contract --out case.json",
         "python -m analysis roi --plan plan.json --bill 8000 --currency EUR --rate JPY=0.0061@2026-11-20:ECB --out case.json",
         "python -m analysis roi --plan plan.json --with-case case.json --plan-out plan-with-case.json",
@@ -124,9 +124,14 @@ def _usable(
     Raises:
         InputError: some field cannot be used.
     """
+    from analysis.economics.catalogue import DEVICES, device
     from analysis.economics.check import check_assumptions
 
     said = assumptions_of(typed, evidence, workload, today=today)
+    if typed.gpu and device(said.gpu) is None:
+        terminal.tell(
+            "{gpu} is not in the catalogue, so its memory and power are not known. In it: {known}.", gpu=said.gpu, known=tuple(DEVICES)
+        )
     if out is not None:
         write_document(said, out)
     problems = check_assumptions(said, evidence)

@@ -11,6 +11,7 @@ from analysis.cli.case_documents import read_assumptions
 from analysis.cli.options_business import Preset
 from analysis.cli.terminal import key_values
 from analysis.contracts import CURRENCIES, Assumptions, Basis, CaseEvidence, Currency, ExchangeRate, Place, WorkloadInfo
+from analysis.economics.catalogue import device, match
 from analysis.economics.defaults import answer, default_assumptions
 from analysis.economics.money_text import parse_amount_text
 from analysis.economics.names import FIGURES
@@ -73,7 +74,7 @@ def _switched(begun: Assumptions, typed: Typed) -> Assumptions:
         "currency": typed.currency,
         "basis": typed.basis,
         "place": typed.place,
-        "gpu": typed.gpu,
+        "gpu": _device(typed.gpu),
         "device_kind": "gpu" if typed.gpu else None,
         "starts_on": typed.starts_on,
         "contract_ends_on": typed.contract_ends_on,
@@ -84,6 +85,12 @@ def _switched(begun: Assumptions, typed: Typed) -> Assumptions:
     given = {name: value for name, value in said.items() if value is not None}
     rates = {rate.currency: rate for rate in (*begun.rates, *map(_rate, typed.rates))}
     return begun.model_copy(update={**given, "rates": tuple(rates.values())})
+
+
+def _device(given: str | None) -> str | None:
+    """The catalogue's id where it is sure which device is meant, else the name as typed."""
+    known = match(given) if given else None
+    return known.id if known is not None and device(str(given)) is None else given
 
 
 def _with_requests(plain: Assumptions, wanted: float) -> Assumptions:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from analysis.contracts import BusinessCase, CaseSummary
 from analysis.errors import DocumentError, InputError
@@ -41,15 +42,26 @@ class CaseLibrary(DocumentLibrary[BusinessCase]):
 
     def save(self, case: BusinessCase, name: str | None = None, *, origin: Origin = "measured") -> str:
         """Stores a case, or the new form of one that is there (which keeps its name unless another is given), and returns its id."""
-        known = next(iter(self._rows(cases.c.id == case.id)), None)
-        stored = case.model_copy(update={"is_sample": False})
-        if known is None:
-            values = {"plan_id": case.evidence.plan_id, "origin": origin, "name": _named(case, name), "summary": _facts(case)}
-            return self._insert(stored, case.id, values)
-        artifact = self._write(stored)
-        values = {"artifact": artifact, "summary": _facts(case), **({} if name is None else {"name": clipped(name)})}
-        self._database.write(lambda connection: connection.execute(update(cases).where(cases.c.id == case.id).values(**values)))
-        self._artifacts.delete(known["artifact"])
+        artifact = self._write(case.model_copy(update={"is_sample": False}))
+        values = {"artifact": artifact, "summary": _facts(case), "stored_at": time.time()}
+
+        def work(connection: Connection) -> str | None:
+            mine = cases.c.id == case.id
+            before = connection.execute(select(cases.c.artifact).where(mine).with_for_update()).scalar()
+            if before is None:
+                about = {"plan_id": case.evidence.plan_id, "origin": origin, "name": _named(case, name)}
+                connection.execute(cases.insert().values(id=case.id, **about, **values))
+                return None
+            connection.execute(update(cases).where(mine).values(**values, **({} if name is None else {"name": clipped(name)})))
+            return str(before)
+
+        try:
+            before = self._database.write(work)
+        except BaseException:
+            self._artifacts.delete(artifact)
+            raise
+        if before is not None:
+            self._artifacts.delete(before)
         return case.id
 
     def rename(self, case_id: str, name: str) -> None:

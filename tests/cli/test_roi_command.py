@@ -112,6 +112,17 @@ def test_a_processors_time_is_not_priced_as_a_gpus(tmp_path: Path) -> None:
     assert _case(tmp_path / "case.json").assumptions.device_kind == "gpu"
 
 
+def test_a_device_that_the_catalogue_does_not_hold_is_said_and_taken_by_its_name(tmp_path: Path) -> None:
+    asked = ("--bill", "1200000", "--no-store", "--out", tmp_path / "case.json")
+    unknown = roi(*asked, "--gpu", "a thing of ours")
+    assert unknown.exit_code == 0, unknown.output
+    assert "a thing of ours is not in the catalogue" in unknown.stderr
+    assert _case(tmp_path / "case.json").assumptions.gpu == "a thing of ours"
+    known = roi(*asked, "--gpu", "NVIDIA H200")
+    assert "is not in the catalogue" not in known.stderr
+    assert _case(tmp_path / "case.json").assumptions.gpu == "h200"
+
+
 def test_a_test_of_another_plan_is_refused(tmp_path: Path) -> None:
     other = make_trial(3, plan=make_freeze_plan(3))
     (tmp_path / "trial.json").write_text(other.model_dump_json(), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def test_a_case_replaced_or_deleted_leaves_no_file_behind(store: Store, tmp_path
     assert len(list((tmp_path / "home").rglob("cases/*.json.gz"))) == 1
     store.cases.delete(make_case().id)
     assert list((tmp_path / "home").rglob("cases/*.json.gz")) == []
+
+
+def test_a_name_that_cannot_be_stores_nothing(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one visible character"):
+        store.cases.save(make_case(), "  ")
+    assert store.cases.cases() == []
+    assert list((tmp_path / "home").rglob("cases/*.json.gz")) == []
+
+
+def test_the_same_case_stored_by_two_pages_at_once_is_one_case_with_one_file(store: Store, tmp_path: Path) -> None:
+    gate = threading.Barrier(4)
+
+    def page(number: int) -> None:
+        own = open_store(sample=tmp_path / "none.json.gz")
+        gate.wait()
+        own.cases.save(make_case(), f"page {number}")
+        own.database.close()
+
+    threads = [threading.Thread(target=page, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found.id for found in store.cases.cases()] == [make_case().id]
+    assert store.cases.case(make_case().id).name.startswith("page")
+    assert len(list((tmp_path / "home").rglob("cases/*.json.gz"))) == 1
 
 
 def test_a_case_stays_when_its_plan_is_deleted(store: Store) -> None:
