@@ -102,9 +102,9 @@ else:
     with left:
         show_lines(case)
         show_machines(case)
-        show_bands(case)
     with right:
         show_years(case)
+        show_bands(case)
     show_alternatives(case)
 scenario_shelf(work)
 show_assumptions(work)

@@ -44,10 +44,10 @@ def _decimals(value: float) -> int:
 
 
 def written(value: float | None) -> str:
-    """A figure as it stands in a table: no more than two decimals, four where it is below 1."""
+    """A figure as it stands in a table: no more than two decimals, four where it is below 1, none from 1,000 on."""
     if value is None:
         return ""
-    said = number(abs(value), language(), min(_decimals(value), 2 if abs(value) >= 1 else 4))
+    said = number(abs(value), language(), min(_decimals(value), 0 if abs(value) >= 1000 else 2 if abs(value) >= 1 else 4))
     return f"−{said}" if value < 0 else said
 
 

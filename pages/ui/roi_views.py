@@ -17,7 +17,7 @@ from analysis.reporting.charts import cash_flow as cash_charts
 from analysis.reporting.charts import tornado as tornado_charts
 from analysis.reporting.charts import waterfall as waterfall_charts
 from analysis.reporting.headlines_business import still_machines
-from analysis.reporting.money_words import fiscal_year, money, months
+from analysis.reporting.money_words import fiscal_year, money, months, percent_of
 from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, how_do_we_know, section, table
 from pages.ui.glossary import term
@@ -211,7 +211,8 @@ def _small(case: BusinessCase, amount: float) -> str:
     """A small sum, with as many digits as it takes to be seen."""
     if abs(amount) >= 100:
         return _sum(case, amount)
-    return f"{number(amount, language())} {case.assumptions.currency}"
+    unit = money_unit(case.assumptions.currency, [amount], language()).name
+    return f"{number(amount, language())}{unit if language() == 'ja' else f' {unit}'}"
 
 
 def show_years(case: BusinessCase) -> None:
@@ -273,7 +274,7 @@ def alternative_rows(case: BusinessCase) -> Rows:
             t("Way"): t(ALTERNATIVES[one.kind]),
             t("Cost to start"): _sum(case, one.start_cost),
             t("Cost a month"): _sum(case, one.cost_per_month),
-            t("Saving"): "" if one.saving_share is None else percent(one.saving_share, language(), 1),
+            t("Saving"): "" if one.saving_share is None else percent_of(one.saving_share),
             t("Payback"): "" if one.payback_months is None else months(one.payback_months, language()),
             t("Quality"): "" if one.quality is None else render(one.quality, language()),
             t("Where from"): origins[one.origin] if one.origin else t("not measured"),
