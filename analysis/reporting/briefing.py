@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.contracts import BusinessCase
+from analysis.contracts import BusinessCase, Message
 from analysis.i18n import N_, Language, Translator, translator
 from analysis.reporting import briefing_page as page
 from analysis.reporting.briefing_charts import stack_svg
@@ -90,7 +90,7 @@ def make_briefing(
         counts=counts(listed),
         figures=listed,
         words=known,
-        drawing=stack_svg(case.evidence, language),
+        drawing=_drawing(case, known, language),
     )
     made = replace(made, parts=_parts(made, case, known, t))
     return replace(made, glossary=terms_in(" ".join(all_texts(made)), language))
@@ -116,8 +116,14 @@ def _subtitle(case: BusinessCase, known: Facts, t: Translator) -> str:
     if case.standing == "measured":
         said = known["model"]  # the first part says what the plan does
     if case.is_sample or case.evidence.is_sample:
-        return t("{first} {second}", first=said + t(". "), second=t("These are the sample's figures, not yours."))
+        return t("{subject}. {remark}", subject=said, remark=t("These are the sample's figures, not yours."))
     return said
+
+
+def _drawing(case: BusinessCase, known: Facts, language: Language) -> str:
+    """The stack before and after; its description says what the plan does in words that were cut to their place."""
+    words = Message(id="{name}", values={"name": known["plan_words"]})
+    return stack_svg(case.evidence.model_copy(update={"words": words}), language)
 
 
 def all_texts(made: Briefing) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ def _banner(briefing: Briefing) -> str:
 def _today_and_after(briefing: Briefing) -> str:
     rows = [(row.label, row.today, row.after, row.change, row.origin) for row in briefing.table]
     table = _table(briefing.table_head, rows, "figures")
-    drawn = f"<div>{briefing.drawing}</div>" if briefing.drawing else ""
+    drawing = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in briefing.drawing)
+    drawn = f"<div>{drawing}</div>" if drawing else ""
     inner = f'<div class="pair">{drawn}<div>{table}</div></div>' if drawn else table
     return f"<section>{_heading(briefing, 'table')}{inner}</section>"
 

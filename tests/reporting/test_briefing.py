@@ -1,0 +1,265 @@
+"""The briefing's words: limits of length, the banner, every variant, what is left out and why, and never an empty gap."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from analysis.contracts import Assumption, BreakEven, BusinessCase, Estimate, FlipCount, MoneyPair, ServingEvidence, Standing
+from analysis.i18n import LANGUAGES, Language, translator
+from analysis.reporting import briefing_questions, briefing_sentences
+from analysis.reporting.briefing import all_texts, make_briefing
+from analysis.reporting.briefing_parts import Briefing, Entry
+from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout
+from tests.reporting.test_headlines_business import changed, limit_result
+
+STANDINGS: tuple[Standing, ...] = ("measured", "undecided", "rough", "outside")
+KINDS = ("training", "serving")
+
+
+def said(made: Briefing, number: int) -> str | None:
+    return next((sentence.text for sentence in made.sentences if sentence.number == number), None)
+
+
+def judged(kind: Any = "serving", standing: Standing = "measured", **more: Any) -> BusinessCase:
+    """A case whose limit was set before the test."""
+    verdict = {"measured": "within", "outside": "outside"}.get(standing, "undecided")
+    evidence = make_evidence(kind, standing, guardrails=(limit_result(verdict=verdict, value=2.1 if standing == "measured" else 49.0),))
+    return make_case(kind, standing, evidence=evidence, **more)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("standing", STANDINGS)
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize("rollout", [True, False])
+def test_nothing_is_left_empty_or_unfilled(kind: Any, standing: Standing, language: Language, pays: bool, rollout: bool) -> None:
+    made = make_briefing(make_case(kind, standing, pays=pays, rollout=rollout), language)
+    for text in (*all_texts(made), made.ringi):
+        assert not re.search(r"[{}]|None|\bnan\b|\(\)|（）|  ", text), text
+    assert all(cell for row in made.table for cell in (row.label, row.today, row.after, row.change, row.origin))
+    assert all(part.heading for part in made.parts)
+    assert [part.number for part in made.parts] == [1, 2, 3, 4, 5, 6, 7]
+    assert len(made.points) == 3
+    assert len(made.table) == 4
+    assert all(answer.answer for answer in made.questions)
+
+
+@pytest.mark.parametrize("standing", STANDINGS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_banner_stands_wherever_the_evidence_does_not_carry_the_case(standing: Standing, language: Language) -> None:
+    made = make_briefing(make_case(standing=standing), language, with_texts=True, author="x")
+    assert (made.banner is None) == (standing == "measured")
+    assert made.ringi.startswith({"en": "Note: ", "ja": "注意："}[language]) == (standing != "measured")
+
+
+def test_the_sentences_for_the_meeting_are_those_of_the_page_of_words() -> None:
+    made = make_briefing(judged(), "en")
+    assert [sentence.number for sentence in made.sentences] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert said(made, 1) == (
+        "We keep the model we have and stop paying for computation that our own work does not use: 8% of the running cost of the model, "
+        "about 100,000 JPY a month."
+    )
+    assert said(made, 3) == "Quality changed by 2.1% for the worse; the limit we fixed beforehand was at most 5% for the worse."
+    assert said(made, 6) == "If a limit is crossed, we are back on the original within 12 minutes; it is never removed."
+    japanese = make_briefing(judged(), "ja")
+    assert said(japanese, 1) == (
+        "モデルは作り直しません。当社の業務で使われていない計算だけを省き、モデルの運用費を8%、月におよそ10万円下げる提案です。"
+    )
+    assert said(japanese, 3) == "品質の変化は2.1%の低下で、事前に決めた基準「低下5%以内」の範囲内です。"
+    assert (
+        said(japanese, 8)
+        == "本日お願いするのは第1段階だけです。2027年6月1日に予定と実績の差を報告し、拡大・維持・中止をご判断いただきます。"
+    )
+
+
+def test_a_freeze_plan_speaks_of_training_and_of_the_gain_kept() -> None:
+    made = make_briefing(make_case("training"), "en")
+    assert (said(made, 1) or "").startswith("For the next fine-tune we train only the last 25 of 30 layers: ")
+    assert said(made, 2) == "The layer was chosen by measuring our own examples; the page shows the curve and the trials beside it."
+    assert said(made, 3) == "The trial kept 95% of the improvement that training everything gives."
+
+
+def test_gpu_hours_of_a_run_are_named_where_they_are_known() -> None:
+    assumptions = make_assumptions("training")
+    values = {**assumptions.values, "training_runs_per_month": Assumption(value=2)}
+    case = make_case("training", assumptions=assumptions.model_copy(update={"values": values}))
+    made = make_briefing(changed(case, gpu_hours=MoneyPair(today=100, plan=60)), "en")
+    assert (said(made, 1) or "").endswith("20 fewer GPU hours each time, 39,000 JPY a run.")
+
+
+@pytest.mark.parametrize(
+    ("standing", "numbers"), [("outside", [1, 2, 8]), ("rough", [1, 2, 5, 6, 7, 8]), ("undecided", [1, 2, 4, 5, 6, 7, 8])]
+)
+def test_thin_evidence_changes_what_is_said(standing: Standing, numbers: list[int]) -> None:
+    made = make_briefing(judged(standing=standing), "en")
+    assert [sentence.number for sentence in made.sentences] == numbers
+    assert [one.number for one in made.dropped] == [number for number in range(1, 9) if number not in numbers]
+    assert all(one.missing for one in made.dropped)
+
+
+def test_a_projection_says_that_it_is_one_and_asks_only_for_a_test() -> None:
+    made = make_briefing(judged(standing="rough"), "ja")
+    assert said(made, 2) == "これは最初の計測にもとづく予測です。軽くしたモデルはまだ動かしていません。"
+    assert said(made, 8) == "本日お願いするのは検証のための13人日だけです。2027年6月1日に結果を報告します。"
+
+
+def test_a_missed_limit_says_so_first_and_asks_for_nothing() -> None:
+    made = make_briefing(judged(standing="outside"), "en")
+    assert said(made, 1) == "We tested it and do not recommend it: perplexity came out at +49%, and our limit was at most +5%."
+    assert said(made, 8) == "The next thing worth trying is to quantise only; how many person-days that takes has not been worked out."
+    assert made.part("ask").body == ("No approval and no money.",)
+    assert made.stages == ()
+    assert "600,000" not in " ".join(text for part in made.parts for text in part.body)
+
+
+def test_a_case_that_never_pays_names_the_volume_from_which_it_would() -> None:
+    case = changed(
+        make_case("serving", pays=False), net_per_month=-40_000.0, break_even=BreakEven(kind="requests", value=90_000, today=12_000)
+    )
+    made = make_briefing(case, "en")
+    assert said(made, 7) == "At today's volume it does not pay back; it would from 90,000 requests a month."
+    assert said(make_briefing(case, "ja"), 7) == "現在の処理量では回収できません。月90,000件以上で採算が合います。"
+    assert made.points[0].startswith("Saving: none.")
+
+
+@pytest.mark.parametrize(
+    ("critical", "n_critical", "said_en"),
+    [
+        (FlipCount(n=12, changed=0, rate=Estimate(value=0.0), upper=0.221), 12, "In 12 critical cases no answer changed."),
+        (FlipCount(n=12, changed=3, rate=Estimate(value=0.25), upper=0.53), 12, "In 12 critical cases 3 answers changed"),
+        (None, 0, "We have 0 critical cases, too few to judge; we collect 59 before stage 2."),
+        (None, 9, None),
+    ],
+)
+def test_critical_cases_are_told_as_they_are(critical: FlipCount | None, n_critical: int, said_en: str | None) -> None:
+    evidence = make_evidence("serving")
+    evidence = evidence.model_copy(update={"quality": evidence.quality.model_copy(update={"critical": critical}), "n_critical": n_critical})
+    made = make_briefing(make_case("serving", evidence=evidence), "en")
+    if said_en is None:
+        assert ("critical cases that were answered") in {one.missing for one in made.dropped}
+    else:
+        assert (said(made, 4) or "").startswith(said_en)
+
+
+def test_too_few_critical_cases_for_their_limit_are_said() -> None:
+    evidence = make_evidence("serving", guardrails=(limit_result("flips@critical<=10%", "within", 0.0),))
+    made = make_briefing(make_case("serving", evidence=evidence), "en")
+    assert said(made, 4) == "We have 12 critical cases, too few to judge; we collect 29 before stage 2."
+
+
+def test_a_way_back_that_nobody_rehearsed_is_not_promised() -> None:
+    case = make_case().model_copy(update={"rollout": make_rollout(rehearsal=None)})
+    made = make_briefing(case, "ja")
+    assert made.points[2] == "復帰：元のモデルを残します。切り戻しの所要時間は未確認です。"
+    assert said(made, 6) is None
+    assert "12分" not in made.ringi
+    assert any("予行はまだ" in answer.answer for answer in made.questions)
+
+
+def test_a_limit_is_set_before_the_test_only_where_its_date_lies_before() -> None:
+    before = make_briefing(judged(), "en").points[1]
+    late = judged().model_copy(update={"rollout": make_rollout(guardrails_set_on="2026-11-22")})
+    assert before.endswith("limit at most 5% for the worse, set on 20 November 2026, before the test.")
+    assert "before the test" not in make_briefing(late, "en").points[1]
+    assert make_briefing(make_case("serving"), "en").points[1].endswith("no limit was set before the test.")
+
+
+def test_the_first_risk_is_always_the_critical_cases() -> None:
+    made = make_briefing(make_case(), "en")
+    assert [risk.concern for risk in made.risks] == [
+        "Wrong answers in inspection notes",
+        "Quality falls unnoticed",
+        "The saving does not appear",
+    ]
+    assert made.risks[0].limit == "these stay on the full model until stage 3; a person confirms"
+
+
+def test_of_many_stages_the_middle_ones_share_a_box() -> None:
+    rollout = make_rollout()
+    middle = rollout.stages[1].model_copy(update={"number": 3, "traffic": 1.0})
+    stages = (*rollout.stages[:2], middle, rollout.stages[2].model_copy(update={"number": 4}))
+    made = make_briefing(make_case().model_copy(update={"rollout": make_rollout(stages=stages)}), "en")
+    assert [box.title for box in made.stages] == ["Stage 1", "Stages 2 to 3", "Stage 4"]
+    assert made.stages[1].lines == ("7 slices", "50 to 100% of requests", "12 weeks")
+
+
+def test_every_figure_has_its_source_and_the_counts_are_theirs() -> None:
+    made = make_briefing(make_case(), "en")
+    assert all(figure.source and figure.text for figure in made.figures)
+    counted = made.counts.measured + made.counts.projected + made.counts.assumed + made.counts.elsewhere
+    assert counted == len(made.figures)
+    without = [figure.source for figure in made.figures if figure.origin == "assumed" and "no source" in figure.source]
+    assert without, "starting values are said to have no source"
+
+
+def test_a_measurement_of_another_machine_is_marked() -> None:
+    evidence = make_evidence("training", origin="elsewhere")
+    made = make_briefing(make_case("training", evidence=evidence), "ja")
+    assert made.counts.elsewhere > 0
+    assert made.table[1].origin == "別機器で実測"
+
+
+def test_quality_that_nobody_measured_is_not_yet_tested() -> None:
+    evidence = make_evidence("serving")
+    evidence = evidence.model_copy(update={"quality": evidence.quality.model_copy(update={"quality_change": None})})
+    made = make_briefing(make_case("serving", evidence=evidence), "ja")
+    assert made.points[1] == "品質：未確認です。"
+    assert made.table[2].after == "未確認"
+
+
+def test_a_sample_says_that_the_figures_are_not_yours() -> None:
+    made = make_briefing(make_case(), "en")
+    assert "These are the sample's figures, not yours." in made.subtitle
+    assert "These are the sample's figures, not yours." in made.ringi
+    own = make_case(evidence=make_evidence(is_sample=False), is_sample=False)
+    assert "sample" not in make_briefing(own, "en").subtitle
+
+
+def test_the_workload_is_named_only_when_the_author_asks() -> None:
+    case = make_case(evidence=make_evidence(workload_name="customer-mails-of-acme"))
+    hidden, shown = make_briefing(case, "en"), make_briefing(case, "en", with_texts=True)
+    assert "acme" not in " ".join((*all_texts(hidden), hidden.ringi, *(figure.source for figure in hidden.figures)))
+    assert "acme" in " ".join(all_texts(shown))
+
+
+def test_only_the_terms_that_occur_are_explained() -> None:
+    made = make_briefing(make_case(), "ja")
+    terms = {entry.term for entry in made.glossary}
+    assert "凍結" not in terms or "凍結" in " ".join(all_texts(made))
+    assert {"区分", "切り戻し"} <= terms
+    assert all(isinstance(entry, Entry) and entry.meaning.endswith("。") for entry in made.glossary if "（例" not in entry.meaning)
+
+
+def test_all_questions_are_there_in_both_languages() -> None:
+    for language in LANGUAGES:
+        t = translator(language)
+        pairs = [value for value in vars(briefing_questions).values() if isinstance(value, tuple) and len(value) == 2]
+        asked = {answer.question for answer in make_briefing(make_case(), language).questions}
+        assert {t(question) for question, _ in pairs} == asked
+        assert len(asked) == 11
+
+
+def test_ranges_of_simulated_cases_are_not_called_ninety_percent() -> None:
+    answers = " ".join(answer.answer for answer in make_briefing(make_case(), "en").questions)
+    assert "in 80 of 100 simulated cases between 3% and 12%" in answers
+    assert "90%" not in answers
+
+
+def test_sentences_that_are_marked_are_all_translated() -> None:
+    t = translator("ja")
+    marked = [value for name, value in vars(briefing_sentences).items() if name.isupper() and isinstance(value, str)]
+    assert len(marked) >= 18
+    assert all(t(sentence) != sentence for sentence in marked)
+
+
+def test_serving_evidence_names_what_is_left_out() -> None:
+    case = judged()
+    assert isinstance(case.evidence.serving, ServingEvidence)
+    short = make_briefing(case, "en").part("short").body[0]
+    assert short.startswith(
+        "Keep the present model, leave out the attention of layers 19 and 26, and lower the running cost of the model by 8%"
+    )
+    assert short.endswith("We ask for approval of stage 1: 600,000 JPY, 15 person-days.")
