@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -13,11 +11,11 @@ from analysis.cli import options_business as options
 from analysis.cli.case_documents import read_case, read_verification
 from analysis.cli.documents import client_of, read_plan, read_trial, write_document, write_text
 from analysis.cli.roi_assumptions import Typed, assumptions_of
-from analysis.cli.roi_words import summarise_case
+from analysis.cli.roi_words import summarise_case, tell_problems
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
-from analysis.contracts import Assumptions, BusinessCase, CaseEvidence, FieldProblem, Plan, Trial, Verification, WorkloadInfo
+from analysis.contracts import Assumptions, BusinessCase, CaseEvidence, Plan, Trial, Verification, WorkloadInfo
 from analysis.errors import InputError
-from analysis.i18n import N_, render
+from analysis.i18n import N_
 
 SHORT_HELP = N_("Say what a plan is worth in money: saving, payback, how sure that is.")
 HELP = paragraphs(
@@ -136,18 +134,13 @@ def _usable(
         write_document(said, out)
     problems = check_assumptions(said, evidence)
     if problems:
-        _tell(problems, terminal)
+        tell_problems(problems, terminal)
         raise InputError(
             "The case cannot be worked out yet: {n} of its assumptions are missing or cannot be right (above). "
             "Give them with --set NAME=VALUE, or in the file of --assumptions.",
             n=len(problems),
         )
     return said
-
-
-def _tell(problems: Sequence[FieldProblem], terminal: Terminal) -> None:
-    for problem in problems:
-        print(f"{problem.field}: {render(problem.message, terminal.language)}", file=sys.stderr, flush=True)
 
 
 def _made(evidence: CaseEvidence, said: Assumptions, name: str, draws: int, seed: int) -> BusinessCase:

@@ -9,7 +9,7 @@ import typer
 
 from analysis.cli.terminal import Terminal
 from analysis.cli.trial_words import aligned
-from analysis.contracts import Assumption, BusinessCase, Message, Standing, Swing
+from analysis.contracts import Assumption, BusinessCase, FieldProblem, Message, Standing, Swing
 from analysis.economics.check import unit_of
 from analysis.economics.defaults import unsourced
 from analysis.economics.names import FIGURES
@@ -44,6 +44,12 @@ def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Pat
     for path in written:
         if str(path) != "-":
             terminal.tell("Wrote {path}.", path=str(path))
+
+
+def tell_problems(problems: Sequence[FieldProblem], terminal: Terminal) -> None:
+    """What stands against each field, also when quiet: it is why nothing was made."""
+    for problem in problems:
+        typer.echo(f"{problem.field}: {render(problem.message, terminal.language)}", err=True)
 
 
 def _notes(case: BusinessCase) -> list[Message]:

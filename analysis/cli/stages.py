@@ -11,6 +11,7 @@ import typer
 from analysis.cli import options_business as options
 from analysis.cli.case_documents import read_case, read_rollout
 from analysis.cli.documents import client_of, write_document, write_text
+from analysis.cli.roi_words import tell_problems
 from analysis.cli.stages_words import summarise_actuals, summarise_stages
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import BusinessCase, Currency, MonitoringRow, Rollout, StageAdvice
@@ -58,7 +59,7 @@ def stages(
     begun = _begun(about, rollout, terminal)
     seen = client_of().rollout(begun.plan_id)
     grown = _with_actuals(_with_days(begun, monitoring or ()), actuals or (), about.assumptions.currency)
-    _check(grown, about)
+    _check(grown, about, terminal)
     if store:
         client_of().save_rollout(grown, seen)
     _export(grown, about, terminal, alerts=alerts, guardrails=guardrails, runbook=runbook, template=monitoring_template, out=out)
@@ -124,12 +125,18 @@ def _bytes(file: Path) -> bytes:
         ) from exc
 
 
-def _check(rollout: Rollout, case: BusinessCase) -> None:
+def _check(rollout: Rollout, case: BusinessCase, terminal: Terminal) -> None:
+    """Every field that stands against the rollout is said.
+
+    Raises:
+        InputError: some field cannot be used.
+    """
     from analysis.economics.stages import check_rollout
 
     problems = check_rollout(rollout, case.evidence)
     if problems:
-        raise InputError.from_message(problems[0].message)
+        tell_problems(problems, terminal)
+        raise InputError("The rollout cannot be used as it is: {n} of its fields cannot be right (above). Correct them.", n=len(problems))
 
 
 def _export(

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from analysis.cli import app
 from analysis.contracts import Rollout, StageEvent
+from analysis.economics.actuals import ACTUAL_COLUMNS
+from analysis.economics.monitoring import MONITORING_COLUMNS
 from analysis.runs.documents import parse_document
 from analysis.runs.store import open_store
 from tests.business_builders import make_rollout
@@ -153,3 +155,19 @@ def test_real_bills_are_set_beside_the_plan(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("month,bill,requests\n2026-13,5,5\n", encoding="utf-8")
     assert stages("--actuals", wrong).exit_code == 2
+
+
+def test_every_field_that_stands_against_a_rollout_is_said(tmp_path: Path) -> None:
+    kept = _rollout(running(tmp_path / "rollout.json"))
+    first = kept.stages[0].model_copy(update={"guardrails": ("perplexity is fine",), "slices": ("no such slice",)})
+    (tmp_path / "wrong.json").write_text(kept.model_copy(update={"stages": (first, *kept.stages[1:])}).model_dump_json(), encoding="utf-8")
+    result = stages("--rollout", tmp_path / "wrong.json", "--quiet")
+    assert result.exit_code == 2
+    assert "stages[0].guardrails" in result.stderr
+    assert "stages[0].slices" in result.stderr
+
+
+@pytest.mark.parametrize("columns", [MONITORING_COLUMNS, ACTUAL_COLUMNS])
+def test_every_column_stands_in_the_document_that_explains_them(columns: tuple[str, ...]) -> None:
+    explained = (CASE.parents[2] / "docs" / "business_case.md").read_text(encoding="utf-8")
+    assert [name for name in columns if f"`{name}`" not in explained] == []
