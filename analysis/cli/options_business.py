@@ -78,7 +78,7 @@ OtherDevice = Annotated[
 ]
 Presets = Annotated[Preset | None, typer.Option(help=N_("Shift the assumptions as a scenario: standard, cautious or bold."))]
 CaseName = Annotated[str | None, typer.Option("--name", metavar="NAME", help=N_("Name of the case in the list of cases."))]
-Draws = Annotated[int, typer.Option(metavar="N", min=100, max=1_000_000, help=N_("Simulated cases."))]
+Draws = Annotated[int, typer.Option(metavar="N", min=100, max=100_000, help=N_("Simulated cases."))]
 CaseSeed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help=N_("Seed of the simulation."))]
 WithCase = Annotated[
     str | None, typer.Option("--with-case", metavar="FILE", help=N_("Make no new case: take this one, for --plan-out or its summary."))

@@ -9,7 +9,7 @@ from datetime import date
 
 from analysis.contracts import Assumptions, BusinessCase, MonitoringRow, Rollout
 
-MOST_DRAWS = 1_000_000
+MOST_DRAWS = 100_000
 MOST_ROWS = 100_000
 MOST_NAMES = 2_000
 _ID = re.compile(r"[A-Za-z0-9-]{6,48}")
