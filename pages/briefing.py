@@ -15,7 +15,7 @@ from pages.ui.business_plan import business_plan
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
-from pages.ui.session import ensure_session
+from pages.ui.session import ensure_session, remembered
 
 TERMS = (
     "ROI",
@@ -35,6 +35,7 @@ TERMS = (
 
 ensure_session("briefing")
 t, about = words(), subject()
+remembered("case")
 plan = business_plan(about)
 if plan is None:
     nothing_to_decide(about)

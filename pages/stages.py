@@ -11,7 +11,7 @@ from pages.ui.business_plan import business_plan
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
-from pages.ui.session import ensure_session
+from pages.ui.session import ensure_session, remembered
 from pages.ui.stages_actuals import actuals_box
 from pages.ui.stages_decide import decide_box, show_advice, show_history
 from pages.ui.stages_edit import edit_box
@@ -38,6 +38,7 @@ TERMS = (
 
 ensure_session("stages")
 t, about = words(), subject()
+remembered("case")
 plan = business_plan(about)
 if plan is None:
     nothing_to_decide(about)

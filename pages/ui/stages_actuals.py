@@ -29,6 +29,7 @@ def actuals_box(case: BusinessCase | None, rollout: Rollout) -> None:
             t("There is no plan in money yet to hold the bill against: answer the questions on the ROI page first."), icon=":material/info:"
         )
         return
+    found: PlanAgainstActual | None = None
     left, right = st.columns([3, 2], gap="large")
     with right:
         st.subheader(t("The real bill"), anchor=False)
@@ -50,9 +51,12 @@ def actuals_box(case: BusinessCase | None, rollout: Rollout) -> None:
         section(t("Plan against actual"), "measured" if rollout.actuals else None)
         if rollout.actuals:
             with saying_errors():
-                _show(against(case, rollout.actuals), case.assumptions.currency)
+                found = against(case, rollout.actuals)
+                _show(found, case.assumptions.currency)
         else:
             st.caption(t("No month is in yet. Enter the real bill every month: a saving counts when the bill shows it."))
+    if found is not None:
+        _months_table(found, case.assumptions.currency)
 
 
 def _show(found: PlanAgainstActual, currency: str) -> None:
@@ -75,8 +79,15 @@ def _show(found: PlanAgainstActual, currency: str) -> None:
         key="causes",
         alt=t("Difference by month and cause; the table below says the same."),
     )
-    rows = actuals_rows(found, drawn, currency=currency)
-    table(rows, alt=t("Plan against actual by month: volume, price and effect add up to the difference"))
+
+
+def _months_table(found: PlanAgainstActual, currency: str) -> None:
+    """Every month with its causes; a month is not broken in two by a narrow column."""
+    t = words()
+    rows = actuals_rows(found, look(), currency=currency)
+    month = t("Month")
+    shown = [row | {month: str(row[month]).replace("-", "\u2011")} for row in rows]
+    table(shown, alt=t("Plan against actual by month: volume, price and effect add up to the difference"))
     st.caption(t("Volume: more or fewer requests. Price: a dearer or cheaper hour. Effect: the plan saved more or less than planned."))
     download_rows(rows, "plan_against_actual.csv", key="actuals")
 

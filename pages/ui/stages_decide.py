@@ -39,7 +39,7 @@ def show_advice(rollout: Rollout, advice: StageAdvice | None) -> None:
     st.markdown("\n".join(f"- {say_plainly(reason)}" for reason in advice.reasons))
     st.caption(
         t(
-            "Days with figures: {days} of {wanted}. Days in a row within the limits: {held}. A person decides; this is advice.",
+            "Days with figures: {days} (wanted: {wanted}). Days in a row within the limits: {held}. A person decides; this is advice.",
             days=advice.days,
             wanted=advice.days_wanted,
             held=advice.days_held,
@@ -51,10 +51,10 @@ def _before_the_start(rollout: Rollout) -> None:
     """What has to be there before the next stage starts, each with how it stands."""
     t, stage = words(), rollout.next_stage
     if stage is None:
-        st.header(t("What the evidence advises"), anchor=False)
+        section(t("What the evidence advises"), None)
         st.caption(t("No stage runs and none is to come."))
         return
-    st.header(t("Before stage {n} starts", n=stage.number), anchor=False)
+    section(t("Before stage {n} starts", n=stage.number), None)
     done = sum(item.done for item in rollout.checklist)
     approved = any(one.action == "approve" and one.stage in (0, stage.number) for one in rollout.events)
     tried = rollout.rehearsal
@@ -75,6 +75,9 @@ def show_limits(limits: Sequence[MonitoredLimit]) -> None:
         st.caption(t("No limit can be held against the days yet."))
         return
     table([_limit_row(one) for one in limits], alt=t("The limits against the days so far"))
+    for one in limits:
+        if one.verdict == "undecided":
+            st.caption(f"{plain(guardrail_words(one.guardrail))}: {say_plainly(one.reason)}")
 
 
 def _limit_row(one: MonitoredLimit) -> dict[str, object]:
@@ -85,7 +88,6 @@ def _limit_row(one: MonitoredLimit) -> dict[str, object]:
         t("Behind it"): number(one.n, language()),
         t("Verdict"): verdict_word(one.verdict, run=True),
         t("First day outside"): one.first_missed_on or t("none"),
-        t("Why"): say_plainly(one.reason).replace("\\", ""),
     }
 
 

@@ -126,4 +126,6 @@ def _value(value: object) -> object:
         return _plainly(value)
     if isinstance(value, tuple | list):
         return tuple(_value(one) for one in value)
-    return limit_words(value) if isinstance(value, str) and ("<=" in value or ">=" in value) else value
+    if not isinstance(value, str) or not ("<=" in value or ">=" in value):
+        return value
+    return words()('"{limit}"', limit=limit_words(value))

@@ -48,7 +48,12 @@ def causes_figure(found: PlanAgainstActual, look: Look, *, currency: str) -> go.
                 name=name,
                 marker={
                     "color": style(place + 1, look).colour,
-                    "pattern": {"shape": PART_PATTERNS[place], "fgcolor": look.palette.page, "solidity": 0.3},
+                    "pattern": {
+                        "shape": PART_PATTERNS[place],
+                        "bgcolor": style(place + 1, look).colour,
+                        "fgcolor": look.palette.page,
+                        "solidity": 0.3,
+                    },
                 },
                 hovertext=[f"{month}, {name}: {_said(value, currency, look)}" for month, value in zip(months, values, strict=True)],
                 hovertemplate="%{hovertext}<extra></extra>",
@@ -129,7 +134,7 @@ def _said(value: float, currency: str, look: Look) -> str:
 
 def _months(figure: go.Figure, look: Look, currency: str, *, title: str) -> go.Figure:
     dressed(figure, look, height=300, title=title)
-    figure.update_yaxes(title={"text": axis_title(currency, look)}, showgrid=True, gridcolor=look.palette.grid, nticks=6)
+    figure.update_yaxes(title={"text": axis_title(currency, look)}, showgrid=True, gridcolor=look.palette.grid, nticks=6, tickformat=",")
     figure.update_xaxes(type="category", showline=True)
     legend = {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=True, barmode="group", bargap=0.35, legend=legend, margin={"b": 72})
