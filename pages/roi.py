@@ -25,8 +25,8 @@ from pages.ui.roi_views import (
     show_waterfall,
     show_years,
 )
-from pages.ui.roi_work import work_on
-from pages.ui.session import ensure_session, remembered
+from pages.ui.roi_work import plan_of_case, work_on
+from pages.ui.session import ensure_session
 
 TERMS = (
     "ROI",
@@ -52,8 +52,7 @@ TERMS = (
 
 ensure_session("roi")
 t, about = words(), subject()
-remembered("case")
-plan = business_plan(about)
+plan = about.plan or plan_of_case() or business_plan(about)
 if plan is None:
     nothing_to_decide(about)
 with stopping_on_errors():

@@ -142,6 +142,7 @@ def say_problem(work: Work, field: str) -> None:
     """What stands against a field, beside it; what is only missing is asked for, not held against anyone."""
     if (problem := work.problems.get(field)) is None:
         return
+    work.said.add(field)
     given = work.assumptions.values.get(field)
     missing = field in FIGURES and (given is None or given.value is None) and typed(work.plan.id, field) is None
     if missing or field == "contract_ends_on":
@@ -156,6 +157,7 @@ def choice_field(work: Work, field: str, options: dict[str, str], *, label: str,
 
     def changed() -> None:
         if found := st.session_state.get(key):
+            forget_typed(work.plan.id)  # other fields are asked for now
             work.update(**{field: found})
 
     st.session_state[key] = getattr(work.assumptions, field)

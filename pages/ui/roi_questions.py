@@ -15,7 +15,7 @@ from analysis.i18n.numbers import number
 from pages.ui.evidence import section
 from pages.ui.language import language, plain, words
 from pages.ui.roi_fields import amount_field, choice_field, date_field, figure_field, say_problem, switch_field, text_field
-from pages.ui.roi_work import Work, keep_typed
+from pages.ui.roi_work import Work, forget_typed, keep_typed, typed
 
 BASES: dict[Basis, str] = {"volume": N_("Five questions"), "bill": N_("Start from our bill")}
 PLACES: dict[Place, str] = {"cloud": N_("cloud by the hour"), "reserved": N_("reserved or leased"), "own": N_("own machines")}
@@ -35,8 +35,6 @@ def questions(work: Work) -> None:
         label=t("Where today's cost comes from"),
         help=t("The bill is what you hold in your hand; the questions work the cost out from how much is done and what a GPU costs."),
     )
-    if "evidence" in work.problems:
-        say_problem(work, "evidence")
     _first(work)
     _second(work)
     _third(work)
@@ -47,6 +45,18 @@ def questions(work: Work) -> None:
         figure_field(work, "error_price", label=t("5. What a wrong answer costs ({currency})", currency=work.assumptions.currency))
     _other_device(work)
     _rates(work)
+    _rest(work)
+
+
+def _rest(work: Work) -> None:
+    """What stands against an answer and has no field among the questions."""
+    t = words()
+    rest = [name for name in work.problems if name not in work.said]
+    for name in rest:
+        say_problem(work, name)
+    if any(typed(work.plan.id, name) is not None for name in rest):
+        back = t("Let go of what could not be read")
+        st.button(back, key=f"{work.key}_let_go", icon=":material/undo:", type="tertiary", on_click=forget_typed, args=(work.plan.id,))
 
 
 def _first(work: Work) -> None:

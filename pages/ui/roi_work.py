@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import streamlit as st
@@ -14,7 +14,7 @@ from analysis.economics.case import make_case
 from analysis.economics.check import check_assumptions
 from analysis.economics.defaults import default_assumptions
 from analysis.errors import InputError
-from pages.ui.session import chosen, client, forget, forget_working, keep_working, remember, stored_plan, working
+from pages.ui.session import chosen, client, forget, forget_working, keep_working, remember, remembered, stored_plan, working
 
 DRAWS = 10_000
 """Simulated cases: few enough that an answer follows a slider at once."""
@@ -32,6 +32,7 @@ class Work:
         case: what follows; None: there never was an answer.
         stale: `case` is the last good answer, made before the fields with problems were changed.
         rollout: the plan's stages; None: nobody set any.
+        said: fields whose problem was said where they stand, in this run of the page.
     """
 
     plan: PlanSummary
@@ -41,6 +42,7 @@ class Work:
     case: BusinessCase | None
     stale: bool
     rollout: Rollout | None
+    said: set[str] = field(default_factory=set, compare=False)
 
     @property
     def key(self) -> str:
@@ -59,6 +61,13 @@ class Work:
     def update(self, **changes: object) -> None:
         """This visit goes on with some settings changed."""
         self.change(self.now.model_copy(update=changes))
+
+
+def plan_of_case() -> PlanSummary | None:
+    """The plan of the case in the address, where no plan is in use; None: there is no such case."""
+    asked = remembered("case")
+    found = next((one.plan_id for one in client().cases() if one.id == asked), None) if asked else None
+    return next((plan for plan in client().plans() if plan.id == found), None)
 
 
 def work_on(plan: PlanSummary) -> Work:
@@ -129,25 +138,25 @@ def _typed() -> dict[tuple[str, str], tuple[str, Message]]:
     return kept
 
 
-def typed(plan_id: str, field: str) -> str | None:
+def typed(plan_id: str, name: str) -> str | None:
     """What was typed into a field and could not be read; None: nothing."""
-    found = _typed().get((plan_id, field))
+    found = _typed().get((plan_id, name))
     return None if found is None else found[0]
 
 
-def keep_typed(plan_id: str, field: str, text: str, problem: Message) -> None:
+def keep_typed(plan_id: str, name: str, text: str, problem: Message) -> None:
     """A field keeps what was typed, with what is wrong with it."""
-    _typed()[plan_id, field] = (text, problem)
+    _typed()[plan_id, name] = (text, problem)
 
 
-def forget_typed(plan_id: str, field: str | None = None) -> None:
+def forget_typed(plan_id: str, name: str | None = None) -> None:
     """What was typed is read, or let go; None: every field of the plan."""
-    for place in [one for one in _typed() if one[0] == plan_id and field in (None, one[1])]:
+    for place in [one for one in _typed() if one[0] == plan_id and name in (None, one[1])]:
         del _typed()[place]
 
 
 def _typed_problems(plan_id: str) -> dict[str, Message]:
-    return {field: problem for (plan, field), (_, problem) in _typed().items() if plan == plan_id}
+    return {name: problem for (plan, name), (_, problem) in _typed().items() if plan == plan_id}
 
 
 def _last_good() -> dict[str, Assumptions]:
