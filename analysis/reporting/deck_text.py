@@ -48,7 +48,11 @@ def _saving(briefing: Briefing, case: BusinessCase) -> str:
     t, said = translator(briefing.language), briefing.words
     if briefing.standing == "outside":
         return t("Tested, and not recommended")
-    if briefing.standing == "rough" and case.result.net_per_month > 0 and {"saving_pct", "cost_name"} <= said.keys():
+    if case.result.payback_months is None:
+        return t("Not worth it at today's volume")
+    if briefing.standing == "undecided":
+        return t("Not decided: more cases are needed")
+    if briefing.standing == "rough" and {"saving_pct", "cost_name"} <= said.keys():
         return t(
             "Perhaps {saving_pct} less for the {cost_name}: an estimate before any test",
             saving_pct=said["saving_pct"],

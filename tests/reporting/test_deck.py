@@ -203,6 +203,7 @@ def test_the_bad_news_is_in_the_titles() -> None:
     assert outside[3] == "Outside the limit: not recommended"
     assert not any("Back in" in title or "Stage 1" in title for title in outside)
     never = [slide.shapes.title.text_frame.text for slide in _opened(_case("training", "measured", False), "ja").slides]
+    assert never[0] == "現在の処理量では採算が合いません"
     assert never[4] == "現在の処理量では回収できません"
     assert "第1段階" not in never[5]
     good = [slide.shapes.title.text_frame.text for slide in _opened(_case("serving", "measured"), "ja").slides]
