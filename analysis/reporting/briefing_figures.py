@@ -70,12 +70,15 @@ def _machine(case: BusinessCase) -> str:
 
 def _worked_out(case: BusinessCase, known: Facts, language: Language) -> Iterator[SourcedFigure]:
     t, result = translator(language), case.result
+    rough = case.standing == "rough"
     drawn = t(
-        "from the measured ratio and the assumptions; range: P10 to P90 of {n} draws, seed {seed}",
+        "from the projected ratio and the assumptions; range: P10 to P90 of {n} draws, seed {seed}"
+        if rough
+        else "from the measured ratio and the assumptions; range: P10 to P90 of {n} draws, seed {seed}",
         n=result.simulation.draws,
         seed=str(result.simulation.seed),
     )
-    computed = t("from the measured ratio and the assumptions")
+    computed = t("from the projected ratio and the assumptions" if rough else "from the measured ratio and the assumptions")
     yield SourcedFigure(t("Cost a month today"), known["today_cost"], t("from the assumptions"), "assumed")
     said = t("{value} ({low} to {high})", value=known["saving_bare"], low=known["saving_low"], high=known["saving_high"])
     yield SourcedFigure(t("Saving a month after running costs"), said, drawn, "projected")

@@ -98,7 +98,8 @@ def _stages(briefing: Briefing) -> str:
         f'<div class="box"><b>{_text(box.title)}</b><p>{_text(separator.join(box.lines), 160)}</p></div>' for box in briefing.stages
     )
     first = next((box.go_on for box in briefing.stages if box.go_on), "")
-    after = f'<p class="stop">{_text(" ".join(part for part in (first, briefing.stop) if part), 300)}</p>'
+    gap = "" if briefing.language == "ja" else " "
+    after = f'<p class="stop">{_text(gap.join(part for part in (first, briefing.stop) if part), 300)}</p>'
     return f'<section>{_heading(briefing, "stages")}<div class="boxes">{boxes}</div>{after}</section>'
 
 
@@ -124,7 +125,7 @@ def _sentences(briefing: Briefing, t: Translator) -> str:
 
 
 def _alternatives(briefing: Briefing) -> str:
-    head = "".join(f"<th>{_text(title)}</th>" for title in briefing.alternatives_head)
+    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in briefing.alternatives_head)
     body = "".join(
         ('<tr class="own">' if row.own else "<tr>")
         + "".join(
@@ -169,7 +170,7 @@ def _definitions(pairs: Iterable[tuple[str, str]], kind: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str) -> str:
-    top = "".join(f"<th>{_text(title)}</th>" for title in head)
+    top = "".join(f'<th scope="col">{_text(title)}</th>' for title in head)
     body = "".join(
         f'<tr><th scope="row">{_text(row[0], 120)}</th>' + "".join(f"<td>{_text(cell, 160)}</td>" for cell in row[1:]) + "</tr>"
         for row in rows

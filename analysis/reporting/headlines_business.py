@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.contracts import BusinessCase, CaseEvidence, Guardrail, Message, Rollout, Stage, StageAdvice
+from analysis.contracts import BusinessCase, CaseEvidence, Guardrail, GuardrailResult, Message, Rollout, Stage, StageAdvice
 from analysis.contracts.rollout import AdviceKind
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
+from analysis.planning import CRITICAL
 from analysis.reporting.briefing_parts import Briefing
 from analysis.reporting.figures import percent_figure
 from analysis.reporting.headlines_training import ENOUGH
@@ -149,13 +150,36 @@ def missed_limit(evidence: CaseEvidence) -> dict[str, object] | None:
     """What came out outside its limit, by name, value and limit; None: the evidence does not name it."""
     result = next((one for one in evidence.guardrails if one.verdict == "outside"), None)
     if result is not None:
-        value = in_limits_unit(result.measured, result.guardrail)[0]
-        return {"metric": item(result.guardrail), "value": value, "limit": limit(result.guardrail)}
+        return _quality_lost(result) or {
+            "metric": item(result.guardrail),
+            "value": in_limits_unit(result.measured, result.guardrail)[0],
+            "limit": limit(result.guardrail),
+        }
     kept = evidence.training.kept_gain if evidence.training else None
     if kept is None or kept.value is None or kept.value >= ENOUGH:
         return None
     least = Message(id="at least {value}", values={"value": f"{100 * ENOUGH:.0f}%"})
     return {"metric": Message(id="gain kept in the trial"), "value": f"{100 * kept.value:.0f}%", "limit": least}
+
+
+def _quality_lost(result: GuardrailResult) -> dict[str, object] | None:
+    """Perplexity as those who decide know it: quality lost, in percent. None: the limit is on something else."""
+    guardrail, value = result.guardrail, result.measured.value
+    if guardrail.metric != "perplexity" or guardrail.unit == "abs" or value is None:
+        return None
+    shares = [number / 100 if guardrail.unit == "%" else number - 1 for number in (value, guardrail.value)]
+    lost = Message(id="quality loss")
+    metric = lost
+    if guardrail.slice is not None:
+        metric = Message(
+            id="{metric}, critical cases" if guardrail.slice == CRITICAL else "{metric}, slice {slice}",
+            values={"metric": lost, "slice": guardrail.slice},
+        )
+    return {
+        "metric": metric,
+        "value": percent_of(shares[0]),
+        "limit": Message(id="at most {value}", values={"value": percent_of(shares[1])}),
+    }
 
 
 def roi_buckets(case: BusinessCase) -> Message:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.contracts import Assumption, BreakEven, BusinessCase, Estimate, FlipCount, MoneyPair, ServingEvidence, Standing
+from analysis.contracts import Assumption, BreakEven, BusinessCase, Estimate, FlipCount, MoneyPair, ServingEvidence, Standing, StartCost
 from analysis.i18n import LANGUAGES, Language, translator
 from analysis.reporting import briefing_questions, briefing_sentences
 from analysis.reporting.briefing import all_texts, make_briefing
@@ -108,7 +108,7 @@ def test_a_projection_says_that_it_is_one_and_asks_only_for_a_test() -> None:
 
 def test_a_missed_limit_says_so_first_and_asks_for_nothing() -> None:
     made = make_briefing(judged(standing="outside"), "en")
-    assert said(made, 1) == "We tested it and do not recommend it: perplexity came out at +49%, and our limit was at most +5%."
+    assert said(made, 1) == "We tested it and do not recommend it: quality loss came out at 49%, and our limit was at most 5%."
     assert said(made, 8) == "The next thing worth trying is to quantise only; how many person-days that takes has not been worked out."
     assert made.part("ask").body == ("No approval and no money.",)
     assert made.stages == ()
@@ -263,3 +263,34 @@ def test_serving_evidence_names_what_is_left_out() -> None:
         "Keep the present model, leave out the attention of layers 19 and 26, and lower the running cost of the model by 8%"
     )
     assert short.endswith("We ask for approval of stage 1: 600,000 JPY, 15 person-days.")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"tornado": (), "alternatives": (), "years": (), "stages": ()},
+        {"cost": MoneyPair(today=0, plan=0)},
+        {"per_training_run": None, "break_even_error_price": None},
+        {"start": StartCost(total=0, external=0, internal=0, days=0)},
+    ],
+    ids=["nothing beside it", "no cost today", "no price", "no start"],
+)
+def test_what_is_not_known_leaves_no_gap(result: dict[str, Any], language: Language) -> None:
+    for kind in KINDS:
+        made = make_briefing(changed(make_case(kind), **result), language)
+        assert not [text for text in (*all_texts(made), made.ringi) if re.search(r"[{}]|None|\bnan\b|\(\)|（）", text)]
+
+
+def test_a_case_without_examples_or_slices_is_still_told() -> None:
+    evidence = make_evidence("serving", "rough", n_prompts=0, slices=(), n_critical=0)
+    made = make_briefing(make_case("serving", "rough", evidence=evidence, rollout=False), "en")
+    assert made.part("sources").body[0].startswith("0 prompts in 0 slices")
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+def test_sums_in_another_currency_name_it(currency: Any) -> None:
+    case = make_case(assumptions=make_assumptions(currency=currency))
+    assert currency in make_briefing(case, "en").points[0]
+    assert {"USD": "米ドル", "EUR": "ユーロ"}[currency] in make_briefing(case, "ja").points[0]
+    assert "円" not in make_briefing(case, "ja").points[0]
