@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from analysis.contracts import Rollout, Stage, StageState
-from analysis.i18n import Language, N_, render, translator
+from analysis.i18n import N_, Language, render, translator
 from analysis.i18n.numbers import number, percent
 from analysis.reporting.headlines_business import slices_words
 from analysis.reporting.lettering import shortened_to, wrapped
