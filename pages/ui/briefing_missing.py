@@ -39,7 +39,7 @@ def show_missing(case: BusinessCase, briefing: Briefing, given: Given) -> None:
             _line(gap, place)
         if briefing.dropped:
             listed = tuple(f"{one.number} ({plain(one.missing)})" for one in briefing.dropped)
-            st.markdown(t("Sentences for the meeting that are left out, and the figure each lacks: {sentences}.", sentences=listed))
+            st.markdown(t("Sentences for the meeting that are left out, and why: {sentences}.", sentences=listed))
 
 
 def _line(gap: Missing, place: int) -> None:
@@ -54,17 +54,15 @@ def _line(gap: Missing, place: int) -> None:
 
 
 def _gaps(case: BusinessCase, given: Given) -> Iterator[Missing]:
-    """Gaps in the order in which a board would ask."""
-    t, evidence, rollout = words(), case.evidence, case.rollout
+    """Gaps in the order in which a board would ask; a plan that is not recommended asks for nothing, so it needs no way back."""
+    t, evidence = words(), case.evidence
     if evidence.standing == "rough":
         where = "trials" if evidence.eof_layer is not None and evidence.serving is None else "verify"
         yield Missing(t("The plan has not been run yet: every figure of it is projected."), where)
     if starting := unsourced(case.assumptions, evidence):
         yield Missing(t("Starting values without a source, to be confirmed: {n}.", n=len(starting)), "roi")
-    if rollout is None or rollout.rehearsal is None:
-        yield Missing(t("The roll-back was not rehearsed: how long the way back takes is not known."), "stages", t("Before the start"))
-    if rollout is None or not (rollout.roles.get("owner") or any(stage.owner for stage in rollout.stages)):
-        yield Missing(t("Nobody is named as owner."), "stages", t("Change the stages"))
+    if evidence.standing != "outside":
+        yield from _gaps_of_the_stages(case)
     if not evidence.n_critical:
         yield Missing(t("No prompt is marked as a critical case, so nothing is known about expensive errors."))
     if not given.author:
@@ -73,3 +71,12 @@ def _gaps(case: BusinessCase, given: Given) -> Iterator[Missing]:
         yield Missing(t("The date of the decision is empty (field beside the preview)."))
     if not given.review_on:
         yield Missing(t("The date of the review is empty (field beside the preview)."))
+
+
+def _gaps_of_the_stages(case: BusinessCase) -> Iterator[Missing]:
+    """What the stages do not say yet."""
+    t, rollout = words(), case.rollout
+    if rollout is None or rollout.rehearsal is None:
+        yield Missing(t("The roll-back was not rehearsed: how long the way back takes is not known."), "stages", t("Before the start"))
+    if rollout is None or not (rollout.roles.get("owner") or any(stage.owner for stage in rollout.stages)):
+        yield Missing(t("Nobody is named as owner."), "stages", t("Change the stages"))

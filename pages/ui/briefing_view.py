@@ -34,7 +34,7 @@ def show_sentences(briefing: Briefing) -> None:
     """What to say in the meeting; about ninety seconds."""
     t = words()
     st.caption(t("About ninety seconds, in the language of the document. Sentences without their figure are left out."))
-    st.markdown("\n".join(f"{one.number}. {plain(one.text)}" for one in briefing.sentences))
+    st.markdown("\n\n".join(f"{one.number}\\. {plain(one.text)}" for one in briefing.sentences))
     with st.expander(t("To copy"), icon=":material/content_copy:"):
         st.code("\n".join(one.text for one in briefing.sentences), language=None, wrap_lines=True)
 
