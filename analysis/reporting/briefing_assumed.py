@@ -98,19 +98,18 @@ def _bad_end(swing: Swing) -> tuple[float, float | None]:
 
 def most_important(case: BusinessCase, language: Language, most: int = 3) -> list[str]:
     """The assumptions that matter most, each with the range it was moved over."""
-    found = []
-    for swing in case.result.tornado[:most]:
-        currency, known = _currency(case, swing.name), FIGURES.get(swing.name)
-        if known is not None and known.is_money:
-            first, second = money_range(swing.low, swing.high, currency, language)
-            ends = span(first, second, language)
-        elif known is not None:
-            ends = span(plain_number(swing.low, 3, language), value_text(swing.name, swing.high, currency, language), language)
-        else:
-            first, second = (value_text(swing.name, end, currency, language) for end in (swing.low, swing.high))
-            ends = span(first, second, language)
-        found.append(f"{label(swing.name, language)} {ends}")
-    return found
+    t = translator(language)
+    return [t("{role} {days}", role=label(swing.name, language), days=_ends(swing, case, language)) for swing in case.result.tornado[:most]]
+
+
+def _ends(swing: Swing, case: BusinessCase, language: Language) -> str:
+    """The range of one assumption; a unit that both ends share is said once."""
+    currency, known = _currency(case, swing.name), FIGURES.get(swing.name)
+    if known is not None and known.is_money:
+        low, high = money_range(swing.low, swing.high, currency, language)
+        return span(low, high, language)
+    low = plain_number(swing.low, 3, language) if known is not None else value_text(swing.name, swing.low, currency, language)
+    return span(low.removesuffix("%"), value_text(swing.name, swing.high, currency, language), language)
 
 
 def source_text(given: Assumption, language: Language) -> str:

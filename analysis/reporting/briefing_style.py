@@ -9,7 +9,7 @@ CSS = (
     f"html{{line-break:strict;word-break:auto-phrase;overflow-wrap:anywhere;font-family:{FONT_FAMILY}}}"
     "body{font-size:10.5pt;line-height:1.3;color:#1a1a1a;background:#fff;margin:0}"
     "main,.over{max-width:180mm;margin:0 auto}"
-    ".line span{margin-right:3mm}.all td:nth-child(3){white-space:nowrap}.all th[scope]{width:27%}.all td:nth-child(2){width:29%}"
+    ".line span{margin-right:3mm}.all td:nth-child(3){white-space:nowrap}.all tbody th{width:27%}.all td:nth-child(2){width:29%}"
     "@media screen{main,.over{padding:11mm 15mm}}"
     "header{display:flex;justify-content:space-between;align-items:flex-start;gap:5mm;border-bottom:1.5pt solid #1a1a1a}"
     "h1{font-size:15pt;line-height:1.2;margin:0 0 1mm}"
