@@ -81,7 +81,9 @@ def flows(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures, mo
     if assumptions.after_tax:
         tax = taxes(assumptions, figures, books(setting, found, start=start, running=running, quality=quality))
         net = net - tax
-    shape = np.broadcast_shapes(np.shape(net), (months,), (*np.shape(start), 1))
+    today = _sum(one.today for one in found)
+    moved = (np.shape(each) for each in (net, today, freed))  # freed capacity may vary where nothing that counts does
+    shape = np.broadcast_shapes(*moved, (months,), (*np.shape(start), 1))
 
     def full(value: Number | None) -> Floats:
         return np.broadcast_to(np.asarray(0.0 if value is None else value, dtype=np.float64), shape)
@@ -89,7 +91,7 @@ def flows(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures, mo
     return Flows(
         start=np.broadcast_to(np.asarray(start, dtype=np.float64), shape[:-1]),
         running=np.broadcast_to(np.asarray(running, dtype=np.float64), shape[:-1]),
-        today=full(_sum(one.today for one in found)),
+        today=full(today),
         cash=full(cash),
         avoided=full(avoided),
         freed=full(freed),
