@@ -203,3 +203,13 @@ def test_a_decision_without_a_name_is_refused_and_nothing_is_kept(server: Any, o
     page.get_by_role("button", name="Keep this decision").click()
     page.get_by_text("Nobody is named for this step.").wait_for()
     assert page.get_by_text("Nothing was decided yet.").is_visible()
+
+
+def test_what_is_missing_leads_to_the_part_of_stages_that_fills_it(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/briefing?lang=en")
+    settled(page)
+    page.get_by_role("button", name="To Stages").last.click()
+    page.wait_for_url(re.compile("/stages"))
+    settled(page)
+    assert page.get_by_role("tab", name="Change the stages").get_attribute("aria-selected") == "true"
+    page.get_by_role("textbox", name="Owner").first.wait_for()
