@@ -35,7 +35,12 @@ def show_stages(rollout: Rollout) -> None:
     t = words()
     section(t("What each stage does"), "assumed", help=t("The three dials of a stage: how much lighter, which slices, what share."))
     rows = [{head: _whole_date(str(value)) for head, value in row.items()} for row in stage_rows(rollout)]
-    table(rows, alt=t("The stages with their dials, dates, limits and owners"))
+    long = (t("Which slices"), t("Limits"), t("Go on if"))  # a table of their own: on a telephone ten columns would leave no room for words
+    table(
+        [{head: value for head, value in row.items() if head not in long} for row in rows],
+        alt=t("The stages with their dials, dates and owners"),
+    )
+    table([{head: row[head] for head in (t("Stage"), *long)} for row in rows], alt=t("The stages with their slices, limits and conditions"))
     download_rows(stage_rows(rollout), "stages.csv", key="stages")
 
 
