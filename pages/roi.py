@@ -92,7 +92,7 @@ else:
     with right:
         show_waterfall(case)
         show_cash_flow(case)
-    left, right = st.columns([6, 5], gap="large")
+    left, right = st.columns([5, 6], gap="large")
     with left:
         show_tornado(case)
     with right:
@@ -103,6 +103,7 @@ else:
         show_machines(case)
     with right:
         show_years(case)
+    with left if case.result.machines is None else right:
         show_bands(case)
     show_alternatives(case)
 scenario_shelf(work)

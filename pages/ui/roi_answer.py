@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from analysis.contracts import BusinessCase, CaseEvidence
+from analysis.contracts import BusinessCase, CaseEvidence, Spread
 from analysis.contracts.business import Standing
 from analysis.economics.defaults import unsourced
 from analysis.economics.uses import other_machine
@@ -145,42 +145,38 @@ def outputs(case: BusinessCase) -> None:
 
 
 def output_rows(case: BusinessCase) -> Rows:
-    """The outputs in reading order; what is undefined says why."""
+    """The outputs in reading order: as assumed, then P10, P50 and P90 as cautious, middle and optimistic where they were simulated."""
     t, found, spread = words(), case.result, case.result.simulation
-    rows = [
-        (t("Cost to start"), _sum(case, found.start.total), "", ""),
-        (
-            t("Net saving a month"),
-            _sum(case, found.net_per_month),
-            _sum(case, spread.net_per_month.p10),
-            _sum(case, spread.net_per_month.p90),
-        ),
-        (
-            t("Net saving a year"),
-            _sum(case, 12 * found.net_per_month),
-            _sum(case, _year(spread.net_per_month.p10)),
-            _sum(case, _year(spread.net_per_month.p90)),
-        ),
-        (t("Payback period"), _payback(case), _late(spread.payback_months.p90), _late(spread.payback_months.p10)),
-        (t("Total over {n} months", n=round(headlines_business.horizon(case))), _sum(case, found.total), "", ""),
-        (t("Net present value (NPV)"), _sum(case, found.npv), _sum(case, spread.npv.p10), _sum(case, spread.npv.p90)),
-        (t("Internal rate of return (IRR)"), _irr(case), "", ""),
-        (t("Pays from"), _break_even(case), "", ""),
-        (t("Extra errors that eat the saving"), _errors(case), "", ""),
-        (t("Price at which one more error in 1,000 requests eats it"), _sum(case, found.break_even_error_price), "", ""),
-        (t("Each month of waiting costs"), _sum(case, found.cost_of_waiting), "", ""),
-        (t("Cost of doing nothing, whole period"), _sum(case, found.cost_of_nothing), "", ""),
+    late = spread.payback_months
+    alone = (
+        (t("Total over {n} months", n=round(headlines_business.horizon(case))), _sum(case, found.total)),
+        (t("Internal rate of return (IRR)"), _irr(case)),
+        (t("Pays from"), _break_even(case)),
+        (t("Extra errors that eat the saving"), _errors(case)),
+        (t("Price at which one more error in 1,000 requests eats it"), _sum(case, found.break_even_error_price)),
+        (t("Each month of waiting costs"), _sum(case, found.cost_of_waiting)),
+        (t("Cost of doing nothing, whole period"), _sum(case, found.cost_of_nothing)),
+    )
+    rows: list[tuple[str, ...]] = [
+        (t("Cost to start"), _sum(case, found.start.total), "", "", ""),
+        (t("Net saving a month"), _sum(case, found.net_per_month), *_spread(case, spread.net_per_month)),
+        (t("Net saving a year"), _sum(case, 12 * found.net_per_month), *_spread(case, spread.net_per_month, 12)),
+        (t("Payback period"), _payback(case), *(_late(end) for end in (late.p90, late.p50, late.p10))),
+        (t("Net present value (NPV)"), _sum(case, found.npv), *_spread(case, spread.npv)),
+        *((*row, "", "", "") for row in alone if row[1]),
     ]
-    heads = t("Figure"), t("As assumed"), t("Cautious"), t("Optimistic")
-    return [dict(zip(heads, row, strict=True)) for row in rows if any(row[1:])]
+    heads = t("Figure"), t("As assumed"), t("Cautious"), t("Middle"), t("Optimistic")
+    return [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def _spread(case: BusinessCase, found: Spread, times: float = 1.0) -> tuple[str, str, str]:
+    """Cautious, middle and optimistic: for a saving P10 is the cautious one."""
+    low, middle, high = (None if end is None else times * end for end in (found.p10, found.p50, found.p90))
+    return _sum(case, low), _sum(case, middle), _sum(case, high)
 
 
 def _sum(case: BusinessCase, amount: float | None) -> str:
     return "" if amount is None else money(amount, case.assumptions.currency, language(), table=True)
-
-
-def _year(amount: float | None) -> float | None:
-    return None if amount is None else 12 * amount
 
 
 def _payback(case: BusinessCase) -> str:
