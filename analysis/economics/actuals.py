@@ -14,19 +14,23 @@ from analysis.contracts.business import Currency
 from analysis.contracts.case import BusinessCase
 from analysis.contracts.message import Message
 from analysis.contracts.rollout import ActualRow, PlanAgainstActual, Rollout, Variance
-from analysis.economics.business_csv import Column, problem_at, read_table, write_table
+from analysis.economics.business_csv import Column, Line, problem_at, read_table, write_table
 from analysis.economics.dates import add_months, day, month_number, month_text
 from analysis.economics.figures import base_figures
 from analysis.economics.flows import MONTHS, Flows, flows
 from analysis.economics.uses import serves
 from analysis.errors import InputError
+from analysis.workload.shown import shown
 
-_YEN_UNITS = {"千円": 1e3, "万円": 1e4, "百万円": 1e6, "億円": 1e8}
+_MONEY_UNITS = {"円": 1.0, "千円": 1e3, "万円": 1e4, "百万円": 1e6, "億円": 1e8}
+_MONEY_UNITS |= dict.fromkeys(("jpy", "yen", "¥", "usd", "$", "ドル", "eur", "€", "ユーロ", "税抜", "税別"), 1.0)
+"""A bill with consumption tax in it is not among them: the case is without."""
+_CASES = {"件": 1.0, "千件": 1e3, "万件": 1e4}
 COLUMNS: tuple[Column, ...] = (
     Column("month", "month", True, ("月", "年月", "対象月")),
-    Column("bill", "amount", True, ("請求額", "費用", "実績額"), _YEN_UNITS),
-    Column("requests", "amount", True, ("件数", "処理件数", "依頼件数")),
-    Column("gpu_hours", "amount", False, ("GPU時間",)),
+    Column("bill", "amount", True, ("請求額", "費用", "実績額"), _MONEY_UNITS),
+    Column("requests", "amount", True, ("件数", "処理件数", "依頼件数"), _CASES, ("件",)),
+    Column("gpu_hours", "amount", False, ("GPU時間",), suffixes=("時間", "hours", "h")),
     Column("currency", "text", False, ("通貨",)),
 )
 ACTUAL_COLUMNS: tuple[str, ...] = ("month", "bill", "requests", "gpu_hours")
@@ -53,6 +57,7 @@ def read_actuals(data: bytes, file: str, *, currency: Currency | None = None) ->
     table = read_table(data, file, COLUMNS)
     rows = list[ActualRow]()
     for line in table.lines:
+        _check_currency(line, file)
         said = " ".join((table.units["bill"], line.given["bill"], line.given.get("currency", "")))
         found = _currency(said)
         if found is not None and found != (currency or found):
@@ -70,6 +75,14 @@ def read_actuals(data: bytes, file: str, *, currency: Currency | None = None) ->
             _check_order(rows[-1].month, row.month, file, line.number)
         rows.append(row)
     return tuple(rows)
+
+
+def _check_currency(line: Line, file: str) -> None:
+    """A currency that is named but not known is not taken for the case's."""
+    named = line.given.get("currency", "")
+    if named and _currency(named) is None:
+        problem = Message(id='"{given}" is not a currency that is known here. Give JPY, USD or EUR.', values={"given": shown(named)})
+        raise problem_at(file, line.number, "currency", problem)
 
 
 def _currency(text: str) -> Currency | None:

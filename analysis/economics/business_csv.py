@@ -1,22 +1,24 @@
 """Tables from a spreadsheet or a log, read cell by cell: every problem names its line, its column, what was given and what is allowed.
 
 Encodings are those of a workload (UTF-8, with or without a byte order mark, UTF-16 with one, cp932); a comma, a semicolon or a tab
-separates; figures may have thousands separators, full-width digits and units, dates are Japanese or ISO. A file is read whole or
-not at all.
+separates; an Excel workbook (.xlsx) is read too. Figures may have thousands separators, full-width digits and units, dates are
+Japanese or ISO. A file is read whole or not at all.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
 from analysis.contracts.message import Message
+from analysis.economics.business_sheets import is_workbook, sheet_rows
 from analysis.economics.money_text import parse_amount_text
 from analysis.errors import InputError
 from analysis.workload.decoding import decode
@@ -28,9 +30,14 @@ MOST_LINES = 200_000
 MOST_BYTES = 50_000_000
 _LARGEST = 1e15
 _RATIO = (0.01, 100.0)
+_LONGEST_FIGURE = 60
 _DELIMITERS = ",;\t"
-_DAY = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?")
-_MONTH = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*月?")
+_REIWA = 2018
+_TOTALS = frozenset({"合計", "総計", "小計", "計", "累計", "平均", "total", "subtotal", "sum", "average", "mean"})
+"""What stands in front of a line that sums up others."""
+_DAY = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:\s*\([月火水木金土日]\)|[T ]00:00(?::00)?)?")
+_MONTH = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*月?(?:\s*[分度])?")
+_ERA = re.compile(r"令和\s*(\d{1,2}|元)\s*年")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 BYTE_ORDER_MARK = "\ufeff"
 """In front of a table for spreadsheets: without it Excel shows Japanese as garbage."""
@@ -45,7 +52,8 @@ class Column:
         kind: what its cells hold.
         required: whether every line needs it.
         also: other names it is known by, Japanese ones among them.
-        scales: a unit in brackets behind the name -> what its figures are multiplied by.
+        scales: a unit in brackets behind the name -> what its figures are multiplied by; a figure in any other unit is refused.
+        suffixes: what may stand behind a figure in its cell, such as 件.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Column:
     required: bool = False
     also: tuple[str, ...] = ()
     scales: Mapping[str, float] = field(default_factory=dict)
+    suffixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,8 @@ def read_table(data: bytes, file: str, columns: Sequence[Column]) -> Table:
     Raises:
         InputError: encoding, head line, or a cell that cannot be read; the first one.
     """
-    rows = _rows(_text(data, file), file, columns)
+    known = frozenset(_name(name)[0] for column in columns for name in (column.name, *column.also))
+    rows = sheet_rows(data, file, lambda cells: _hits(cells, known)) if is_workbook(data) else _rows(_text(data, file), file, known)
     number, head = next(rows, (1, []))
     found, units = _head(head, number, file, columns)
     lines = tuple(_line(cells, number, file, found, units) for number, cells in rows)
@@ -88,23 +98,25 @@ def read_table(data: bytes, file: str, columns: Sequence[Column]) -> Table:
 
 
 def _text(data: bytes, file: str) -> str:
-    if data[:2] == b"PK":
-        raise InputError("File {file} is an Excel workbook. Save its sheet as CSV (UTF-8), and give that.", file=file)
     if len(data) > MOST_BYTES:
         raise InputError(
             "File {file} has {n} bytes; at most {most} are read. Give a shorter period.", file=file, n=len(data), most=MOST_BYTES
         )
-    return decode(data, file)[0]
+    if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError("File {file} is not a table. Give a CSV, or an Excel workbook saved as .xlsx.", file=file)
+    return re.sub(r"\r\n?", "\n", decode(data, file)[0])
 
 
-def _rows(text: str, file: str, columns: Sequence[Column]) -> Iterator[tuple[int, list[str]]]:
+def _hits(cells: Iterable[str], known: Set[str]) -> int:
+    """How many cells of a line are names of columns."""
+    return sum(_name(cell)[0] in known for cell in cells)
+
+
+def _rows(text: str, file: str, known: Set[str]) -> Iterator[tuple[int, list[str]]]:
     """Lines that are not blank, with their numbers, by the delimiter that gives most known columns."""
-    known = {_name(name)[0] for column in columns for name in (column.name, *column.also)}
-
-    def hits(delimiter: str) -> int:
-        return sum(_name(cell)[0] in known for cell in next(csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter), []))
-
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=hits), strict=True)
+    head = text.lstrip().partition("\n")[0].replace('"', "")
+    delimiter = max(_DELIMITERS, key=lambda each: _hits(head.split(each), known))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     number = 1
     try:
         for n, cells in enumerate(reader):
@@ -115,10 +127,10 @@ def _rows(text: str, file: str, columns: Sequence[Column]) -> Iterator[tuple[int
             number = reader.line_num + 1
     except csv.Error as exc:
         raise InputError(
-            "File {file}, line {line}: the table cannot be read ({reason}). Check the quotation marks.",
+            "File {file}, line {line}: the table cannot be read from here on: a quotation mark is not closed, or a cell is far too long. "
+            "Correct it.",
             file=file,
             line=number,
-            reason=shown(str(exc), 100),
         ) from exc
 
 
@@ -147,7 +159,7 @@ def _head(head: Sequence[str], line: int, file: str, columns: Sequence[Column]) 
         if column in found:
             raise InputError("File {file}, line {line}: the column {column} stands there twice.", file=file, line=line, column=column.name)
         found.append(column)
-        units[column.name] = unit
+        units[column.name] = _unit(unit, column, line, file)
     missing = tuple(column.name for column in columns if column.required and column not in found)
     if missing:
         raise InputError(
@@ -158,6 +170,21 @@ def _head(head: Sequence[str], line: int, file: str, columns: Sequence[Column]) 
             known=tuple(column.name for column in columns),
         )
     return found, units
+
+
+def _unit(unit: str, column: Column, line: int, file: str) -> str:
+    """The unit in brackets behind a column's name; figures in one that is not known would be wrong by its factor."""
+    if unit and column.kind not in ("text", "day", "month") and unit not in (*column.scales, *column.suffixes):
+        known = tuple(dict.fromkeys((*column.scales, *column.suffixes)))
+        raise InputError(
+            "File {file}, line {line}: the column {column} cannot be in {unit}. Units: {known}; or none in brackets.",
+            file=file,
+            line=line,
+            column=column.name,
+            unit=shown(unit),
+            known=known,
+        )
+    return unit
 
 
 def _trimmed(cells: Sequence[str]) -> list[str]:
@@ -179,6 +206,11 @@ def _line(cells: Sequence[str], number: int, file: str, columns: Sequence[Column
             columns=len(columns),
         )
     given = {column.name: cell.strip() for column, cell in zip(columns, cells, strict=False)}
+    first = next(text for text in given.values() if text) if any(given.values()) else ""
+    if unicodedata.normalize("NFKC", first).replace(" ", "").lower() in _TOTALS:
+        raise InputError(
+            "File {file}, line {line}: {given} sums up other lines. Leave this line out.", file=file, line=number, given=shown(first)
+        )
     values = dict[str, Cell]()
     for column in columns:
         text = given.get(column.name, "")
@@ -215,7 +247,7 @@ def problem_at(file: str, line: int, column: str, problem: Message) -> InputErro
 
 
 def _figure(text: str, column: Column, unit: str) -> int | float:
-    value = parse_amount_text(text) * column.scales.get(unit, 1.0)
+    value = _value(text, column, unit)
     if column.kind == "count":
         if value < 0 or value != int(value) or value > _LARGEST:
             raise InputError("{given} was given; a whole number of 0 or more is needed.", given=shown(text))
@@ -232,6 +264,32 @@ def _figure(text: str, column: Column, unit: str) -> int | float:
     return value
 
 
+def _value(text: str, column: Column, unit: str) -> float:
+    scale = column.scales.get(unit, 1.0)
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_FIGURE:  # most figures of a long log
+        return float(text) * scale
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if "%" in plain or len(text) > _LONGEST_FIGURE:
+        raise InputError("{given} was given; a figure is needed here, not a share or a long text.", given=shown(text))
+    if scale != 1.0 and any(sign in plain for sign in "百千万億兆"):
+        raise InputError(
+            "{given} was given in a column whose head names the unit {unit}. Give the unit in one of the two places.",
+            given=shown(text),
+            unit=unit,
+        )
+    for suffix in column.suffixes:
+        if plain.lower().endswith(suffix) and plain.lower() != suffix:
+            plain = plain[: -len(suffix)]
+            break
+    return parse_amount_text(plain if plain else text) * scale
+
+
+def _plain_date(text: str) -> str:
+    """Half-width, and years of the era Reiwa as those of the calendar."""
+    plain = unicodedata.normalize("NFKC", text).strip().removeprefix("'")
+    return _ERA.sub(lambda found: f"{_REIWA + (1 if found[1] == '元' else int(found[1]))}年", plain)
+
+
 def read_day(text: str) -> str:
     """A day as ISO text from 2026-12-01, 2026/12/1 or 2026年12月1日, in full-width digits too.
 
@@ -241,7 +299,7 @@ def read_day(text: str) -> str:
     >>> read_day("２０２６年１２月１日")
     '2026-12-01'
     """
-    found = _DAY.fullmatch(unicodedata.normalize("NFKC", text).strip())
+    found = _DAY.fullmatch(_plain_date(text))
     try:
         if found is not None:
             return date(int(found[1]), int(found[2]), int(found[3])).isoformat()
@@ -256,11 +314,11 @@ def read_month(text: str) -> str:
     Raises:
         InputError: another form, or no such month.
     """
-    plain = unicodedata.normalize("NFKC", text).strip()
+    plain = _plain_date(text)
     if _DAY.fullmatch(plain):
         return read_day(plain)[:7]
     found = _MONTH.fullmatch(plain)
-    if found is None or not 1 <= int(found[2]) <= 12:
+    if found is None or not 1 <= int(found[2]) <= 12 or int(found[1]) < 1:
         raise InputError("{given} is not a month. Write it as 2026-12, 2026/12 or 2026年12月.", given=shown(text))
     return f"{found[1]}-{int(found[2]):02d}"
 

@@ -11,22 +11,23 @@ from analysis.economics.business_csv import Column, Line, problem_at, read_table
 from analysis.economics.dates import day
 from analysis.errors import InputError
 
-_SECONDS: Mapping[str, float] = {"s": 1000.0, "sec": 1000.0, "秒": 1000.0}
+_TIMES: Mapping[str, float] = {"ms": 1.0, "ミリ秒": 1.0, "s": 1000.0, "sec": 1000.0, "秒": 1000.0}
+_CASES = ("件", "requests")
 COLUMNS: tuple[Column, ...] = (
     Column("date", "day", True, ("日付", "day")),
     Column("slice", "text", True, ("区分", "スライス")),
-    Column("requests", "count", True, ("件数", "依頼件数", "処理件数")),
-    Column("on_plan", "count", True, ("プラン処理件数", "プランの件数")),
-    Column("fallbacks", "count", False, ("フォールバック件数", "元のモデルで処理した件数")),
-    Column("checked", "count", False, ("確認件数",)),
-    Column("changed", "count", False, ("変化件数", "回答が変わった件数")),
-    Column("wrong", "count", False, ("誤り件数",)),
-    Column("wrong_original", "count", False, ("元のモデルの誤り件数",)),
-    Column("perplexity_ratio", "ratio", False, ("パープレキシティ比",)),
-    Column("latency_ms", "amount", False, ("応答時間",), _SECONDS),
-    Column("latency_ms_original", "amount", False, ("元のモデルの応答時間",), _SECONDS),
-    Column("critical", "count", False, ("重要案件数", "重要案件の件数")),
-    Column("critical_changed", "count", False, ("重要案件の変化件数",)),
+    Column("requests", "count", True, ("件数", "依頼件数", "処理件数"), suffixes=_CASES),
+    Column("on_plan", "count", True, ("プラン処理件数", "プランの件数"), suffixes=_CASES),
+    Column("fallbacks", "count", False, ("フォールバック件数", "元のモデルで処理した件数"), suffixes=_CASES),
+    Column("checked", "count", False, ("確認件数",), suffixes=_CASES),
+    Column("changed", "count", False, ("変化件数", "回答が変わった件数"), suffixes=_CASES),
+    Column("wrong", "count", False, ("誤り件数",), suffixes=_CASES),
+    Column("wrong_original", "count", False, ("元のモデルの誤り件数",), suffixes=_CASES),
+    Column("perplexity_ratio", "ratio", False, ("パープレキシティ比",), suffixes=("倍", "x")),
+    Column("latency_ms", "amount", False, ("応答時間",), _TIMES),
+    Column("latency_ms_original", "amount", False, ("元のモデルの応答時間",), _TIMES),
+    Column("critical", "count", False, ("重要案件数", "重要案件の件数"), suffixes=_CASES),
+    Column("critical_changed", "count", False, ("重要案件の変化件数",), suffixes=_CASES),
 )
 MONITORING_COLUMNS: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 """Their English names, in the order in which they are written."""

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,6 +27,11 @@ FEWEST_DAYS = 5
 """With fewer days the spread between them is not known well enough to decide anything."""
 MOST_SEARCHED = 20_000
 """Most checked answers that are asked for by number."""
+_KEPT = 20_000
+"""Intervals kept at a time: the same counts come again and again, day by day and at every look."""
+_share = lru_cache(maxsize=_KEPT)(share)
+_upper_bound = lru_cache(maxsize=_KEPT)(upper_bound)
+_paired_change = lru_cache(maxsize=_KEPT)(paired_change)
 
 
 @dataclass(frozen=True)
@@ -184,18 +190,18 @@ def _wrong(guardrail: Guardrail, rows: Sequence[MonitoringRow]) -> Counted:
 def _rate_changed(guardrail: Guardrail, counted: Counted) -> Estimate:
     """Upper end: the one-sided bound that people know; an absolute limit is that number among as many answers."""
     times = 100.0 if guardrail.unit == "%" else float(counted.n)
-    exact = share(counted.against, counted.n)
+    exact = _share(counted.against, counted.n)
     return Estimate(
         value=times * counted.against / counted.n,
         low=times * _known(exact.low),
-        high=times * _known(upper_bound(counted.against, counted.n)),
+        high=times * _known(_upper_bound(counted.against, counted.n)),
     )
 
 
 def _rate_right(guardrail: Guardrail, counted: Counted) -> Estimate:
     if guardrail.unit == "abs":
-        return share(counted.n - counted.against, counted.n)
-    change = paired_change(counted.against, counted.in_favour, counted.n)
+        return _share(counted.n - counted.against, counted.n)
+    change = _paired_change(counted.against, counted.in_favour, counted.n)
     return Estimate(value=100 * _known(change.value), low=100 * _known(change.low), high=100 * _known(change.high))
 
 

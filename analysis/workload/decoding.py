@@ -67,10 +67,13 @@ def _looks_japanese(text: str) -> bool:
 
     A full-width character counts for it when it is kana or punctuation, or when its second byte is above ASCII;
     accented Latin letters misread as cp932 have ASCII second bytes, EUC-JP and GBK turn into half-width katakana.
+    The sign of the yen is often the only one of a table; its bytes are never neighbours in Latin text.
     """
     letters = [character for character in text if character > "\x7f"]
     good = sum(
-        1 for character in letters if "\u3000" <= character <= "\u30ff" or "\uff01" <= character <= "\uff5e" or _high_second_byte(character)
+        1
+        for character in letters
+        if "\u3000" <= character <= "\u30ff" or "\uff01" <= character <= "\uff5e" or character == "円" or _high_second_byte(character)
     )
     return 2 * good >= len(letters)
 

@@ -246,6 +246,9 @@ def test_a_bill_in_thousands_of_yen_is_read() -> None:
         ("month,bill,requests\n2026-12,$100,1\n", "column bill: the bill is in USD; the case is in JPY"),
         ("month,bill (EUR),requests\n2026-12,100,1\n", "is in EUR"),
         ("month,bill,requests,currency\n2026-12,100,1,usd\n", "is in USD"),
+        ("month,bill,requests,currency\n2026-12,100,1,GBP\n", 'column currency: "GBP" is not a currency'),
+        ("month,bill（税込）,requests\n2026-12,100,1\n", "cannot be in 税込"),
+        ("月,請求額,件数\n2026-12,100円,1\n合計,100円,1\n", "line 3: 合計 sums up other lines"),
         ("month,bill,requests\n2026-12,-5,1\n", "0 or more"),
         ("month,bill\n2026-12,5\n", "columns are missing: requests"),
     ],
@@ -255,6 +258,10 @@ def test_a_bill_that_does_not_fit_is_said_with_its_place(text: str, said: str) -
         read(text, currency="JPY")
     assert said in render(caught.value.message, "en")
     assert "{" not in render(caught.value.message, "ja")
+
+
+def test_requests_in_thousands_are_read() -> None:
+    assert read("month,bill,requests（千件）\n2026-12,100,1.5\n")[0].requests == 1500
 
 
 def test_two_currencies_in_one_file_are_refused() -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import date
+from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +21,9 @@ from analysis.i18n import render
 COLUMNS = (
     Column("date", "day", True, ("日付",)),
     Column("name", "text", True, ("名前",)),
-    Column("count", "count", False, ("件数",)),
+    Column("count", "count", False, ("件数",), suffixes=("件",)),
     Column("bill", "amount", False, ("請求額",), {"千円": 1000.0}),
-    Column("ratio", "ratio"),
+    Column("ratio", "ratio", suffixes=("倍",)),
 )
 
 
@@ -54,6 +60,59 @@ def test_figures_with_separators_signs_and_full_width_digits_are_read() -> None:
     }
 
 
+def test_a_unit_behind_a_figure_and_a_day_of_the_week_are_read() -> None:
+    found = cells("日付,名前,件数,ratio\n2026/12/1（火）,a,１２０件,1.02倍\n令和8年12月2日,b,3,1\n2026-12-03 00:00:00,c,4,1\n")
+    assert [(row["date"], row["count"], row["ratio"]) for row in found] == [
+        ("2026-12-01", 120, 1.02), ("2026-12-02", 3, 1.0), ("2026-12-03", 4, 1.0),
+    ]  # fmt: skip
+
+
+def test_lines_may_end_as_on_an_old_macintosh() -> None:
+    assert len(cells("date,name\r2026-12-01,a\r2026-12-02,b\r")) == 2
+
+
+def test_a_sign_of_the_yen_may_be_the_only_japanese_letter_of_a_file() -> None:
+    assert cells("date,name,bill\n2026-12-01,a,1200円\n", "cp932")[0]["bill"] == 1200
+
+
+def workbook(*rows: Sequence[object], before: Sequence[Sequence[object]] = ()) -> bytes:
+    """A workbook whose second sheet holds the rows when something stands on a first one."""
+    book, packed = openpyxl.Workbook(), io.BytesIO()
+    sheet: Any = book.active
+    for row in before:
+        sheet.append(row)
+    sheet = book.create_sheet() if before else sheet
+    for row in rows:
+        sheet.append(row)
+    book.save(packed)
+    return packed.getvalue()
+
+
+HEAD = ("日付", "名前", "件数", "請求額（千円）")
+
+
+@pytest.mark.parametrize("before", [(), [["note"], ["of the operation"]]])
+def test_a_workbook_is_read_from_the_sheet_that_holds_the_columns(before: Sequence[Sequence[object]]) -> None:
+    data = workbook(HEAD, (), (date(2026, 12, 1), "a", 1200.0, 12.5), ("2026年12月2日", "b", "１，２００件", None), before=before)
+    table = read_table(data, "t.xlsx", COLUMNS)
+    assert [dict(line.cells) for line in table.lines] == [
+        {"date": "2026-12-01", "name": "a", "count": 1200, "bill": 12_500.0},
+        {"date": "2026-12-02", "name": "b", "count": 1200, "bill": None},
+    ]
+
+
+def test_a_workbooks_problem_is_named_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "line 3, column count: -5 was given" in refused(workbook(HEAD, (date(2026, 12, 1), "a", 1), (date(2026, 12, 2), "a", -5)))
+    assert "line 3: 合計 sums up" in refused(workbook(HEAD, (date(2026, 12, 1), "a", 1), ("合計", None, 1)))
+    assert "damaged or protected" in refused(workbook(HEAD)[:600])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "date,name\n")
+    assert "is not a table" in refused(packed.getvalue())
+    monkeypatch.setattr("analysis.economics.business_sheets.MOST_UNPACKED", 100)
+    assert "at most 100 are read" in refused(workbook(HEAD))
+
+
 def test_empty_cells_blank_lines_and_empty_columns_at_the_end_are_passed_over() -> None:
     found = cells("\ndate,name,count,,\n\n2026-12-01,a,,,\n,,,,\n")
     assert found == [{"date": "2026-12-01", "name": "a", "count": None}]
@@ -83,7 +142,16 @@ def test_a_line_is_named_by_its_number_in_the_file() -> None:
         ("date,name,日付\n2026-12-01,a,2026-12-01\n", "the column date stands there twice"),
         ("date,name,count\n2026-12-01,a,1,234\n", "more cells (4) than columns"),
         ('date,name\n2026-12-01,"a\n', "line 2: the table cannot be read"),
-        (b"PK\x03\x04rest", "Excel workbook"),
+        (b"PK\x03\x04rest", "cannot be read as an Excel workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(8), "saved as .xlsx"),
+        ("date,name,count\n2026-12-01,a,1\n合計,,1\n", "line 3: 合計 sums up other lines"),
+        ("date,name,count\n2026-12-01,a,5%\n", "not a share"),
+        ("date,name,ratio\n2026-12-01,a,95%\n", "not a share"),
+        ("date,name,count\n2026-12-01,a," + "9" * 100_000 + "\n", "long text"),
+        ("date,name,bill（k）\n2026-12-01,a,1\n", "line 1: the column bill cannot be in k. Units: 千円"),
+        ("date,name,bill（千円）\n2026-12-01,a,120万円\n", "the unit in one of the two places"),
+        (",".join(f"c{n}" for n in range(40_000)) + "\n", "the column c0 is not known"),
+        ("date,name\n2026-12-01," + "a" * 140_000 + "\n", "line 2: the table cannot be read from here on"),
         (b"date,name\n2026-12-01,\xe9t\xe9\n", "not readable"),
     ],
 )
