@@ -19,6 +19,8 @@ from analysis.contracts.message import Message
 _FILE = Path(__file__).with_name("catalogue.json")
 _ANOTHER = frozenset({"nvl", "mig", "laptop", "mobile"})
 """Words in a driver's name that make it another device than its plain namesake."""
+_MAKERS = frozenset({"nvidia", "amd", "intel", "apple", "geforce", "gpu"})
+"""Words that some write before a device's name and others leave out."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def match(device_name: str) -> Device | None:
         >>> match("NVIDIA H100 80GB HBM3").id, match("NVIDIA H100 NVL")
         ('h100-sxm', None)
     """
-    words = set(re.findall(r"[a-z0-9]+", device_name.lower()))
+    words = _words(device_name)
     found = [known for known in DEVICES.values() if any(asked <= words for asked in known.words)]
     return found[0] if len(found) == 1 and not words & _ANOTHER else None
 
@@ -105,7 +107,12 @@ def same_device(priced: str, measured: str) -> bool:
     one, other = device(priced) or match(priced), match(measured)
     if one and other:
         return one == other
-    return bool(priced) and priced.strip().lower() == measured.strip().lower()
+    typed, told = _words(priced), _words(measured)
+    return bool(typed - _MAKERS) and typed - _MAKERS == told - _MAKERS
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", name.lower()))
 
 
 def price_assumption(price: Price) -> Assumption:

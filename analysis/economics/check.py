@@ -10,7 +10,7 @@ from analysis.contracts.message import Message
 from analysis.economics.catalogue import device
 from analysis.economics.check_rest import check_alternatives, check_dates, check_rates, check_slices
 from analysis.economics.names import FIGURES, Figure
-from analysis.economics.uses import bill, both_kinds, other_kind, serves, trains
+from analysis.economics.uses import bill, both_kinds, other_kind, priced_kind, serves, trains
 
 
 def check_assumptions(assumptions: Assumptions, evidence: CaseEvidence) -> tuple[FieldProblem, ...]:
@@ -53,22 +53,22 @@ def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldP
     """A time on one kind of device is never priced as another without a person's word."""
     if assumptions.accept_other_device or not other_kind(assumptions, evidence):
         return
-    priced = device(assumptions.gpu)
-    if evidence.device_kind != assumptions.device_kind or priced is None:
+    known, kind = device(assumptions.gpu), priced_kind(assumptions)
+    if evidence.device_kind != kind:
         message = Message(
             id="The times were measured on a {measured} ({device}), and the case prices a {priced}. "
             "Verify the plan on a {priced}, or accept by name that times are scaled; the figures are then marked as measured elsewhere.",
             values={
                 "measured": (evidence.device_kind or "").upper(),
                 "device": evidence.device_name,
-                "priced": assumptions.device_kind.upper(),
+                "priced": kind.upper(),
             },
         )
     else:
         message = Message(
             id="The times were measured on {device}, and the case prices {priced}, which takes another time. "
             "Verify the plan on {priced}, or accept by name that times are scaled; the figures are then marked as measured elsewhere.",
-            values={"device": evidence.device_name, "priced": priced.name},
+            values={"device": evidence.device_name, "priced": known.name if known else assumptions.gpu.strip()},
         )
     yield FieldProblem(field="accept_other_device", message=message)
 

@@ -70,12 +70,25 @@ class _Tests:
 
 @dataclass(frozen=True)
 class _Times:
-    """Times to price, and where they come from."""
+    """Times to price, and where they come from: measured on a machine, or projected from what a device did."""
 
     origin: FigureOrigin
     serving: ServingEvidence | None
     training: TrainingEvidence | None
     machine: Machine | None = None
+    device: str = ""
+
+    @property
+    def device_name(self) -> str:
+        """The device whose times they are; empty: there are no times."""
+        return self.machine.device_name if self.machine else self.device
+
+    @property
+    def device_kind(self) -> DeviceKind | None:
+        """Its kind; None: there are no times."""
+        if self.machine is not None:
+            return device_kind(self.machine.device)
+        return device_kind(self.device.split(" ")[0].lower()) if self.device else None
 
 
 def _check_same(tests: _Tests) -> None:
@@ -106,7 +119,8 @@ def _rough(tests: _Tests) -> CaseEvidence:
             "profile.",
             plan=plan.id,
         )
-    evidence = _common(tests, _Times("projected", serving, training))
+    times = _Times("projected", serving, training, device=_projected_on(plan, serving is not None))
+    evidence = _common(tests, times)
     saving = None if saved is None else (min(saved / 2, saved), max(saved / 2, saved))
     standing: Standing = "outside" if evidence.standing == "outside" else "rough"
     return _noted(tests, evidence.model_copy(update={"standing": standing, "projected_saving": saving}))
@@ -114,6 +128,16 @@ def _rough(tests: _Tests) -> CaseEvidence:
 
 def _noted(tests: _Tests, evidence: CaseEvidence) -> CaseEvidence:
     return evidence.model_copy(update={"notes": evidence_notes(tests.plan, evidence)})
+
+
+def _projected_on(plan: Plan, serves: bool) -> str:
+    """The device whose measured points the projected times rest on, as it is called; empty: nothing is projected in time."""
+    projection = plan.projection
+    if projection is None:
+        return ""
+    if serves and projection.latency:
+        return projection.latency[0].device_name
+    return projection.training.device_name if projection.training and projection.training.hours else ""
 
 
 def _projected_share(plan: Plan) -> float | None:
@@ -147,8 +171,8 @@ def _common(tests: _Tests, times: _Times) -> CaseEvidence:
         guardrails=() if verification is None else verification.guardrails,
         verification_id=None if verification is None else verification.id,
         trial_id=None if trial is None else trial.id,
-        device_name="" if machine is None else machine.device_name,
-        device_kind=None if machine is None else device_kind(machine.device),
+        device_name=times.device_name,
+        device_kind=times.device_kind,
         measured_at="" if machine is None else machine.started_at,
         serving=times.serving,
         training=times.training,

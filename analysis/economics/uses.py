@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.contracts.business import Assumptions, CaseEvidence
+from analysis.contracts.business import Assumptions, CaseEvidence, DeviceKind
 from analysis.economics.catalogue import device, match, same_device
 
 
@@ -117,14 +117,20 @@ def both_kinds(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
 def other_kind(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
     """The priced device is of another kind than the measured one, so that its times have to be scaled by name.
 
-    That is a GPU for a processor or the other way round; and, where times are priced one by one, another GPU of the catalogue. The
-    bill asks for the share saved alone, which another GPU only makes less sure.
+    That is a GPU for a processor or the other way round; and, where times are priced one by one, a GPU of another name. The bill
+    asks for the share saved alone, which another GPU only makes less sure.
     """
     if evidence.device_kind is None:
         return False
-    one, other = device(assumptions.gpu) or match(assumptions.gpu), match(evidence.device_name)
-    another_gpu = assumptions.basis == "volume" and one is not None and other is not None and one != other
-    return evidence.device_kind != assumptions.device_kind or another_gpu
+    if evidence.device_kind != priced_kind(assumptions):
+        return True
+    named = assumptions.basis == "volume" and evidence.device_kind == "gpu" and assumptions.gpu.strip() and evidence.device_name
+    return bool(named) and not same_device(assumptions.gpu, evidence.device_name)
+
+
+def priced_kind(assumptions: Assumptions) -> DeviceKind:
+    """What is priced: a device of the catalogue is a GPU, whatever was ticked beside it."""
+    return "gpu" if device(assumptions.gpu) or match(assumptions.gpu) else assumptions.device_kind
 
 
 def other_machine(assumptions: Assumptions, evidence: CaseEvidence) -> bool:

@@ -236,6 +236,24 @@ def test_a_processors_time_is_never_priced_as_a_gpu_unless_named() -> None:
     assert fields(answer(accepted, "speed_factor", 20), evidence) == []
 
 
+@pytest.mark.parametrize("name", ["h200", "H200 of our provider", "NVIDIA L4"])
+def test_a_gpu_is_a_gpu_whatever_was_ticked_beside_it(name: str) -> None:
+    """A processor's time, and a device of the catalogue that somebody calls a processor."""
+    assumptions, evidence = good(gpu=name, device_kind="cpu")
+    evidence = evidence.model_copy(update={"device_kind": "cpu", "device_name": "CPU (x86_64, 8 threads)"})
+    said = only(assumptions, evidence, "accept_other_device").message.in_english()
+    assert "measured on a CPU" in said
+    assert "prices a GPU" in said
+
+
+def test_seconds_are_not_priced_as_a_device_that_nobody_knows() -> None:
+    assumptions, evidence = good(gpu="Our new board")
+    assert "and the case prices Our new board" in only(assumptions, evidence, "accept_other_device").message.in_english()
+    assert fields(assumptions.model_copy(update={"gpu": ""}), evidence) == []  # nothing is named: a wider range, and a note
+    nvl = evidence.model_copy(update={"device_name": "NVIDIA H100 NVL"})
+    assert fields(assumptions.model_copy(update={"gpu": "H100 NVL"}), nvl) == []
+
+
 def test_the_bill_asks_only_to_accept_another_device() -> None:
     evidence = make_evidence("serving", device_kind="cpu", device_name="AMD EPYC")
     assumptions = default_assumptions(evidence, today=TODAY).model_copy(update={"device_kind": "gpu"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from analysis.contracts import Change, Plan, TrainingProjection, TrainingShape, Trial, Verification
+from analysis.economics.check import check_assumptions
+from analysis.economics.defaults import default_assumptions
 from analysis.economics.evidence import device_kind, evidence_of
 from analysis.economics.evidence_words import words_of
 from analysis.errors import PlanError
@@ -110,12 +113,27 @@ def test_the_samples_block_plan_is_outside_its_limits_and_not_recommended() -> N
 
 @pytest.mark.parametrize(("name", "saved"), [("freeze", 0.127), ("attention", 0.0239), ("block", 0.0833)])
 def test_a_projection_alone_is_a_range_from_half_to_all_of_it(name: str, saved: float) -> None:
-    found = evidence_of(stored("plans", name))
-    assert (found.standing, found.origin, found.device_kind, found.device_name) == ("rough", "projected", None, "")
+    plan = stored("plans", name)
+    found = evidence_of(plan)
+    on = ("gpu", "NVIDIA H200") if plan.projection.latency else (None, "")
+    assert (found.standing, found.origin, found.device_kind, found.device_name) == ("rough", "projected", *on)
     assert found.projected_saving is not None
     assert found.projected_saving[1] == pytest.approx(saved, abs=1e-3)
     assert found.projected_saving[0] == pytest.approx(found.projected_saving[1] / 2)
     assert "No time was measured" in said(found)
+
+
+def test_times_projected_from_a_processor_are_a_processors() -> None:
+    """They are never priced as a GPU's without a word: what was measured on a CPU and projected is still a CPU's time."""
+    plan = stored("plans", "attention")
+    slow = tuple(each.model_copy(update={"device_name": "CPU (x86_64, 8 threads)"}) for each in plan.projection.latency)
+    plan = plan.model_copy(update={"projection": plan.projection.model_copy(update={"latency": slow})})
+    found = evidence_of(plan)
+    assert (found.device_kind, found.device_name) == ("cpu", "CPU (x86_64, 8 threads)")
+    priced = default_assumptions(found, today=date(2026, 11, 22)).model_copy(
+        update={"basis": "volume", "gpu": "h200", "device_kind": "gpu"}
+    )
+    assert "accept_other_device" in [problem.field for problem in check_assumptions(priced, found)]
 
 
 def test_a_verification_of_quality_alone_leaves_the_cost_rough() -> None:
