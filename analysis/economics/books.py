@@ -40,9 +40,8 @@ def books(setting: Setting, found: Sequence[Stream], *, start: Number, running: 
     for one in found:
         saving = saving + one.cash
         avoided = avoided + (one.avoided if one.avoided_expense is None else one.avoided_expense)
-    spread = np.zeros(setting.months)
-    life = max(1, round(12 * (scalar(figures, "capitalise_years") or 5.0))) if assumptions.capitalise else 1
-    spread[:life] = 1 / life
+    life = column(np.rint(12 * np.asarray(figures.get("capitalise_years", 5.0))) if assumptions.capitalise else 1.0)
+    spread = np.where(np.arange(setting.months) < life, 1 / life, 0.0)
     return Books(-column(start) * spread, saving, avoided, -column(running), 0.0 if quality is None else -quality)
 
 

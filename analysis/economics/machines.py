@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.contracts.business import CaseEvidence, Pair
 from analysis.contracts.case import MachineNeed, Machines
-from analysis.economics.load import HOURS_PER_MONTH, Figures, Floats, Number, Requests, column, scalar
+from analysis.economics.load import HOURS_PER_MONTH, Figures, Floats, Number, Requests, column
 
 _GIB = 2.0**30
 _HAIR = 1e-9
@@ -30,9 +30,9 @@ class Fleet:
 
     throughput: Number
     ratio: Number
-    memory: tuple[int, int]
+    memory: tuple[Number, Number]
     spare: Number
-    stated: float | None
+    stated: Number | None
     shortfall: bool = False
 
 
@@ -80,24 +80,25 @@ def fleet_of_volume(evidence: CaseEvidence, work: Requests, figures: Figures) ->
     per_machine = figures.get("gpus_per_machine", 1.0)
     gpus = work.number / (HOURS_PER_MONTH * 3600) * work.seconds * figures.get("peak_factor", 1.0)
     memory = _by_memory(evidence, work, figures)
-    spare, stated = figures.get("spare_machines", 0.0), scalar(figures, "machines_today")
+    spare, stated = figures.get("spare_machines", 0.0), figures.get("machines_today")
     throughput = gpus / per_machine
     if stated is None:
         return Fleet(throughput, work.ratio, memory, spare, None)
-    spare = np.minimum(spare, max(stated - 1, 0.0))
+    spare = np.minimum(spare, np.maximum(stated - 1, 0.0))
     most = np.maximum(stated - spare, 0.0)
     fitting = np.minimum(throughput, most)
-    shortfall = bool(np.any(throughput > most + _HAIR)) or memory[0] > stated
-    return Fleet(fitting, work.ratio, _at_most(memory, stated), spare, stated, shortfall)
+    shortfall = bool(np.any(throughput > most + _HAIR) or np.any(memory[0] > stated))
+    fits = np.minimum(memory[0], np.maximum(stated, 1.0)), np.minimum(memory[1], np.maximum(stated, 1.0))
+    return Fleet(fitting, work.ratio, fits, spare, stated, shortfall)
 
 
 def fleet_of_bill(ratio: Number, figures: Figures) -> Fleet | None:
     """The machines that a bill pays for, taken to be full at the peak but for the spare ones; None: nobody said how many there are."""
-    stated = scalar(figures, "machines_today")
-    if not stated:
+    stated = figures.get("machines_today")
+    if stated is None:
         return None
     spare = np.minimum(figures.get("spare_machines", 0.0), stated - 1)
-    return Fleet(stated - spare, ratio, (1, 1), spare, stated)
+    return Fleet(stated - spare, ratio, (1.0, 1.0), spare, stated)
 
 
 def held(fleet: Fleet, growth: Floats, ramp: Floats) -> Held:
@@ -105,14 +106,14 @@ def held(fleet: Fleet, growth: Floats, ramp: Floats) -> Held:
     filled = column(fleet.throughput) * growth
     lighter = filled * (1 - ramp * (1 - column(fleet.ratio)))
     spare = column(fleet.spare)
-    without = whole(filled, fleet.memory[0], spare)
-    memory = np.where(ramp >= 1, fleet.memory[1], max(fleet.memory))
-    with_plan = whole(lighter, memory, spare)
-    owned = without[..., :1] if fleet.stated is None else np.array([fleet.stated])
+    before, after = (column(each) for each in fleet.memory)
+    without = whole(filled, before, spare)
+    with_plan = whole(lighter, np.where(ramp >= 1, after, np.maximum(before, after)), spare)
+    owned = without[..., :1] if fleet.stated is None else column(fleet.stated)
     return Held((filled, lighter), (without, with_plan), owned)
 
 
-def whole(filled: Floats, memory: Floats | int, spare: Floats) -> Floats:
+def whole(filled: Floats, memory: Floats, spare: Floats) -> Floats:
     """Whole machines: what the peak fills, at least what one copy's memory needs, and the spare ones; none for no work."""
     return np.asarray(np.where(filled > 0, np.maximum(np.ceil(filled - _HAIR), memory) + spare, 0.0))
 
@@ -121,26 +122,21 @@ def machines_of(fleet: Fleet) -> Machines:
     """Before and after at today's volume, with all of the work on the plan."""
     at_once = held(fleet, np.ones(1), np.ones(1))
     needs = [
-        MachineNeed(by_throughput=float(filled[0]), by_memory=memory if filled[0] > 0 else 0, whole=round(float(needed[0])))
+        MachineNeed(by_throughput=float(filled[0]), by_memory=round(float(memory)) if filled[0] > 0 else 0, whole=round(float(needed[0])))
         for filled, memory, needed in zip(at_once.filled, fleet.memory, at_once.needed, strict=True)
     ]
     ratio = float(np.asarray(fleet.ratio))
-    stated = None if fleet.stated is None else round(fleet.stated)
+    stated = None if fleet.stated is None else round(float(fleet.stated))
     return Machines(today=needs[0], plan=needs[1], stated=stated, headroom=1 / ratio - 1 if ratio > 0 else 0.0)
 
 
-def _by_memory(evidence: CaseEvidence, work: Requests, figures: Figures) -> tuple[int, int]:
+def _by_memory(evidence: CaseEvidence, work: Requests, figures: Figures) -> tuple[Number, Number]:
     """Machines that one copy needs for its memory, at the measured batch; 1 where memory is not known."""
     peak: Pair | None = None if work.point is None else work.point.peak_memory_bytes
     if peak is None and evidence.serving is not None:
         peak = evidence.serving.weight_bytes
-    room = scalar(figures, "gpu_memory_gib")
-    if peak is None or not room:
-        return 1, 1
-    space = room * _GIB * (scalar(figures, "gpus_per_machine") or 1.0)
-    return tuple(max(1, int(np.ceil(each / space - _HAIR))) for each in (peak.today, peak.plan))  # type: ignore[return-value]
-
-
-def _at_most(memory: tuple[int, int], stated: float) -> tuple[int, int]:
-    limit = max(1, int(stated))
-    return min(memory[0], limit), min(memory[1], limit)
+    room = figures.get("gpu_memory_gib")
+    if peak is None or room is None:
+        return 1.0, 1.0
+    space = room * _GIB * figures.get("gpus_per_machine", 1.0)
+    return np.maximum(1.0, np.ceil(peak.today / space - _HAIR)), np.maximum(1.0, np.ceil(peak.plan / space - _HAIR))

@@ -136,7 +136,7 @@ _TABLE: Mapping[Group, tuple[Figure, ...]] = {
     "machines": (
         _figure("gpus_per_machine", N_("GPUs in a machine"), N_("GPUs"), 1, (1, 1024),
             where=N_("contract, or asset ledger"), used=waits_for_peak, needed=waits_for_peak, whole=True),
-        _figure("machines_today", N_("machines today"), N_("machines"), None, (0, 100_000),
+        _figure("machines_today", N_("machines today"), N_("machines"), None, (1, 100_000),
             where=N_("contract, or asset ledger"), used=on_machines, whole=True),
         _figure("gpu_memory_gib", N_("memory of one GPU"), N_("GiB"), None, (0.5, 10_000),
             where=N_("the maker's data sheet"), used=waits_for_peak),

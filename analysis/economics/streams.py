@@ -15,7 +15,7 @@ from analysis.contracts.business import Assumptions, CaseEvidence
 from analysis.contracts.case import Area, CostLineName
 from analysis.economics.dates import add_months, day, first_of_next_month
 from analysis.economics.energy import request_kwh, run_kwh
-from analysis.economics.load import HOURS_PER_MONTH, Figures, Floats, Number, Requests, Runs, column, scalar
+from analysis.economics.load import HOURS_PER_MONTH, Figures, Floats, Number, Requests, Runs, column
 from analysis.economics.machines import Fleet, Held, fleet_of_bill, fleet_of_volume, held
 
 
@@ -135,7 +135,7 @@ def _own_requests(setting: Setting) -> Iterator[Stream]:
         written_off * there.owned + price * bought[0],
         avoided=price * (bought[0] - bought[1]),
         freed=_rest(there, written_off + kept_up, cash + spared),
-        avoided_expense=written_off * _in_the_books(bought, scalar(setting.figures, "life_years")),
+        avoided_expense=written_off * _in_the_books(bought, setting.figures.get("life_years", 5.0)),
         bought=bought,
     )
     yield Stream("maintenance", "serving", kept_up * there.running, cash=cash)
@@ -244,10 +244,9 @@ def _purchases(added: Floats) -> Floats:
     return np.asarray(np.diff(most, axis=-1, prepend=0.0))
 
 
-def _in_the_books(bought: tuple[Floats, Floats], life_years: float | None) -> Floats:
+def _in_the_books(bought: tuple[Floats, Floats], life_years: Number) -> Floats:
     """Machines fewer being written off in each month."""
     fewer = np.cumsum(bought[0] - bought[1], axis=-1)
-    life = max(1, round(12 * (life_years or 5.0)))
-    gone = np.zeros_like(fewer)
-    gone[..., life:] = fewer[..., :-life] if life < fewer.shape[-1] else 0.0
-    return fewer - gone
+    before = np.arange(fewer.shape[-1]) - np.rint(12 * column(life_years)).astype(int)
+    before, fewer = np.broadcast_arrays(before, fewer)
+    return fewer - np.where(before >= 0, np.take_along_axis(fewer, np.maximum(before, 0), axis=-1), 0.0)

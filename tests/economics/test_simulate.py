@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.contracts import ExchangeRate
+from analysis.contracts import Assumption, ExchangeRate, Pair, ServingEvidence, ServingPoint, SliceVolume
 from analysis.economics.check import check_assumptions
 from analysis.economics.defaults import answer, default_assumptions
 from analysis.economics.figures import draw_figures
@@ -186,3 +186,35 @@ def test_all_draws_at_once_are_the_draws_one_by_one(changes: dict[str, Any]) -> 
         alone = outcome(assumptions, evidence, {name: float(values[row]) for name, values in drawn.items()})
         for name in ("npv", "payback", "net_per_month", "saving_share", "start"):
             assert getattr(together, name)[row] == pytest.approx(float(getattr(alone, name)), rel=1e-9), (row, name)
+
+
+@pytest.mark.parametrize("place", ["reserved", "own"])
+@pytest.mark.parametrize(
+    "name", ["machines_today", "gpu_memory_gib", "gpus_per_machine", "spare_machines", "life_years", "capitalise_years"]
+)
+def test_every_figure_with_a_range_is_drawn_case_by_case(place: str, name: str) -> None:
+    """Whole machines and years too: what comes of all draws at once is what each of them comes to alone."""
+    ranges = {"machines_today": (2.0, 3.0, 9.0), "spare_machines": (0.0, 1.0, 3.0), "gpus_per_machine": (1.0, 2.0, 8.0)}
+    low, value, high = ranges.get(name, (1.0, 3.0, 6.0))
+    point = ServingPoint(
+        batch_size=1, prompt_tokens=100, new_tokens=0, prefill_ms=Pair(today=900, plan=630), peak_memory_bytes=Pair(today=5e9, plan=2e9)
+    )
+    evidence = plain_evidence(
+        serving=ServingEvidence(points=(point,), weight_bytes=Pair(today=5e9, plan=2e9)), mean_prompt_tokens=100.0, slices=()
+    )
+    fixed = {"gpu_price_per_hour": 500.0, "purchase_price": 5e6, "maintenance_percent_per_year": 10.0, "pue": 1.5, "tax_rate_percent": 30.0}
+    fixed |= {"electricity_price_per_kwh": 25.0, "peak_factor": 3.0, "growth_percent_per_year": 30.0, "gpu_power_watts": 700.0}
+    fixed |= {"spare_machines": 1.0, "gpus_per_machine": 2.0, "life_years": 5.0, "capitalise_years": 5.0}
+    begin = plain_assumptions(
+        {name: (low, value, high)}, basis="volume", place=place, contract_ends_on="2027-03-31", starts_on="2026-12-01"
+    )
+    values = {other: Assumption(value=amount) for other, amount in fixed.items() if other != name} | dict(begin.values)
+    slices = (SliceVolume(name="all", requests_per_month=3e6),)
+    assumptions = begin.model_copy(update={"values": values, "slices": slices, "after_tax": True, "capitalise": True})
+    assert check_assumptions(assumptions, evidence) == ()
+    drawn = draw_figures(assumptions, evidence, 12, 0)
+    assert len(set(drawn[name])) > 1
+    at_once = outcome(assumptions, evidence, drawn)
+    alone = [outcome(assumptions, evidence, {each: float(given[row]) for each, given in drawn.items()}) for row in range(12)]
+    assert at_once.npv == pytest.approx([float(one.npv) for one in alone])
+    assert at_once.saving_share == pytest.approx([float(one.saving_share) for one in alone])
