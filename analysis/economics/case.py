@@ -47,6 +47,8 @@ from analysis.economics.streams import first_day
 from analysis.economics.tornado import tornado
 from analysis.errors import InputError
 
+_TINY = 1e-100
+"""Below this nothing is divided by."""
 _LARGEST_RATE = 100.0
 """A yearly rate of return, as a share, above which it tells nothing."""
 
@@ -206,9 +208,16 @@ def _errors(use: FullUse) -> dict[str, Any]:
     priced = price is not None and ({"error_share_percent", "measured_error_percent"} & set(setting.figures))
     return {
         "quality_per_month": use.mean(found.quality) if priced else None,
-        "break_even_errors": at_stake / each if each and at_stake > 0 else None,
-        "break_even_error_price": 1000 * at_stake / requests if requests and at_stake > 0 else None,
+        "break_even_errors": _quotient(at_stake, each),
+        "break_even_error_price": _quotient(1000 * at_stake, requests),
     }
+
+
+def _quotient(amount: float, per: float | None) -> float | None:
+    """The quotient; None: there is nothing to divide, or nothing to divide by that a number could tell."""
+    if per is None or per < _TINY or amount <= 0:
+        return None
+    return amount / per
 
 
 def _over_time(found: Flows) -> dict[str, Any]:

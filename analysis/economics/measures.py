@@ -13,6 +13,8 @@ _CHUNK = 1024
 """Draws worked on at a time, so that what belongs together stays in the cache."""
 _LOWEST, _HIGHEST = -0.9999, 1e6
 """Monthly rates between which an internal rate of return is looked for."""
+_LEAST_OF_A_YEAR = -0.9999
+"""Yearly rates below this are none: all but nothing comes back."""
 
 
 def cumulative(start: ArrayLike, net: ArrayLike) -> Floats:
@@ -130,13 +132,14 @@ def irr(start: float, net: ArrayLike, horizon: int) -> float | None:
 def rates_of_return(start: float, net: ArrayLike, horizon: int) -> tuple[float, ...]:
     """Yearly rates at which the net present value is nought, smallest first: positive ones, and where there is none, negative ones.
 
-    A last month of loss would add a rate near -100 % to any good case; it says nothing beside a positive one.
+    A last month of loss would add a rate near -100 % to any good case: it says nothing beside a positive one, and where there is none,
+    nothing comes back, which is no rate either.
     """
     months = [-float(start), *(float(value) for value in np.asarray(net, dtype=np.float64)[:horizon])]
     if not min(months) < 0 < max(months):
         return ()
     found = _roots(months)
-    return tuple(rate for rate in found if rate > 0) or found
+    return tuple(rate for rate in found if rate > 0) or tuple(rate for rate in found if rate > _LEAST_OF_A_YEAR)
 
 
 def _roots(months: Sequence[float]) -> tuple[float, ...]:

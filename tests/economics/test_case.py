@@ -271,3 +271,22 @@ def test_lengths_that_nobody_told_are_said_to_be_the_measurements() -> None:
     assert "256 tokens are taken to be read" in said
     assert "32 tokens are taken to be written" in said
     assert "are taken to be" not in notes_of(result_of(evidence, assumptions, draws=DRAWS))
+
+
+def test_a_price_of_an_error_too_small_to_count_by_is_no_failure() -> None:
+    evidence, assumptions = serving_case("block", error_price=5e-324, error_share_percent=0.01)
+    found = result_of(evidence, assumptions, draws=DRAWS)
+    assert found.break_even_errors is None
+    assert found.break_even_error_price is not None
+
+
+@pytest.mark.parametrize("place", ["cloud", "reserved", "own"])
+def test_fine_tuning_by_its_hours_is_priced_wherever_it_runs(place: str) -> None:
+    """On machines that are there anyway it is capacity, which counts only where it is switched in; own ones draw less power."""
+    evidence, assumptions = freeze_case(basis="volume", place=place, contract_ends_on="2027-03-31", gpu="h200")
+    for figure, value in {"gpu_price_per_hour": 600.0, "purchase_price": 5e6, "training_gpu_hours_per_run": 5000.0}.items():
+        assumptions = answer(assumptions, figure, value)
+    found = result_of(evidence, assumptions, draws=DRAWS)
+    assert (found.buckets.freed > 0) == (place != "cloud")
+    assert (found.break_even.value is not None) == (place != "reserved")
+    assert (found.buckets.cash > 0) == (place != "reserved")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.contracts import MonitoringRow, Rollout
@@ -122,6 +122,7 @@ COUNTS = st.integers(0, 1000)
     ),
     st.sampled_from(["utf-8", "utf-16"]),
 )
+@settings(deadline=None)
 def test_rows_survive_a_round_trip(rows: list[tuple[date, str, int, int]], encoding: str) -> None:
     written = tuple(
         sorted(
