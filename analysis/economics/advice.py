@@ -1,8 +1,8 @@
 """What the days of a stage advise: go on, hold, roll back, or stop; each with the figures that say so. A person decides.
 
-Stop: critical answers are outside their limit. Roll back: another limit is outside on the stage's days together, or on two days
-in a row. Hold: the days are not over, a limit is undecided, the data are old, requests fall back more and more often, or the
-plan answers more than the stage allows. Go: none of this.
+Stop: critical answers are outside their limit. Roll back: another limit is outside on the stage's days together, on the newest
+week, or on two days in a row. Hold: the days are not over, a limit is undecided or its figure is getting worse, data are old or
+missing, requests fall back more and more often, or the plan answers more than the stage allows. Go: none of this.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from analysis.contracts.message import Message
 from analysis.contracts.rollout import AdviceKind, MonitoredLimit, MonitoringRow, Rollout, Stage, StageAdvice
 from analysis.contracts.verification import Guardrail, Verdict
 from analysis.economics.advice_reasons import reasons_to_hold, undecided
-from analysis.economics.watched import Seen, by_day, outside_on, see, verdict
+from analysis.economics.watched import Seen, by_day, newest_days, outside_on, see, verdict
 from analysis.errors import PlanError
 from analysis.planning.guardrails import figure
 from analysis.planning.limits import CRITICAL, parse_guardrail
@@ -121,25 +121,29 @@ def _reason(guardrail: Guardrail, seen: Seen, found: Verdict) -> Message:
         return seen.missing
     if found == "undecided":
         return undecided(guardrail, seen)
+    values = _ends(guardrail, seen)
+    if found == "within":
+        return Message(id="Within limits: {measured} ({low} to {high}) meets {limit}.", values={**values, "limit": guardrail.text})
+    return Message(id="Outside limits: {measured} ({low} to {high}) misses {limit}.", values={**values, "limit": guardrail.text})
+
+
+def _ends(guardrail: Guardrail, seen: Seen) -> dict[str, object]:
     estimate = seen.estimate
     assert estimate.value is not None
     assert estimate.low is not None
     assert estimate.high is not None
-    values = {
+    return {
         "measured": figure(estimate.value, guardrail),
         "low": figure(estimate.low, guardrail),
         "high": figure(estimate.high, guardrail),
     }
-    if found == "within":
-        return Message(id="Within limits: {measured} ({low} to {high}) meets {limit}.", values={**values, "limit": guardrail.text})
-    return Message(id="Outside limits: {measured} ({low} to {high}) misses {limit}.", values={**values, "limit": guardrail.text})
 
 
 def _decide(
     rollout: Rollout, stage: Stage, limits: Sequence[MonitoredLimit], missed: dict[str, tuple[str, ...]], today: date
 ) -> tuple[AdviceKind, list[Message]]:
     rows = stage_rows(rollout, stage)
-    broken = _broken(limits, missed, list(by_day(rows)))
+    broken = _broken(limits, missed, rows)
     if broken:
         critical = [reason for limit, reason in broken if limit.guardrail.slice == CRITICAL]
         if critical:
@@ -160,14 +164,17 @@ def _decide(
 
 
 def _broken(
-    limits: Sequence[MonitoredLimit], missed: dict[str, tuple[str, ...]], days: Sequence[str]
+    limits: Sequence[MonitoredLimit], missed: dict[str, tuple[str, ...]], rows: Sequence[MonitoringRow]
 ) -> list[tuple[MonitoredLimit, Message]]:
-    """Limits that are outside on all days together, or were on two days in a row."""
+    """Limits that are outside on all days together, on the newest week, or were on two days in a row."""
     found = []
+    days, newest = list(by_day(rows)), newest_days(rows)[1]
     for limit in limits:
         pair = _two_in_a_row(days, missed[limit.guardrail.text])
         if limit.verdict == "outside":
             found.append((limit, limit.reason))
+        elif newest and verdict(limit.guardrail, seen := see(limit.guardrail, newest)) == "outside":
+            found.append((limit, _newest_outside(limit.guardrail, seen, newest)))
         elif pair is not None:
             found.append(
                 (
@@ -179,6 +186,13 @@ def _broken(
                 )
             )
     return found
+
+
+def _newest_outside(guardrail: Guardrail, seen: Seen, newest: Sequence[MonitoringRow]) -> Message:
+    values = {**_ends(guardrail, seen), "limit": guardrail.text, "first": min(row.date for row in newest)}
+    return Message(
+        id="Outside limits since {first}: {measured} ({low} to {high}) misses {limit}, though earlier days were better.", values=values
+    )
 
 
 def _two_in_a_row(days: Sequence[str], missed: Sequence[str]) -> tuple[str, str] | None:

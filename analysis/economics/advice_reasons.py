@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 
 from analysis.contracts.message import Message
 from analysis.contracts.rollout import MonitoredLimit, MonitoringRow, Rollout, Stage
 from analysis.contracts.verification import Guardrail
 from analysis.economics import dates
-from analysis.economics.watched import FEWEST_DAYS, Seen, by_day, more_answers
+from analysis.economics.watched import FEWEST_DAYS, NEWEST_DAYS, Seen, by_day, more_answers, newest_days, see, verdict, worse
 from analysis.planning.binomial import share
 from analysis.planning.guardrails import figure
 
 OLDEST_DAYS = 3
 """Data older than this say nothing about today."""
 WEEKEND = 2
-_NEWEST_DAYS = 7
+_LONGEST_GAP = 4
+"""Days in a row without data that a long weekend explains."""
 _RISE = 1.25
 """Requests fall back more often when the newest week is beyond chance and this many times what it was."""
 _TRAFFIC_SLACK = 0.05
@@ -35,6 +37,7 @@ def reasons_to_hold(
     found += _time(stage, rows, wanted)
     if stage.state in ("running", "held"):
         found += _age(rows, today)
+    found += _worse(limits, rows) + _gaps(rollout, stage, rows)
     return found + _fallbacks(rows) + _too_much(stage, rows) + _elsewhere(rollout, stage, rows)
 
 
@@ -106,13 +109,67 @@ def _age(rows: Sequence[MonitoringRow], today: date) -> list[Message]:
     ]
 
 
+def _worse(limits: Sequence[MonitoredLimit], rows: Sequence[MonitoringRow]) -> list[Message]:
+    """Limits that the newest week alone no longer shows to be kept, where it is worse than the days before beyond chance."""
+    before, newest = newest_days(rows)
+    found = []
+    for limit in limits if newest else ():
+        was, now = see(limit.guardrail, before), see(limit.guardrail, newest)
+        if limit.verdict != "undecided" and verdict(limit.guardrail, now) != "within" and worse(limit.guardrail, now, was):
+            assert was.estimate.value is not None
+            assert now.estimate.value is not None
+            values = {
+                "limit": limit.guardrail.text,
+                "now": figure(now.estimate.value, limit.guardrail),
+                "was": figure(was.estimate.value, limit.guardrail),
+            }
+            found.append(Message(id="Getting worse: {now} in the newest week, {was} before; the limit is {limit}.", values=values))
+    return found
+
+
+def _gaps(rollout: Rollout, stage: Stage, rows: Sequence[MonitoringRow]) -> list[Message]:
+    """Slices that nobody sees, and days in the middle without data."""
+    first, last = min(row.date for row in rows), max(row.date for row in rows)
+    own = [row for row in rollout.monitoring if first <= row.date <= last and (not stage.slices or row.slice in stage.slices)]
+    unseen = [name for name in stage.slices if all(row.slice != name for row in rows)]
+    newest = newest_days(own)[1]
+    silent = [name for name in stage.slices if newest and name not in unseen and all(row.slice != name for row in newest)]
+    found = list[Message]()
+    if unseen:
+        values = {"k": stage.number, "slices": tuple(unseen)}
+        found.append(
+            Message(id="Stage {k} also serves {slices}, but no day shows the plan answering there. Import its days.", values=values)
+        )
+    if silent:
+        values = {"slices": tuple(silent), "days": NEWEST_DAYS}
+        found.append(
+            Message(id="The newest {days} days have no line of {slices}. Import it, with 0 requests where there were none.", values=values)
+        )
+    return [*found, *_missing_days(sorted({row.date for row in own}))]
+
+
+def _missing_days(days: Sequence[str]) -> list[Message]:
+    """The longest stretch without data, where it is longer than a long weekend."""
+    known = [found for text in days if (found := dates.day(text)) is not None]
+    gap, after = max((((two - one).days - 1, one) for one, two in pairwise(known)), default=(0, None))
+    if after is None or gap <= _LONGEST_GAP:
+        return []
+    first, last = after + timedelta(days=1), after + timedelta(days=gap)
+    return [
+        Message(
+            id="There are no data from {first} to {last}, {days} days. Import them, with 0 requests where nothing ran.",
+            values={"first": first.isoformat(), "last": last.isoformat(), "days": gap},
+        )
+    ]
+
+
 def _fallbacks(rows: Sequence[MonitoringRow]) -> list[Message]:
     """The newest week against the days before it, by exact intervals that do not touch."""
     known = by_day(row for row in rows if row.fallbacks is not None)
-    if len(known) < 2 * _NEWEST_DAYS:
+    if len(known) < 2 * NEWEST_DAYS:
         return []
     days = list(known)
-    before, newest = (_fallen([row for day in part for row in known[day]]) for part in (days[:-_NEWEST_DAYS], days[-_NEWEST_DAYS:]))
+    before, newest = (_fallen([row for day in part for row in known[day]]) for part in (days[:-NEWEST_DAYS], days[-NEWEST_DAYS:]))
     was, now = share(*before), share(*newest)
     if now.low is None or was.high is None or now.low <= was.high or newest[0] * before[1] < _RISE * before[0] * newest[1]:
         return []

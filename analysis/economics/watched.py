@@ -3,7 +3,7 @@
 A limit is within when the end of the 95 % interval that decides meets it, outside when the other end misses it, and undecided
 otherwise: the rule of a verification. A day is the unit of chance of quality loss and answer time, because answers of one day
 share their load and their subjects; days are taken as independent. One day alone has no interval: its figure is outside when
-it misses the limit, and only a second such day in a row says something.
+it misses the limit by more than days scatter from one to the next, and only a second such day in a row says something.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from analysis.planning.binomial import paired_change, share, upper_bound
 from analysis.planning.limits import CRITICAL
 from analysis.planning.student_t import student_t
 
+NEWEST_DAYS = 7
+"""Days with data that stand for what is so now: a plan that was good for weeks may be bad since Monday."""
 FEWEST_DAYS = 5
 """With fewer days the spread between them is not known well enough to decide anything."""
 MOST_SEARCHED = 20_000
@@ -100,16 +102,36 @@ def meets(guardrail: Guardrail, value: float) -> bool:
 
 
 def outside_on(guardrail: Guardrail, rows: Sequence[MonitoringRow]) -> tuple[str, ...]:
-    """The days that were outside on their own: counted answers beyond chance, a ratio as it stands."""
-    found = []
-    for date, own in by_day(rows).items():
-        seen = see(guardrail, own)
-        value = seen.estimate.value
-        if seen.missing is not None or value is None:
-            continue
-        if verdict(guardrail, seen) == "outside" or (seen.counted is None and not meets(guardrail, value)):
-            found.append(date)
-    return tuple(found)
+    """The days that were outside on their own: counted answers beyond chance, a ratio beyond the scatter of its days."""
+    if guardrail.metric in ("flips", "accuracy"):
+        return tuple(date for date, own in by_day(rows).items() if verdict(guardrail, see(guardrail, own)) == "outside")
+    if see(guardrail, rows).missing is not None:
+        return ()
+    own = [row for row in rows if guardrail.slice in (None, row.slice)]
+    days = {date: math.log(value) for date, each in by_day(own).items() if (value := _day(guardrail, each)) is not None}
+    end = _beyond(guardrail, list(days.values()))
+    return tuple(date for date, value in days.items() if end is not None and (value > end if guardrail.op == "<=" else value < end))
+
+
+def _beyond(guardrail: Guardrail, logs: Sequence[float]) -> float | None:
+    """Where a day misses the limit by more than days scatter, on a log scale; None: one day tells no scatter.
+
+    The scatter comes from the steps between neighbours, so that a level that moves once hardly widens it.
+    """
+    if len(logs) < 2:
+        return None
+    scatter = math.sqrt(float(np.mean(np.square(np.diff(logs)))) / 2)
+    limit = 1 + guardrail.value / 100 if guardrail.unit == "%" else guardrail.value
+    most = student_t(len(logs) - 1) * scatter + 1e-9
+    return (math.log(limit) if limit > 0 else -math.inf) + (most if guardrail.op == "<=" else -most)
+
+
+def worse(guardrail: Guardrail, now: Seen, before: Seen) -> bool:
+    """Whether a figure became worse beyond chance: the two intervals do not touch."""
+    was, found = before.estimate, now.estimate
+    if was.low is None or was.high is None or found.low is None or found.high is None:
+        return False
+    return found.low > was.high if guardrail.op == "<=" else found.high < was.low
 
 
 def by_day(rows: Iterable[MonitoringRow]) -> Mapping[str, list[MonitoringRow]]:
@@ -118,6 +140,15 @@ def by_day(rows: Iterable[MonitoringRow]) -> Mapping[str, list[MonitoringRow]]:
     for row in sorted(rows, key=lambda row: row.date):
         days[row.date].append(row)
     return days
+
+
+def newest_days(rows: Iterable[MonitoringRow], days: int = NEWEST_DAYS) -> tuple[list[MonitoringRow], list[MonitoringRow]]:
+    """The rows before the newest days with data, and those of the newest ones; no newest ones where there are no more days."""
+    found = by_day(rows)
+    dates = list(found)
+    if len(dates) <= days:
+        return [row for own in found.values() for row in own], []
+    return [row for date in dates[:-days] for row in found[date]], [row for date in dates[-days:] for row in found[date]]
 
 
 def more_answers(guardrail: Guardrail, seen: Seen) -> int | None:

@@ -21,6 +21,7 @@ from analysis.planning.binomial import paired_change, share, upper_bound
 from analysis.planning.guardrails import cases_needed
 from analysis.planning.limits import parse_guardrail
 from tests.business_builders import make_rollout
+from tests.economics.stage_chance import tally
 
 FIRST = date(2026, 12, 1)
 Change = Callable[[int], dict[str, Any]]
@@ -326,3 +327,64 @@ def test_a_hundred_days_of_many_checks_are_quick_to_judge() -> None:
     monitoring = rows(100, checked=200, changed=5, wrong=3, wrong_original=2, perplexity_ratio=1.02)
     found = advise(running("flips<=10%", "accuracy>=-2%", "perplexity<=+5%", monitoring=monitoring), today=date(2027, 3, 10))
     assert found.limits[0].n == 20_000
+
+
+# --- a week that is bad now, days that scatter, days and slices that nobody sees
+
+
+def test_roll_back_when_the_newest_week_is_outside_although_all_days_together_are_not() -> None:
+    late = rows(28, lambda day: {"checked": 50, "changed": 1 if day < 21 else 9}, perplexity_ratio=1.01)
+    found = advise(running("flips<=10%", monitoring=late), today=date(2026, 12, 28))
+    assert (found.advice, found.limits[0].verdict) == ("roll_back", "within")
+    assert "since 2026-12-22: 18.0% (" in render(found.reasons[0], "en")
+    assert said(running("flips<=10%", monitoring=late))[0] == "roll_back"
+
+
+def test_hold_when_a_figure_becomes_worse_beyond_chance_and_is_no_longer_within() -> None:
+    late = rows(28, lambda day: {"checked": 20, "changed": 0 if day < 21 else 2})
+    kind, reason = said(running("flips<=10%", monitoring=late))
+    assert (kind, "Getting worse: 10.0% in the newest week, 0.0% before; the limit is flips<=10%" in reason) == ("hold", True)
+    slowly = rows(28, lambda day: {"perplexity_ratio": 1.0 + 0.07 * day / 28 + 0.004 * (day % 2)})
+    assert said(running("perplexity<=+5%", monitoring=slowly))[0] == "roll_back"
+
+
+def test_days_that_scatter_around_a_kept_limit_are_no_two_bad_days_in_a_row() -> None:
+    scatter = (0.0, 0.06, 0.07, -0.02, 0.01, 0.06, 0.06, -0.01, 0.02, -0.03)
+    days = rows(28, lambda day: {"perplexity_ratio": 1.01 + scatter[day % 10] - 0.01})
+    assert outside_on(parse_guardrail("perplexity<=+5%"), days) == ()
+    assert said(running("perplexity<=+5%", monitoring=days))[0] == "go"
+    assert outside_on(parse_guardrail("perplexity<=+5%"), rows(1, perplexity_ratio=1.5)) == ()
+    assert len(outside_on(parse_guardrail("perplexity<=+5%"), rows(2, perplexity_ratio=1.5))) == 2
+
+
+def test_a_slice_that_nobody_sees_is_not_passed_by_the_others() -> None:
+    both = running("flips<=10%", monitoring=rows(28, **GOOD), slices=("mail", "code"))
+    kind, reason = said(both)
+    assert (kind, "also serves code, but no day shows" in reason) == ("hold", True)
+    stopped = (*rows(28, **GOOD), *rows(14, slice="code", **GOOD))
+    kind, reason = said(running("flips<=10%", monitoring=stopped, slices=("mail", "code")))
+    assert (kind, "The newest 7 days have no line of code" in reason) == ("hold", True)
+    quiet = (
+        *rows(28, **GOOD),
+        *rows(28, lambda day: {} if day < 14 else {"requests": 0, "on_plan": 0, "checked": 0, "changed": 0}, slice="code", **GOOD),
+    )
+    assert said(running("flips<=10%", monitoring=quiet, slices=("mail", "code")))[0] == "go"
+
+
+def test_days_in_the_middle_that_are_missing_are_asked_for() -> None:
+    gap = tuple(row for place, row in enumerate(rows(28, **GOOD)) if not 10 <= place < 15)
+    kind, reason = said(running("flips<=10%", monitoring=gap))
+    assert (kind, "no data from 2026-12-11 to 2026-12-15, 5 days" in reason) == ("hold", True)
+    weekend = tuple(row for place, row in enumerate(rows(28, **GOOD)) if not 10 <= place < 14)
+    assert said(running("flips<=10%", monitoring=weekend))[0] == "go"
+
+
+@pytest.mark.parametrize("metric", ["flips", "perplexity"])
+def test_a_plan_at_half_its_limit_goes_on_and_one_at_twice_goes_back(metric: str) -> None:
+    """Loose bounds; bench_stages counts 1,000 stages of each kind."""
+    counts = {times: tally(metric, times, 60) for times in (0.5, 1.0, 2.0)}
+    assert counts[0.5]["go"] >= 54
+    assert counts[0.5]["roll_back"] <= 2
+    assert counts[1.0]["go"] <= 12
+    assert counts[1.0]["roll_back"] <= 20
+    assert counts[2.0]["roll_back"] >= 58
