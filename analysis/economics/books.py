@@ -12,7 +12,7 @@ import numpy as np
 from analysis.contracts.business import Assumptions
 from analysis.contracts.case import FiscalLines, FiscalYear
 from analysis.economics.dates import add_months
-from analysis.economics.load import Figures, Floats, Number, column, scalar
+from analysis.economics.load import Figures, Floats, Number, column
 from analysis.economics.streams import Setting, Stream, first_day
 
 
@@ -51,25 +51,19 @@ def year_starts(assumptions: Assumptions, months: int) -> list[int]:
     return [month for month in range(months) if month == 0 or (first - 1 + month) % 12 == (assumptions.fiscal_year_starts - 1) % 12]
 
 
-def tax_periods(assumptions: Assumptions, figures: Figures, months: int) -> list[int]:
-    """Where tax is worked out: at fiscal years, and at the end of the evaluation period, which closes its own account."""
-    horizon = round(scalar(figures, "horizon_months") or months)
-    own = assumptions.values.get("horizon_months")
-    if own is not None and own.value is not None:
-        horizon = round(own.value)
-    return sorted({*year_starts(assumptions, months), *([horizon] if 0 < horizon < months else [])})
-
-
 def taxes(assumptions: Assumptions, figures: Figures, kept: Books) -> Floats:
-    """[..., months] tax on the profit that the plan adds: losses are carried to later years, and a year's tax is spread over its months."""
-    profit = kept.profit
-    months = profit.shape[-1]
-    starts = tax_periods(assumptions, figures, months)
-    yearly = np.add.reduceat(profit, starts, axis=-1)
-    best = np.maximum(np.maximum.accumulate(np.cumsum(yearly, axis=-1), axis=-1), 0.0)
-    due = np.diff(best, axis=-1, prepend=0.0) * column(figures.get("tax_rate_percent", 0.0)) / 100
-    lengths = np.diff([*starts, months])
-    return np.asarray(np.repeat(due / lengths, lengths, axis=-1))
+    """[..., months] tax on the profit that the plan adds, as it arises with the profit of the year so far; losses go to later years.
+
+    A bad month late in a year takes back tax of its earlier ones. So a larger saving never brings a tax before its money, and a
+    period may end within a year.
+    """
+    so_far = np.cumsum(kept.profit, axis=-1)
+    months = so_far.shape[-1]
+    starts = year_starts(assumptions, months)
+    ended = np.maximum.accumulate(np.maximum(so_far[..., [start - 1 for start in starts[1:]]], 0.0), axis=-1)
+    settled = np.concatenate([np.zeros_like(so_far[..., :1]), ended], axis=-1)
+    taxed = np.maximum(so_far, np.repeat(settled, np.diff([*starts, months]), axis=-1))
+    return np.asarray(np.diff(taxed, axis=-1, prepend=0.0) * column(figures.get("tax_rate_percent", 0.0)) / 100)
 
 
 def fiscal_years(assumptions: Assumptions, cash: Mapping[str, Number], kept: Books, *, horizon: int, tax: Number) -> tuple[FiscalYear, ...]:

@@ -333,18 +333,14 @@ def _people_and_errors(case: Case) -> None:
 
 
 def _tax(case: Case) -> None:
-    """Year by year, and a last account at the end of the period: losses are carried on, a year's tax falls evenly on its months."""
+    """On the year's profit so far, above the losses that earlier years left; a year that ends in a loss pays nothing and carries it on."""
+    carried, profit, taxed = 0.0, 0.0, 0.0
     first = int(case.assumptions.starts_on[5:7])
-    years: list[list[Month]] = []
     for month in case.months:
-        calendar = (first - 1 + month.number - 1) % 12 + 1
-        if not years or calendar == case.assumptions.fiscal_year_starts or month.number == case.horizon + 1:
-            years.append([])
-        years[-1].append(month)
-    carried = 0.0
-    for year in years:
-        profit = sum(month.profit for month in year)
-        taxed = max(0.0, profit - carried)
-        carried = max(0.0, carried - profit)
-        for month in year:
-            month.tax = taxed * case.value("tax_rate_percent") / 100 / len(year)
+        if month.number > 1 and (first - 1 + month.number - 1) % 12 + 1 == case.assumptions.fiscal_year_starts:
+            carried = max(0.0, carried - profit)
+            profit, taxed = 0.0, 0.0
+        profit += month.profit
+        now = max(0.0, profit - carried)
+        month.tax = (now - taxed) * case.value("tax_rate_percent") / 100
+        taxed = now
