@@ -10,9 +10,10 @@ from analysis.contracts.message import Message
 from analysis.contracts.rollout import MonitoredLimit, MonitoringRow, Rollout, Stage
 from analysis.contracts.verification import Guardrail
 from analysis.economics import dates
-from analysis.economics.watched import FEWEST_DAYS, NEWEST_DAYS, Seen, by_day, more_answers, newest_days, see, verdict, worse
+from analysis.economics.watched import FEWEST_DAYS, NEWEST_DAYS, Seen, by_day, more_answers, newest_days, outside_on, see, verdict, worse
 from analysis.planning.binomial import share
 from analysis.planning.guardrails import figure
+from analysis.planning.limits import CRITICAL
 
 OLDEST_DAYS = 3
 """Data older than this say nothing about today."""
@@ -37,7 +38,7 @@ def reasons_to_hold(
     found += _time(stage, rows, wanted)
     if stage.state in ("running", "held"):
         found += _age(rows, today)
-    found += _worse(limits, rows) + _gaps(rollout, stage, rows)
+    found += _critical_days(limits, rows) + _worse(limits, rows) + _gaps(rollout, stage, rows)
     return found + _fallbacks(rows) + _too_much(stage, rows) + _elsewhere(rollout, stage, rows)
 
 
@@ -106,6 +107,21 @@ def _age(rows: Sequence[MonitoringRow], today: date) -> list[Message]:
             id="The newest data are of {date}, {age} days old; at most {most} are allowed. Import the days since.",
             values={"date": newest, "age": age, "most": OLDEST_DAYS},
         )
+    ]
+
+
+def _critical_days(limits: Sequence[MonitoredLimit], rows: Sequence[MonitoringRow]) -> list[Message]:
+    """Days of the newest week on which critical answers changed beyond chance, however good the others were."""
+    newest = list(by_day(rows))[-NEWEST_DAYS:]
+    return [
+        Message(
+            id="On {date} {limit} was missed beyond chance: look at those answers before going on.",
+            values={"date": date, "limit": limit.guardrail.text},
+        )
+        for limit in limits
+        if limit.guardrail.slice == CRITICAL
+        for date in outside_on(limit.guardrail, rows)
+        if date in newest
     ]
 
 

@@ -106,24 +106,24 @@ def _flips(guardrail: Guardrail, selector: str) -> str:
     names = ("critical", "critical_changed") if guardrail.slice == CRITICAL else ("checked", "changed")
     checked, changed = (_day(f"strata_{name}_total", selector) for name in names)
     if guardrail.unit == "abs":
-        return f"{changed} > {guardrail.value:g}"
+        return f"{changed} > {_plain(guardrail.value)}"
     enough = "" if guardrail.slice == CRITICAL else f" and {checked} >= {FEWEST_CHECKED}"
-    return f"100 * {changed} / {checked} > {guardrail.value:g}{enough}"
+    return f"100 * {changed} / {checked} > {_plain(guardrail.value)}{enough}"
 
 
 def _accuracy(guardrail: Guardrail, selector: str) -> str:
     checked, wrong, original = (_day(f"strata_{name}_total", selector) for name in ("checked", "wrong", "wrong_original"))
     figure = f"1 - {wrong} / {checked}" if guardrail.unit == "abs" else f"100 * ({original} - {wrong}) / {checked}"
-    return f"{figure} < {guardrail.value:g} and {checked} >= {FEWEST_CHECKED}"
+    return f"{figure} < {_plain(guardrail.value)} and {checked} >= {FEWEST_CHECKED}"
 
 
 def _perplexity(guardrail: Guardrail, selector: str) -> str:
-    return f"avg(avg_over_time(strata_perplexity_ratio{selector}[{WINDOW}])) > {_ratio(guardrail):g}"
+    return f"avg(avg_over_time(strata_perplexity_ratio{selector}[{WINDOW}])) > {_plain(_ratio(guardrail))}"
 
 
 def _latency(guardrail: Guardrail, selector: str) -> str:
     plan, original = (f"avg(avg_over_time({name}{selector}[{WINDOW}]))" for name in ("strata_latency_ms", "strata_latency_ms_original"))
-    return f"{plan} > {guardrail.value:g}" if guardrail.unit == "abs" else f"{plan} / {original} > {_ratio(guardrail):g}"
+    return f"{plan} > {_plain(guardrail.value)}" if guardrail.unit == "abs" else f"{plan} / {original} > {_plain(_ratio(guardrail))}"
 
 
 _EXPRESSIONS: Mapping[str, Callable[[Guardrail, str], str]] = {
@@ -136,6 +136,11 @@ _EXPRESSIONS: Mapping[str, Callable[[Guardrail, str], str]] = {
 
 def _ratio(guardrail: Guardrail) -> float:
     return 1 + guardrail.value / 100 if guardrail.unit == "%" else guardrail.value
+
+
+def _plain(value: float) -> str:
+    """A threshold in all its digits: 1234567, 1.05."""
+    return f"{value:.12g}"
 
 
 def _day(metric: str, selector: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from analysis.contracts import Estimate
 
 LEVEL = 0.95
 """Of every interval that is shown."""
+_MANY = 100_000
+"""Above so many events the normal's ends are the exact ones to five digits, and the exact ones would take memory for every event."""
 
 
 def at_most(changed: int, n: int, rate: float) -> float:
@@ -36,7 +39,12 @@ def share(changed: int, n: int, *, level: float = LEVEL) -> Estimate:
     """
     if n == 0:
         return Estimate(value=None)
+    if changed > n // 2 and n > _MANY:
+        other = share(n - changed, n, level=level)
+        return Estimate(value=changed / n, low=1 - (other.high or 0.0), high=1 - (other.low or 0.0))
     tail = (1 - level) / 2
+    if changed > _MANY:
+        return Estimate(value=changed / n, low=_wilson(changed, n, -tail), high=_wilson(changed, n, tail))
     low = 0.0 if changed == 0 else _solve(lambda rate: 1 - at_most(changed - 1, n, rate), tail)
     high = 1.0 if changed == n else _solve(lambda rate: -at_most(changed, n, rate), -tail)
     return Estimate(value=changed / n, low=low, high=high)
@@ -52,7 +60,11 @@ def upper_bound(changed: int, n: int) -> float | None:
         return None
     if changed == 0:
         return float(1 - (1 - LEVEL) ** (1 / n))
-    return 1.0 if changed == n else _solve(lambda rate: -at_most(changed, n, rate), -(1 - LEVEL))
+    if changed == n:
+        return 1.0
+    if changed > _MANY:
+        return _wilson(changed, n, 1 - LEVEL)
+    return _solve(lambda rate: -at_most(changed, n, rate), -(1 - LEVEL))
 
 
 def paired_change(lost: int, won: int, n: int) -> Estimate:
@@ -70,6 +82,17 @@ def paired_change(lost: int, won: int, n: int) -> Estimate:
     assert down.low is not None
     assert down.high is not None
     return Estimate(value=(won - lost) / n, low=up.low - down.high, high=up.high - down.low)
+
+
+def _wilson(changed: int, n: int, tail: float) -> float:
+    """The upper end of a share that leaves this much probability beyond it; a tail below 0 gives the lower end.
+
+    Source: Wilson (1927), Journal of the American Statistical Association 22.
+    """
+    z = math.copysign(NormalDist().inv_cdf(1 - abs(tail)), tail)
+    rate = changed / n
+    middle, spread = rate + z * z / (2 * n), z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return min(1.0, max(0.0, (middle + spread) / (1 + z * z / n)))
 
 
 def _solve(rising: Callable[[float], float], wanted: float) -> float:

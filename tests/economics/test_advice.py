@@ -357,6 +357,28 @@ def test_days_that_scatter_around_a_kept_limit_are_no_two_bad_days_in_a_row() ->
     assert len(outside_on(parse_guardrail("perplexity<=+5%"), rows(2, perplexity_ratio=1.5))) == 2
 
 
+def test_counts_of_any_size_have_their_interval() -> None:
+    """Beyond 100,000 events the normal's ends take over, and meet the exact ones there."""
+    n, k = 1_000_000, 100_000
+    exact, beyond = share(k, n), share(k + 1, n)
+    assert beyond.low == pytest.approx(exact.low, rel=1e-4)
+    assert beyond.high == pytest.approx(exact.high, rel=1e-4)
+    assert upper_bound(k + 1, n) == pytest.approx(upper_bound(k, n), rel=1e-4)
+    assert share(n - 5, n).low == pytest.approx(1 - (share(5, n).high or 0), rel=1e-12)
+    many = rows(28, requests=10**15, on_plan=10**14, checked=10**14, changed=10**12, wrong=10**13, wrong_original=10**13)
+    assert said(running("flips<=10%", "accuracy>=-5%", monitoring=many))[0] == "go"
+
+
+def test_a_day_on_which_critical_answers_changed_beyond_chance_is_looked_at_first() -> None:
+    day = rows(28, lambda day: {"critical": 20, "critical_changed": 5 if day == 25 else 0, "checked": 40, "changed": 5 if day == 25 else 0})
+    kind, reason = said(running("flips@critical<=5%", monitoring=day))
+    assert (kind, "On 2026-12-26 flips@critical<=5% was missed beyond chance" in reason) == ("hold", True)
+    earlier = rows(
+        28, lambda day: {"critical": 20, "critical_changed": 5 if day == 5 else 0, "checked": 40, "changed": 5 if day == 5 else 0}
+    )
+    assert said(running("flips@critical<=5%", monitoring=earlier))[0] == "go"
+
+
 def test_a_slice_that_nobody_sees_is_not_passed_by_the_others() -> None:
     both = running("flips<=10%", monitoring=rows(28, **GOOD), slices=("mail", "code"))
     kind, reason = said(both)

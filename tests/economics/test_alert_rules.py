@@ -58,6 +58,8 @@ def test_every_limit_has_one_alert_and_a_silent_monitoring_too(language: Any) ->
             "flips@critical<=5%",
             '100 * sum(increase(strata_critical_changed_total{plan="p"}[1d])) / sum(increase(strata_critical_total{plan="p"}[1d])) > 5',
         ),
+        ("latency_ms<=1234567abs", 'avg(avg_over_time(strata_latency_ms{plan="p"}[1d])) > 1234567'),
+        ("perplexity<=+0.1234567%", 'avg(avg_over_time(strata_perplexity_ratio{plan="p"}[1d])) > 1.001234567'),
         ("flips<=3abs", 'sum(increase(strata_changed_total{plan="p"}[1d])) > 3'),
         (
             "flips<=10%",
