@@ -14,7 +14,7 @@ from analysis.cli.documents import client_of, write_document, write_text
 from analysis.cli.roi_words import tell_problems
 from analysis.cli.stages_words import summarise_actuals, summarise_stages
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
-from analysis.contracts import BusinessCase, Currency, MonitoringRow, Rollout, StageAdvice
+from analysis.contracts import BusinessCase, MonitoringRow, Rollout, StageAdvice
 from analysis.errors import DocumentError, GuardrailMissed, InputError
 from analysis.i18n import N_
 
@@ -58,7 +58,7 @@ def stages(
     about = read_case(case)
     begun = _begun(about, rollout, terminal)
     seen = client_of().rollout(begun.plan_id)
-    grown = _with_actuals(_with_days(begun, monitoring or ()), actuals or (), about.assumptions.currency)
+    grown = _with_actuals(_with_days(begun, monitoring or ()), actuals or (), about)
     _check(grown, about, terminal)
     if store:
         client_of().save_rollout(grown, seen)
@@ -108,11 +108,11 @@ def _with_days(rollout: Rollout, files: Iterable[Path]) -> Rollout:
     return rollout.model_copy(update={"monitoring": tuple(rows[place] for place in sorted(rows))})
 
 
-def _with_actuals(rollout: Rollout, files: Iterable[Path], currency: Currency) -> Rollout:
+def _with_actuals(rollout: Rollout, files: Iterable[Path], case: BusinessCase) -> Rollout:
     from analysis.economics.actuals import read_actuals, with_actuals
 
     for file in files:
-        rollout = with_actuals(rollout, read_actuals(_bytes(file), file.name, currency=currency))
+        rollout = with_actuals(rollout, read_actuals(_bytes(file), file.name, currency=case.assumptions.currency), case)
     return rollout
 
 
@@ -173,7 +173,8 @@ def _gate(advice: StageAdvice | None) -> None:
     """
     if advice is None or advice.advice not in ("roll_back", "stop"):
         return
-    missed: Sequence[str] = tuple(limit.guardrail.text for limit in advice.limits if limit.verdict == "outside")
+    outside: Sequence[str] = tuple(limit.guardrail.text for limit in advice.limits if limit.verdict == "outside")
+    missed = outside or tuple(limit.guardrail.text for limit in advice.limits if limit.first_missed_on is not None)
     raise GuardrailMissed(
         "Stage {k} is outside its limits in real use ({limits}). "
         "Send its requests back to the original, then record it on the page Stages.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import typer
 
 from analysis.cli.terminal import Terminal
 from analysis.cli.trial_words import aligned
-from analysis.contracts import BusinessCase, Rollout, Stage, StageAdvice
+from analysis.contracts import BusinessCase, Currency, PlanAgainstActual, Rollout, Stage, StageAdvice
+from analysis.errors import InputError
 from analysis.i18n import N_
 from analysis.i18n.numbers import percent
 from analysis.reporting.headlines_business import slices_words
@@ -50,25 +52,30 @@ def _tell_stage(stage: Stage, case: BusinessCase, terminal: Terminal) -> None:
 
 def summarise_actuals(case: BusinessCase, rollout: Rollout, terminal: Terminal) -> None:
     """The finding, a row for each month with what the difference comes from, and the payback as it now looks."""
-    from analysis.economics.actuals import against
+    from analysis.economics.actuals import against, review
 
-    found = against(case, rollout.actuals)
     if terminal.quiet:
         return
+    try:
+        found = against(case, rollout.actuals)
+    except InputError as exc:  # months that are kept, beside a case that begins later: the rest of the answer stands
+        terminal.hear(exc.message)
+        return
     terminal.hear(found.reason)
-    for line in aligned([tuple(map(terminal.t, _MONTH_HEADS)), *_months(case, rollout, terminal)]):
+    for line in aligned([tuple(map(terminal.t, _MONTH_HEADS)), *_months(found, case.assumptions.currency, terminal)]):
         typer.echo(f"  {line}", err=True)
     values = {
         name: months(length, terminal.language) if length is not None else "-"
         for name, length in (("planned", found.planned_payback_months), ("now", found.new_payback_months))
     }
     terminal.tell("Payback: {planned} as planned, {now} as it looks now.", **values)
+    due = review(found.review_on, datetime.now(UTC).date())
+    if due is not None:
+        terminal.hear(due)
 
 
-def _months(case: BusinessCase, rollout: Rollout, terminal: Terminal) -> Iterator[tuple[str, ...]]:
-    from analysis.economics.actuals import against
-
-    currency, language = case.assumptions.currency, terminal.language
-    for row in against(case, rollout.actuals).months:
+def _months(found: PlanAgainstActual, currency: Currency, terminal: Terminal) -> Iterator[tuple[str, ...]]:
+    language = terminal.language
+    for row in found.months:
         sums = (row.planned_cost, row.actual_cost, row.volume, row.price, row.effect)
         yield row.month, *("-" if amount is None else money(amount, currency, language, about=False) for amount in sums)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 
 from analysis.contracts.business import Currency
@@ -104,10 +105,48 @@ def _check_order(before: str, month: str, file: str, line: int) -> None:
     raise problem_at(file, line, "month", problem)
 
 
-def with_actuals(rollout: Rollout, rows: Sequence[ActualRow]) -> Rollout:
-    """The rollout with these months; one that is there already is replaced by the newer import."""
+def with_actuals(rollout: Rollout, rows: Sequence[ActualRow], case: BusinessCase | None = None) -> Rollout:
+    """The rollout with these months; one that is there already is replaced by the newer import.
+
+    What is stored is never taken out again, so months that could not be compared are refused here.
+
+    Args:
+        rollout: with the months so far.
+        rows: the new ones.
+        case: that they will be compared with.
+
+    Raises:
+        InputError: a month in the middle would be missing, or the case cannot be compared with one of them.
+    """
     kept = {row.month: row for row in (*rollout.actuals, *rows)}
-    return rollout.model_copy(update={"actuals": tuple(kept[month] for month in sorted(kept))})
+    months = tuple(kept[month] for month in sorted(kept))
+    _check_gaps([month_number(row.month) for row in months])
+    if case is not None and months:
+        against(case, months)
+    return rollout.model_copy(update={"actuals": months})
+
+
+def _check_gaps(months: Sequence[int]) -> None:
+    for before, after in pairwise(months):
+        if after != before + 1:
+            raise InputError(
+                "The real bills go from {before} to {after}. Give every month once, in order and without a gap.",
+                before=month_text(before),
+                after=month_text(after),
+            )
+
+
+def review(review_on: str, today: date) -> Message | None:
+    """When plan and actual are to be compared, or that it is due; None: no date is set."""
+    when = day(review_on)
+    if when is None:
+        return None
+    if when > today:
+        return Message(id="Review: {date}. On that day the plan is held against what it really did.", values={"date": when.isoformat()})
+    return Message(
+        id="The review was due on {date}: hold the plan against what it really did, and decide by name whether to go on.",
+        values={"date": when.isoformat()},
+    )
 
 
 def actuals_csv(rows: Sequence[ActualRow]) -> str:
@@ -157,14 +196,9 @@ def _places(case: BusinessCase, rows: Sequence[ActualRow]) -> list[int]:
     if starts is None:
         raise InputError("The case has no first month. Set its start, such as 2026-12-01, before comparing it with real bills.")
     first = month_number(starts.isoformat())
-    places = [month_number(row.month) - first + 1 for row in rows]
-    for before, after in pairwise(places):
-        if after != before + 1:
-            raise InputError(
-                "The real bills go from {before} to {after}. Give every month once, in order and without a gap.",
-                before=month_text(first + before - 1),
-                after=month_text(first + after - 1),
-            )
+    months = [month_number(row.month) for row in rows]
+    _check_gaps(months)
+    places = [month - first + 1 for month in months]
     if places[0] < 1 or places[-1] > MONTHS:
         raise InputError(
             "The real bills begin in {given} and end in {last}; the case begins in {first} and looks at {n} months. Give months inside it.",

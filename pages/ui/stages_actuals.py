@@ -7,7 +7,7 @@ from datetime import date
 import streamlit as st
 
 from analysis.contracts import BusinessCase, PlanAgainstActual, Rollout
-from analysis.economics.actuals import ACTUAL_COLUMNS, against, read_actuals, with_actuals
+from analysis.economics.actuals import ACTUAL_COLUMNS, against, read_actuals, review, with_actuals
 from analysis.economics.business_csv import write_table
 from analysis.economics.dates import day, month_number, month_text
 from analysis.reporting.charts.actuals import actuals_figure, actuals_rows, causes_figure
@@ -15,10 +15,10 @@ from analysis.reporting.money_words import months
 from pages.ui.charts import draw, look
 from pages.ui.evidence import download_rows, section, table
 from pages.ui.glossary import term
-from pages.ui.language import language, plain, say, words
+from pages.ui.language import language, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.stages_keeping import keep
-from pages.ui.stages_watch import LARGEST_MB, say_encoding
+from pages.ui.stages_watch import LARGEST_MB, TABLES, say_encoding
 
 
 def actuals_box(case: BusinessCase | None, rollout: Rollout) -> None:
@@ -44,9 +44,8 @@ def actuals_box(case: BusinessCase | None, rollout: Rollout) -> None:
             help=t("A table for a spreadsheet: one line a month with the bill, the requests and, if known, the hours."),
         )
         _upload(case, rollout)
-        st.caption(
-            t("Review: {date}. On that day the plan is held against what it really did.", date=plain(rollout.review_on) or t("no date yet"))
-        )
+        due = review(rollout.review_on, date.today())
+        st.caption(t("Review of plan against actual: no date yet.") if due is None else say(due))
     with left:
         section(t("Plan against actual"), "measured" if rollout.actuals else None)
         if rollout.actuals:
@@ -98,7 +97,7 @@ def _months(found: float | None) -> str:
 
 def _upload(case: BusinessCase, rollout: Rollout) -> None:
     t = words()
-    file = st.file_uploader(t("Bill by month (CSV)"), type=["csv", "txt"], key=f"actuals_{rollout.plan_id}", max_upload_size=LARGEST_MB)
+    file = st.file_uploader(t("Bill by month (CSV or .xlsx)"), type=TABLES, key=f"actuals_{rollout.plan_id}", max_upload_size=LARGEST_MB)
     if file is None:
         return
     data = file.getvalue()
@@ -109,7 +108,7 @@ def _upload(case: BusinessCase, rollout: Rollout) -> None:
         said = t("{n} months read, {first} to {last}.", n=len(rows), first=read[0], last=read[-1]) if read else t("No line was read.")
         st.markdown(f":material/check_circle: {said}")
         if st.button(t("Keep these months"), key="keep_actuals", icon=":material/save:", disabled=not rows):
-            keep(with_actuals(rollout, rows), t("The months are kept."), seen=rollout)
+            keep(with_actuals(rollout, rows, case), t("The months are kept."), seen=rollout)
 
 
 def template(case: BusinessCase) -> str:

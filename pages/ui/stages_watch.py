@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analysis.contracts import Rollout, StageAdvice
+from analysis.economics.business_sheets import is_workbook
 from analysis.economics.monitoring import read_monitoring, template, to_csv, with_monitoring
 from analysis.workload.decoding import decode
 from pages.ui.evidence import section
@@ -13,7 +14,8 @@ from pages.ui.messages import saying_errors
 from pages.ui.stages_decide import show_limits
 from pages.ui.stages_keeping import keep
 
-ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 (BOM)", "cp932": "Shift_JIS (cp932)", "utf-16": "UTF-16"}
+ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 (BOM)", "cp932": "Shift_JIS (cp932)", "utf-16": "UTF-16", "xlsx": "Excel (.xlsx)"}
+TABLES = ["csv", "txt", "xlsx"]
 LARGEST_MB = 16
 
 
@@ -73,7 +75,7 @@ def _template(rollout: Rollout) -> None:
 def _upload(rollout: Rollout) -> None:
     """A file of days: read, said back, and kept when a person says so."""
     t = words()
-    file = st.file_uploader(t("Daily figures (CSV)"), type=["csv", "txt"], key=f"monitoring_{rollout.plan_id}", max_upload_size=LARGEST_MB)
+    file = st.file_uploader(t("Daily figures (CSV or .xlsx)"), type=TABLES, key=f"monitoring_{rollout.plan_id}", max_upload_size=LARGEST_MB)
     if file is None:
         return
     data = file.getvalue()
@@ -89,5 +91,5 @@ def _upload(rollout: Rollout) -> None:
 
 def say_encoding(data: bytes, file: str) -> None:
     """Says in which way of writing characters a file was read, before anything is made of it."""
-    _, encoding = decode(data, file)
+    encoding = "xlsx" if is_workbook(data) else decode(data, file)[1]
     st.caption(words()("{file}: read as {encoding}.", file=plain(file), encoding=ENCODINGS.get(encoding, encoding)))

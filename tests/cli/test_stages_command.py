@@ -151,10 +151,15 @@ def test_real_bills_are_set_beside_the_plan(tmp_path: Path) -> None:
     assert "planned cost" in result.stderr
     assert "1,150,000 JPY" in result.stderr
     assert "Payback:" in result.stderr
+    assert "Review: " in result.stderr
     assert [row.bill for row in _rollout(tmp_path / "out.json").actuals] == [1_150_000, 1_080_000]
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("month,bill,requests\n2026-13,5,5\n", encoding="utf-8")
     assert stages("--actuals", wrong).exit_code == 2
+    for months in ("2026-01,5,5", "2027-03,5,5"):
+        wrong.write_text(f"month,bill,requests\n{months}\n", encoding="utf-8")
+        assert stages("--actuals", wrong).exit_code == 2
+    assert stages("--actuals", bills).exit_code == 0  # nothing of the wrong months was kept
 
 
 def test_every_field_that_stands_against_a_rollout_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.contracts import ActualRow, Assumption, BusinessCase
-from analysis.economics.actuals import actuals_csv, against, read_actuals, with_actuals
+from analysis.economics.actuals import actuals_csv, against, read_actuals, review, with_actuals
 from analysis.economics.case import make_case
 from analysis.economics.defaults import default_assumptions
 from analysis.economics.figures import base_figures
@@ -195,6 +195,33 @@ def test_months_that_do_not_fit_are_said(case: BusinessCase, months: tuple[str, 
     with pytest.raises(InputError, match=said) as caught:
         against(case, rows)
     assert "{" not in render(caught.value.message, "ja")
+
+
+@pytest.mark.parametrize(
+    ("month", "hours", "said"),
+    [
+        ("2027-02", None, "from 2026-12 to 2027-02"),
+        ("2026-10", None, "from 2026-10 to 2026-12"),
+        ("2027-01", 1e-9, "Check the hours"),
+    ],
+)
+def test_months_that_could_never_be_compared_are_not_kept(case: BusinessCase, month: str, hours: float | None, said: str) -> None:
+    """What is stored is never taken out again, so it is refused before."""
+    first = with_actuals(make_rollout(), [ActualRow(month="2026-12", bill=1e6, requests=1)], case)
+    with pytest.raises(InputError, match=said):
+        with_actuals(first, [ActualRow(month=month, bill=1e6, requests=1, gpu_hours=hours)], case)
+    with pytest.raises(InputError, match="the case begins in 2026-12"):
+        with_actuals(make_rollout(), [ActualRow(month="2026-11", bill=1, requests=1)], case)
+
+
+def test_a_review_is_announced_and_said_to_be_due() -> None:
+    assert review("", TODAY) is None
+    later, due = review("2027-06-01", TODAY), review("2026-11-22", TODAY)
+    assert later is not None
+    assert due is not None
+    assert "Review: 2027-06-01" in render(later, "en")
+    assert "was due on 2026-11-22" in render(due, "en")
+    assert "2026-11-22" in render(due, "ja")
 
 
 def test_hours_that_cannot_be_are_said(case: BusinessCase) -> None:
