@@ -16,11 +16,13 @@ MEASURED_LABELS: Mapping[str, str] = {
     "measured_saving": N_("saving as measured"),
     "measured_request_ratio": N_("saving of a request as measured"),
     "measured_training_ratio": N_("saving of a fine-tune as measured"),
-    "measured_quality": N_("change in quality as measured"),
+    "measured_quality": N_("added errors as measured"),
     "measured_error_percent": N_("change of right answers as measured"),
     "projected_saving": N_("saving as projected"),
 }
 _PLURAL = re.compile(r"^(day|month|year|machine|GPU|time)s\b")
+_IN_PERCENT = frozenset({"measured_error_percent", "measured_quality"})
+"""Added errors in percent of the requests."""
 _RATIOS = frozenset({"measured_request_ratio", "measured_training_ratio"})
 
 
@@ -36,7 +38,7 @@ def value_text(name: str, value: float, currency: Currency, language: Language) 
     """A figure's value with its unit."""
     t, known = translator(language), FIGURES.get(name)
     if name in MEASURED_LABELS:
-        if name == "measured_error_percent":
+        if name in _IN_PERCENT:
             return percent_of(value / 100)
         return percent_of(1 - value if name in _RATIOS else value)
     if known is None:

@@ -5,6 +5,7 @@ Names are those of the sentences: `saving_month`, `cash`, `stage1_slices`. A sen
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -167,6 +168,7 @@ def _worth(case: BusinessCase, language: Language) -> dict[str, str]:
         "run_cost": sum_(headlines_business.running_costs(case)),
         "today_cost": money(result.cost.today, currency, language, about=False),
     }
+    found["taken_off"] = _taken_off(case, found["run_cost"], translator(language))
     share = headlines_business.saving_share(case)
     if share is not None:
         found["saving_pct"] = percent_of(result.net_per_month / result.cost.today, width=share[1] - share[0])
@@ -178,6 +180,13 @@ def _worth(case: BusinessCase, language: Language) -> dict[str, str]:
         found["payback_months"] = number(whole_months(result.payback_months), language)
     found["years"] = "10"
     return found | _per_run(case, language) | _errors(case, language)
+
+
+def _taken_off(case: BusinessCase, upkeep: str, t: Translator) -> str:
+    """What lies between the saving before and the one that is told."""
+    if not case.assumptions.after_tax:
+        return t("upkeep of {amount}", amount=upkeep)
+    return t("upkeep of {amount} and tax", amount=upkeep)
 
 
 def _per_run(case: BusinessCase, language: Language) -> dict[str, str]:
@@ -204,8 +213,17 @@ def _errors(case: BusinessCase, language: Language) -> dict[str, str]:
         found["break_even_errors"] = number(int(result.break_even_errors), language)
         found["error_price"] = money(price.value, price.currency or currency, language, about=False)
     if result.break_even_error_price is not None and result.break_even_error_price > 0:
-        found["thousandth_price"] = money(result.break_even_error_price, currency, language, about=False)
+        price_each, net = result.break_even_error_price, result.net_per_month
+        found["thousandth_price"] = money(price_each, currency, language, about=False, interval=_as_certain(price_each, net, case))
     return found
+
+
+def _as_certain(amount: float, net: float, case: BusinessCase) -> tuple[float, float] | None:
+    """The interval of a sum that follows from the saving: as wide beside it as the saving's own."""
+    if net <= 0:
+        return None
+    low, high = headlines_business.saving_interval(case)
+    return amount * low / net, amount * high / net
 
 
 def _start(case: BusinessCase, language: Language) -> dict[str, str]:
@@ -231,7 +249,7 @@ def _start(case: BusinessCase, language: Language) -> dict[str, str]:
     daily = start.internal / start.days if start.days else 0.0
     if daily > 0:
         run_days = case.result.running_per_month / daily
-        found |= {"run_days": _days(run_days, language), "fte": plain_number(run_days / 20, 2, language)}
+        found |= {"run_days": _days(run_days, language), "fte": plain_number(math.ceil(5 * run_days - 1e-9) / 100, 2, language)}
     if not start.roles.get("engineer", 0.0) + start.roles.get("expert", 0.0):
         found["verify_days"] = ""
     return found
@@ -303,7 +321,14 @@ def _watched(stage: Stage, language: Language) -> dict[str, str]:
         found = {"watched": translator(language)("Quality loss")}
     else:
         found = {"watched": render(item(chosen), language), "watched_many": "yes" if chosen.metric in _MANY else ""}
-    return found | {"watched_limit": render(limit(chosen), language).replace("+", "").replace("-", "−")}
+    return found | {"watched_limit": _watched_limit(chosen, language)}
+
+
+def _watched_limit(chosen: Guardrail, language: Language) -> str:
+    """A limit on right answers as the points that may be lost, any other as it was set."""
+    if chosen.metric == "accuracy" and chosen.unit == "%" and chosen.op == ">=" and chosen.value < 0:
+        return translator(language)("at most {n} points fewer", n=f"{-chosen.value:g}")
+    return render(limit(chosen), language).replace("+", "").replace("-", "−")
 
 
 def _read(text: str) -> Guardrail | None:

@@ -81,7 +81,7 @@ def _worked_out(case: BusinessCase, known: Facts, language: Language) -> Iterato
     computed = t("from the projected ratio and the assumptions" if rough else "from the measured ratio and the assumptions")
     yield SourcedFigure(t("Cost a month today"), known["today_cost"], t("from the assumptions"), "assumed")
     said = t("{value} ({low} to {high})", value=known["saving_bare"], low=known["saving_low"], high=known["saving_high"])
-    yield SourcedFigure(t("Saving a month after running costs"), said, drawn, "projected")
+    yield SourcedFigure(t("Saving a month after upkeep"), said, drawn, "projected")
     for title, place in (
         (t("Cash saving a month"), "cash"),
         (t("Purchases avoided a month"), "avoided"),

@@ -62,10 +62,9 @@ def _head(briefing: Briefing, t: Translator) -> str:
 
 def _signatures(briefing: Briefing, t: Translator) -> str:
     """起案・審査・決裁: names as typed, else room for a seal."""
-    mark = _text(t("as entered, not verified"))
+    mark = f'<small class="unproved">{_text(t("as entered, not verified"))}</small>'
     cells = "".join(
-        f"<td><small>{_text(one.role)}</small>{_text(one.name, 20)}{f'<small>{mark}</small>' if one.name else ''}</td>"
-        for one in briefing.signatures
+        f"<td><small>{_text(one.role)}</small>{_text(one.name, 20)}{mark if one.name else ''}</td>" for one in briefing.signatures
     )
     return f'<table class="sign"><tr>{cells}</tr></table>'
 

@@ -24,7 +24,7 @@ TENTHS = (
 )
 CASH = (
     N_("Of which, what leaves the budget?"),
-    N_("{cash} from {cash_date}; the rest is {avoided} avoided and {freed} capacity."),
+    N_("{cash} a month from {cash_date}, before upkeep; besides, {avoided} a month is avoided and {freed} is capacity."),
 )
 MISTAKES = (
     N_("Do mistakes rise in orders and inspection?"),
@@ -70,7 +70,10 @@ def _questions(case: BusinessCase, known: Facts, language: Language, with_texts:
     yield answer(ENGINEER, N_("{ask_days} person-days to start; the days of watching have not been entered."), ask_days=known["start_days"])
     yield answer(TOUCHED, training=_training(case, known, t))
     yield answer(TENTHS) if case.result.net_per_month > 0 else Answer(t(TENTHS[0]), render(headlines_business.never_pays(case), language))
-    yield answer(CASH, N_("Nothing within the evaluation period: {avoided} is avoided and {freed} is capacity."))
+    if case.result.buckets.avoided == 0 and case.result.buckets.freed == 0:
+        yield answer((CASH[0], N_("{cash} a month from {cash_date}, before upkeep; no purchase is avoided and no capacity is freed.")))
+    else:
+        yield answer(CASH, N_("Nothing within the evaluation period: {avoided} is avoided and {freed} is capacity."))
     yield answer(MISTAKES, N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). No stage is set up for critical work."))
     yield answer(WHY, _why(case))
     yield answer(

@@ -35,12 +35,19 @@ START = N_(
     "We start where little can go wrong, {stage1_slices}, {stage1_compression} lighter, and widen only after {stage1_weeks} weeks "
     "within the limits."
 )
+START_FREEZE = N_(
+    "We start where little can go wrong, {stage1_slices}, with {stage1_traffic} of their requests, and widen only after {stage1_weeks} "
+    "weeks within the limits."
+)
 BACK = N_("If a limit is crossed, we are back on the original within {rollback_minutes} minutes; it is never removed.")
 TAKES = N_(
-    "It takes {ask_amount} and {ask_days} person-days, and we expect it back in {payback_months} months; what would change that most "
-    "is {top_driver}."
+    "In all it takes {ask_amount} and {ask_days} person-days to start, and we expect it back in {payback_months} months; what would "
+    "change that most is {top_driver}."
 )
 TODAY = N_("Today I ask for stage 1 only. On {review_date} we report actual against plan, and you decide: widen, hold or stop.")
+TODAY_SUM = N_(
+    "Today I ask for stage 1 only, {ask_amount}. On {review_date} we report actual against plan, and you decide: widen, hold or stop."
+)
 FREEZE = N_(
     "For the next fine-tune we train only the last {n_trained} of {N} layers: {gpu_hours} fewer GPU hours each time, {saving_run} a run."
 )
@@ -54,7 +61,10 @@ FREEZE_BASIS = N_(
 )
 FREEZE_KEPT = N_("The trial kept {g}% of the improvement that training everything gives.")
 PROJECTION = N_("This is a projection from a first measurement; nothing has been run in its lighter form yet.")
+PROJECTION_FREEZE = N_("This is a projection from a first measurement; no trial training has been run yet.")
 VERIFY = N_("Today I ask only for {ask_days} person-days to verify it, until {review_date}.")
+VERIFY_UNDATED = N_("Today I ask only for {ask_days} person-days to verify it.")
+DECIDE_UNDATED = N_("Today I ask only for {ask_days} person-days to test it on more cases.")
 DECIDE = N_("Today I ask only for {ask_days} person-days to test it on more cases, until {review_date}.")
 MISSED = N_("We tested it and do not recommend it: {metric} came out at {value}, and our limit was {limit}.")
 NEXT = N_("The next thing worth trying is {alternative}; how many person-days that takes has not been worked out.")
@@ -110,24 +120,25 @@ def _choices(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
     yield _second(case)
     yield _third(case, t("a test of its quality"), t("a result that lies within the limit"))
     yield _fourth(case)
-    if case.result.payback_months is None and case.result.net_per_month <= 0:
+    whole = {"ask_amount": known["start_amount"], "ask_days": known["start_days"]}
+    if argues_against(case):
         for number in (5, 6):
             yield _Choice(number, why_not=t("it does not pay back"))
-        yield _Choice(7, text=never(case, known, language))
+        yield _Choice(7, text=never(case, known, language)) if case.result.net_per_month <= 0 else _Choice(7, LATE, whole)
         yield _Choice(8, why_not=t("it does not pay back"))
         return
-    yield _Choice(5, START)
+    yield _Choice(5, START_FREEZE if freezes(case) else START)
     yield _Choice(6, BACK)
-    whole = {"ask_amount": known["start_amount"], "ask_days": known["start_days"]}
-    yield _Choice(7, TAKES if case.result.payback_months is not None else LATE, whole)
+    yield _Choice(7, TAKES, whole)
     yield _last(case, known)
 
 
 def _last(case: BusinessCase, known: Facts) -> _Choice:
     """What is asked for today: a stage, or only the days of a test."""
     if case.standing == "measured":
-        return _Choice(8, TODAY)
-    return _Choice(8, VERIFY if case.standing == "rough" else DECIDE, {"ask_days": known.get("verify_days", known["start_days"])})
+        return _Choice(8, TODAY if known["ask_amount"] == known["start_amount"] else TODAY_SUM)
+    dated, undated = (VERIFY, VERIFY_UNDATED) if case.standing == "rough" else (DECIDE, DECIDE_UNDATED)
+    return _Choice(8, dated if "review_date" in known else undated, {"ask_days": known.get("verify_days", known["start_days"])})
 
 
 def never(case: BusinessCase, known: Facts, language: Language) -> str:
@@ -146,7 +157,7 @@ def _first(case: BusinessCase, known: Facts) -> _Choice:
 
 def _second(case: BusinessCase) -> _Choice:
     if case.standing == "rough":
-        return _Choice(2, PROJECTION)
+        return _Choice(2, PROJECTION_FREEZE if freezes(case) else PROJECTION)
     if not freezes(case):
         return _Choice(2, BASIS)
     chosen = case.evidence.training is not None and case.evidence.training.recommended
@@ -182,6 +193,11 @@ def _against(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
         yield _Choice(8, why_not=t("alternative worth trying"))
     else:
         yield _Choice(8, text=t(NEXT, alternative=t(_TO_TRY.get(other.kind, "")) if other.kind in _TO_TRY else way(other.kind, t)))
+
+
+def argues_against(case: BusinessCase) -> bool:
+    """Whether nothing is to be rolled out: a limit was missed, or the plan never pays for its start and its upkeep."""
+    return case.standing == "outside" or case.result.net_per_month <= 0 or case.result.payback_months is None
 
 
 def next_worth_trying(case: BusinessCase) -> Alternative | None:

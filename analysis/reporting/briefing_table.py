@@ -50,7 +50,7 @@ def table(case: BusinessCase, language: Language) -> tuple[TableRow, ...]:
 def _cost(case: BusinessCase, language: Language) -> TableRow:
     """Running costs are in the figure after, so that it falls by what is saved; the first point says so."""
     t, result, currency = translator(language), case.result, case.assumptions.currency
-    after = rounded_money(result.cost.today - result.net_per_month, headlines_business.saving_interval(case))
+    after = cost_after(case)
     unit, cells = money_cells((rounded_money(result.cost.today), after), currency, language)
     return TableRow(
         t("Monthly cost ({unit})", unit=unit),
@@ -58,6 +58,12 @@ def _cost(case: BusinessCase, language: Language) -> TableRow:
         _cost_change(case, t),
         t(ORIGINS["projected"]),
     )
+
+
+def cost_after(case: BusinessCase) -> float:
+    """Today's cost less the saving, each rounded as it is told, so that the row adds up."""
+    saving = rounded_money(case.result.net_per_month, headlines_business.saving_interval(case))
+    return rounded_money(case.result.cost.today) - saving
 
 
 def _cost_change(case: BusinessCase, t: Translator) -> str:
@@ -75,7 +81,7 @@ def _time(case: BusinessCase, language: Language) -> TableRow:
         return TableRow(t("Trial training"), today, after, _change(hours.ratio - 1, t), _origin(evidence.origin, t))
     found = case.result.answer_ms
     if found is None:
-        return _unknown(t("Answer time"), t)
+        return _unknown(t("Trial training") if freezes(case) else t("Answer time"), t)
     return TableRow(t("Answer time ({unit})", unit="ms"), *_ends(found, language), _relative(found, t), _origin(evidence.origin, t))
 
 
@@ -101,7 +107,7 @@ def _quality(case: BusinessCase, language: Language) -> TableRow:
         )
     change = found.quality_change
     if change is None or change.value is None:
-        return _unknown(t("Quality loss"), t)
+        return _unknown(t("Gain of the training") if freezes(case) else t("Quality loss"), t)
     width = None if change.low is None or change.high is None else change.high - change.low
     share = percent_of(change.value, width=width)
     return TableRow(
@@ -166,12 +172,12 @@ def _alternative(one: Alternative, case: BusinessCase, known: Facts, language: L
     t = translator(language)
     untested = t("not yet tested")
     quality = untested
-    if one.quality is not None:
+    if one.kind == "plan" and "quality_change" in known:
+        quality = known["quality_change"]  # in the words and digits of the page
+    elif one.quality is not None:
         quality = clean(render(one.quality, language), 60)
     elif one.kind == "nothing":
         quality = t("as today")
-    elif one.kind == "plan":
-        quality = known.get("quality_change", untested)
     share = _saved(one, case)
     saving = untested if share is None else percent_of(share)
     return AlternativeRow(

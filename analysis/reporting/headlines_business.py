@@ -184,14 +184,18 @@ def _quality_lost(result: GuardrailResult) -> dict[str, object] | None:
 
 def roi_buckets(case: BusinessCase) -> Message:
     """What of the saving leaves the accounts, what need not be bought, and what is only room; whole machines that stay are said."""
-    says = _buckets(case)
+    says, stays = _buckets(case), machines_stay(case)
+    return says if stays is None else _both(stays, says)
+
+
+def machines_stay(case: BusinessCase) -> Message | None:
+    """That the number of machines stays and how much room there is; None: in the cloud, or another number is needed."""
     machines = case.result.machines
     if machines is None or case.assumptions.place == "cloud" or machines.today.whole != machines.plan.whole:
-        return says
+        return None
     if machines.headroom < _LEAST or machines.today.whole == 0:
-        return says
-    stays = still_machines(machines.today.whole, machines.headroom)
-    return _both(stays, says)
+        return None
+    return still_machines(machines.today.whole, machines.headroom)
 
 
 def still_machines(n: int, headroom: float) -> Message:
@@ -220,9 +224,9 @@ def _buckets(case: BusinessCase) -> Message:
         )
     values["r"] = money_message(off, currency, interval=interval)
     return Message(
-        id="Before running costs of {r} a month, {a} is cash, {b} a purchase avoided, {c} freed capacity that is worth money only if used."
+        id="Before upkeep of {r} a month, {a} is cash, {b} a purchase avoided, {c} freed capacity that is worth money only if used."
         if counted
-        else "Before running costs of {r} a month, {a} is cash and {b} a purchase avoided; {c} more of freed capacity is not counted, "
+        else "Before upkeep of {r} a month, {a} is cash and {b} a purchase avoided; {c} more of freed capacity is not counted, "
         "because it is worth money only if used.",
         values=values,
     )
@@ -326,6 +330,8 @@ def slices_words(names: Sequence[str]) -> Message:
 
 def slice_words(name: str) -> Message:
     """One slice: the sample's by its translation, one's own as the file calls it."""
+    if name == "all":  # the one row that a case without a workload has
+        return Message(id="all slices")
     return Message(id=name) if name in _SAMPLE_SLICES else Message(id="{name}", values={"name": name})
 
 

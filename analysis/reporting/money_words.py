@@ -60,7 +60,8 @@ def money_range(low: float, high: float, currency: str, language: Language, *, n
     (('4', '15万円'), ('40,000', '150,000 JPY'))
     """
     step = _step(near if near else max(abs(low), abs(high)), (low, high))
-    first, second = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    below, above = (max(step, _step(end, None)) for end in (low, high))  # an end far from the sum has its own three digits
+    first, second = math.floor(low / below + 1e-9) * below, math.ceil(high / above - 1e-9) * above
     ends = _end(first, currency, language), _end(second, currency, language)
     if language == "en" and currency != "JPY":
         return ends[0], ends[1].replace(f"{currency} ", "") if second >= 0 else ends[1]

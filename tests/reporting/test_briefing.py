@@ -7,12 +7,27 @@ from typing import Any
 
 import pytest
 
-from analysis.contracts import Assumption, BreakEven, BusinessCase, Estimate, FlipCount, MoneyPair, ServingEvidence, Standing, StartCost
+from analysis.contracts import (
+    Assumption,
+    BreakEven,
+    BusinessCase,
+    Estimate,
+    FlipCount,
+    MachineNeed,
+    Machines,
+    MoneyPair,
+    ServingEvidence,
+    Spread,
+    StageMoney,
+    Standing,
+    StartCost,
+    Swing,
+)
 from analysis.i18n import LANGUAGES, Language, translator
 from analysis.reporting import briefing_questions, briefing_sentences
 from analysis.reporting.briefing import all_texts, make_briefing
 from analysis.reporting.briefing_parts import Briefing, Entry
-from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout
+from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout, make_simulation
 from tests.reporting.test_headlines_business import changed, limit_result
 
 STANDINGS: tuple[Standing, ...] = ("measured", "undecided", "rough", "outside")
@@ -66,7 +81,7 @@ def test_the_sentences_for_the_meeting_are_those_of_the_page_of_words() -> None:
     assert said(made, 6) == "If a limit is crossed, we are back on the original within 12 minutes; it is never removed."
     japanese = make_briefing(judged(), "ja")
     assert said(japanese, 1) == (
-        "モデルは作り直しません。当社の業務で使われていない計算だけを省き、モデルの運用費を8%、月におよそ10万円下げる提案です。"
+        "モデルは作り直しません。当社の業務で使われていない計算だけを省き、運用費を8%、月におよそ10万円下げる提案です。"
     )
     assert said(japanese, 3) == "品質の変化は2.1%の低下で、事前に決めた基準「低下5%以内」の範囲内です。"
     assert (
@@ -260,7 +275,8 @@ def test_serving_evidence_names_what_is_left_out() -> None:
     assert isinstance(case.evidence.serving, ServingEvidence)
     short = make_briefing(case, "en").part("short").body[0]
     assert short.startswith(
-        "Keep the present model, leave out the attention of layers 19 and 26, and lower the running cost of the model by 8%"
+        "Keep the present model, leave out part of its computation (the attention of layers 19 and 26), and lower the running cost of "
+        "the model by 8% (expected: "
     )
     assert short.endswith("We ask for approval of stage 1: 600,000 JPY, 15 person-days.")
 
@@ -285,7 +301,8 @@ def test_what_is_not_known_leaves_no_gap(result: dict[str, Any], language: Langu
 def test_a_case_without_examples_or_slices_is_still_told() -> None:
     evidence = make_evidence("serving", "rough", n_prompts=0, slices=(), n_critical=0)
     made = make_briefing(make_case("serving", "rough", evidence=evidence, rollout=False), "en")
-    assert made.part("sources").body[0].startswith("0 prompts in 0 slices")
+    assert made.part("sources").body[0] == "Projected from a first measurement; seed 0."
+    assert "not yet tested" not in made.part("short").body[-1]
 
 
 @pytest.mark.parametrize("currency", ["USD", "EUR"])
@@ -294,3 +311,89 @@ def test_sums_in_another_currency_name_it(currency: Any) -> None:
     assert currency in make_briefing(case, "en").points[0]
     assert {"USD": "米ドル", "EUR": "ユーロ"}[currency] in make_briefing(case, "ja").points[0]
     assert "円" not in make_briefing(case, "ja").points[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_plan_that_does_not_pay_back_asks_for_nothing_anywhere(language: Language) -> None:
+    case = changed(make_case("serving"), payback_months=None, net_per_month=20_000.0)
+    made = make_briefing(case, language)
+    nothing = translator(language)("Nothing is asked for today.")
+    assert made.part("short").body[-1] == nothing
+    assert made.stages == ()
+    assert said(made, 8) is None
+
+
+def test_a_projection_that_does_not_pay_asks_for_no_test() -> None:
+    made = make_briefing(make_case("serving", "rough", pays=False), "ja")
+    case = changed(make_case("serving", "rough", pays=False), net_per_month=-10_000.0)
+    assert made.part("ask").body == make_briefing(case, "ja").part("ask").body == ("承認も予算もお願いしません。",)
+    assert "検証のための" not in " ".join(make_briefing(case, "ja").part("short").body)
+
+
+def test_a_report_without_a_date_leaves_it_out() -> None:
+    for standing in ("rough", "undecided"):
+        for language in LANGUAGES:
+            made = make_briefing(make_case("serving", standing, rollout=False), language)
+            assert translator(language)("not yet tested") not in made.part("short").body[-1]
+
+
+def test_stage_1_and_the_whole_start_are_told_apart() -> None:
+    case = make_case("serving")
+    money = StageMoney(stage=1, starts_on="2026-12-01", months=0.9, cost=330_000.0, saving=0.0, at_stake=330_000.0, requests=10.0)
+    made = make_briefing(changed(case, stages=(money,)), "ja")
+    assert made.part("ask").body[:2] == (
+        "第1段階：33万円（税抜、期間中の監視を含む）、導入工数15人日。",
+        "導入全体：初期費用60万円、15人日（技術10、業務評価3、法務・情報セキュリティ2）。",
+    )
+    assert (said(made, 7) or "").startswith("導入全体で必要なのは60万円と15人日で、")
+    assert (said(made, 8) or "").startswith("本日お願いするのは第1段階（33万円）だけです。")
+
+
+def test_whole_machines_that_stay_are_said_beside_the_saving() -> None:
+    need = MachineNeed(by_throughput=3.2, by_memory=1, whole=4)
+    machines = Machines(today=need, plan=need.model_copy(update={"by_throughput": 2.7}), stated=4, headroom=0.18)
+    case = changed(make_case("serving", assumptions=make_assumptions("serving", place="own")), machines=machines)
+    assert make_briefing(case, "en").points[0].endswith("Still 4 machines; 18% more headroom.")
+    assert (
+        make_briefing(changed(case, net_per_month=-40_000.0, payback_months=None), "ja")
+        .points[0]
+        .endswith("台数は4台のまま変わりません。余力が18%増えます。")
+    )
+
+
+def test_a_saving_after_tax_says_so() -> None:
+    case = make_case("serving", assumptions=make_assumptions("serving", after_tax=True))
+    assert "after upkeep of 60,000 JPY and tax" in make_briefing(case, "en").points[0]
+    assert "監視・更新などの費用6万円と税金を差引後" in make_briefing(case, "ja").points[0]
+
+
+def test_a_plan_that_shortens_training_is_not_called_lighter() -> None:
+    for standing in STANDINGS:
+        made = make_briefing(make_case("training", standing), "en")
+        assert "lighter" not in " ".join(all_texts(made))
+
+
+def test_the_cost_after_is_today_less_the_saving_as_told_however_wide_its_range() -> None:
+    case = changed(
+        make_case("serving"),
+        simulation=make_simulation((0.0,) * 37).model_copy(update={"net_per_month": Spread(p10=-5e8, p50=9e4, p90=2e5)}),
+    )
+    row = make_briefing(case, "en").table[0]
+    assert (row.today, row.after) == ("1,200,000", "1,100,000")
+
+
+def test_errors_added_are_told_in_percent_of_the_requests() -> None:
+    swing = Swing(name="measured_quality", low=0.0, high=14.5, npv_low=1e6, npv_high=-1e6)
+    made = make_briefing(changed(make_case("serving"), tornado=(swing,)), "en")
+    assert "added errors as measured 0 to 14%" in " ".join(made.part("sources").body)
+
+
+def test_a_share_of_a_person_is_never_rounded_down() -> None:
+    answers = " ".join(answer.answer for answer in make_briefing(make_case(), "en").questions)
+    assert "1.5 a month for watching: 0.08 of a full-time person" in answers
+
+
+def test_the_only_row_of_a_case_without_slices_is_called_all_slices() -> None:
+    rollout = make_rollout(stages=tuple(stage.model_copy(update={"slices": ("all",)}) for stage in make_rollout().stages))
+    made = make_briefing(make_case().model_copy(update={"rollout": rollout}), "ja")
+    assert made.stages[0].lines[0] == translator("ja")("all slices")

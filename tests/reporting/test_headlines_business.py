@@ -132,7 +132,7 @@ def test_freed_capacity_that_is_not_counted_is_not_part_of_the_saving(count_capa
 
 def test_running_costs_are_named_where_the_parts_are_more_than_the_saving() -> None:
     said = render(headlines.roi_buckets(make_case()), "en")
-    assert said.startswith("Before running costs of 60,000 JPY a month, 160,000 JPY is cash")
+    assert said.startswith("Before upkeep of 60,000 JPY a month, 160,000 JPY is cash")
     assert "Of this" not in said
 
 
