@@ -174,7 +174,7 @@ def stage_boxes(case: BusinessCase, language: Language) -> tuple[StageBox, ...]:
         return ()
     stages = case.rollout.stages
     groups = [(stage,) for stage in stages] if len(stages) <= _MOST_BOXES else [stages[:1], stages[1:-1], stages[-1:]]
-    dial = N_("{share} less training time") if freezes(case) else N_("{share} lighter")
+    dial = N_("{share} less training") if freezes(case) else N_("{share} lighter")
     return tuple(_box(group, before, dial, language) for before, group in zip(((), *groups), groups, strict=False))
 
 
