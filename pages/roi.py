@@ -1,18 +1,19 @@
 """ROI: what a plan saves and costs in money, how sure that is, and on what every figure of it rests."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from analysis.reporting import headlines_business
-from pages.ui.briefing_case import business_plan, nothing_to_decide, plan_chooser
+from pages.ui.briefing_case import nothing_to_decide, plan_chooser
+from pages.ui.business_plan import business_plan, of_plan
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
-from pages.ui.roi_answer import banner, buckets, outputs, stale_note, where_from
+from pages.ui.roi_answer import banner, buckets, stale_note, where_from
 from pages.ui.roi_assumptions import show_assumptions
+from pages.ui.roi_contents import contents
 from pages.ui.roi_downloads import downloads
 from pages.ui.roi_levers import levers
+from pages.ui.roi_outputs import outputs
 from pages.ui.roi_questions import questions
 from pages.ui.roi_scenarios import currency_field, kept_case, scenario_field, scenario_shelf
 from pages.ui.roi_views import (
@@ -57,7 +58,7 @@ if plan is None:
     nothing_to_decide(about)
 with stopping_on_errors():
     work = work_on(plan)
-about, case = replace(about, plan=plan), work.case
+about, case = of_plan(about, plan), work.case
 
 if case is None:
     headline(t("Answer the questions below, and this page says what the plan is worth."))
@@ -75,7 +76,7 @@ standing(
 )
 if case:
     buckets(case)
-    where_from(case)
+    where_from(case, contents)
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     plan_chooser(about, plan, key="roi_plan")
     scenario_field(work)

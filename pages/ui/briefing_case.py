@@ -13,7 +13,7 @@ from analysis.economics.stages import default_rollout
 from analysis.i18n import Language
 from pages.ui.business_plan import business_plan
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
-from pages.ui.language import language, say, words
+from pages.ui.language import language, say, title_of, words
 from pages.ui.roi_work import case_of, work_on
 from pages.ui.session import client, remember, working
 
@@ -95,7 +95,9 @@ def plan_chooser(about: Subject, plan: PlanSummary | None, *, key: str) -> None:
     st.selectbox(
         t("Plan in use"),
         ids,
-        format_func=lambda found: t("{plan} ({state})", plan=plans[found].name, state=t(PLAN_STATES[plans[found].state])),
+        format_func=lambda found: t(
+            "{plan} ({state})", plan=title_of(plans[found].name, plans[found].is_sample), state=t(PLAN_STATES[plans[found].state])
+        ),
         key=key,
         on_change=picked,
         width=360,

@@ -17,6 +17,14 @@ def business_plan(about: Subject) -> PlanSummary | None:
     return about.plan or plan_that_holds(client().plans())
 
 
+def of_plan(about: Subject, plan: PlanSummary) -> Subject:
+    """The page's plan with the run that it was made from: as it says, else the sample's, else one of its model; else the visit's."""
+    runs = [*([about.run] if about.run else []), *client().runs()]
+    made_from = next((run for run in runs if run.id == plan.profile_id), None)
+    alike = (run for run in runs if run.is_sample == plan.is_sample and run.model_name == plan.model_name)
+    return Subject(made_from or next(alike, about.run), plan)
+
+
 def plan_that_holds(plans: Sequence[PlanSummary]) -> PlanSummary | None:
     """The newest plan that was proven: freeze plans whose trial kept the gain first, then verified ones; None: there is no plan."""
     alive = [plan for plan in plans if plan.state != "withdrawn"] or list(plans)

@@ -24,28 +24,30 @@ _PIECE, _JOINER, _JAPANESE = 8, "\u2060", "\u3000"
 _WORDS = {"elsewhere": N_("measured on another machine")}
 
 
-def badge(origin: Origin) -> None:
-    """The word that says where the figures beside it come from."""
+def badge(origin: Origin, meaning: str | None = None) -> None:
+    """The word that says where the figures beside it come from; `meaning` is its tooltip, None: the usual one."""
     t = words()
     st.badge(
         t(_WORDS.get(origin, origin)),
         color="gray",
-        help=t(_MEANING[origin]) if origin != "measured" else t("Measured on this machine, on the run named above."),
+        help=meaning or (t(_MEANING[origin]) if origin != "measured" else t("Measured on this machine, on the run named above.")),
     )
 
 
-def section(title: str, origin: Origin | None, *, help: str | None = None) -> None:
+def section(title: str, origin: Origin | None, *, help: str | None = None, meaning: str | None = None, anchor: str | None = None) -> None:
     """A heading with the word that says where the figures below it come from.
 
     Args:
         title: the heading.
         origin: measured on the run named above, projected, assumed, or measured on another machine; None: no figures follow.
         help: the tooltip of the heading.
+        meaning: the tooltip of the word; None: the usual one.
+        anchor: under which a link on the page finds the heading.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.header(title, anchor=False, help=help, width="content")
+        st.header(title, anchor=anchor or False, help=help, width="content")
         if origin:
-            badge(origin)
+            badge(origin, meaning)
 
 
 def table(rows: Rows, *, alt: str, marked: Sequence[str] = ()) -> None:
@@ -56,8 +58,15 @@ def table(rows: Rows, *, alt: str, marked: Sequence[str] = ()) -> None:
         alt: the accessible name.
         marked: heads whose values are markdown of ours; all other text is shown as it is.
     """
-    shown = [{unbroken(head): value if head in marked else plain(unbroken(str(value))) for head, value in row.items()} for row in rows]
+    shown = [{unbroken(head): _cell(value, head in marked) for head, value in row.items()} for row in rows]
     st.table(shown, hide_index=True, alt=alt)
+
+
+def _cell(value: object, is_marked: bool) -> object:
+    """A cell as markdown that shows just its text; what is marked keeps its links."""
+    if not is_marked:
+        return plain(unbroken(str(value)))
+    return value if "](" in str(value) else unbroken(str(value))
 
 
 def unbroken(text: str) -> str:

@@ -14,7 +14,7 @@ from analysis.errors import StrataError
 from analysis.home import home
 from analysis.i18n import N_
 from pages.ui.glossary import glossary
-from pages.ui.language import language_switch, plain, say, tell_document, words
+from pages.ui.language import language_switch, plain, say, tell_document, title_of, words
 from pages.ui.session import client, forget, go, only_freezes, remember, remembered
 from pages.ui.verdicts import verdict_word
 
@@ -138,7 +138,7 @@ def _state_line(about: Subject) -> str:
     state = t(PLAN_STATES[about.plan.state])
     if about.plan.verdict:
         state = t("{state}: {verdict}", state=state, verdict=verdict_word(about.plan.verdict))
-    return f"{run}  ·  {t('Plan: {plan} ({state})', plan=plain(about.plan.name), state=state)}"
+    return f"{run}  ·  {t('Plan: {plan} ({state})', plan=plain(title_of(about.plan.name, about.plan.is_sample)), state=state)}"
 
 
 def sample_notice() -> None:

@@ -6,9 +6,10 @@ import streamlit as st
 
 from analysis.contracts import Message
 from analysis.errors import StrataError
-from analysis.i18n import LANGUAGES, Language, Translator, language_of, render, translator
+from analysis.i18n import LANGUAGES, N_, Language, Translator, language_of, render, translator
 
 _NAMES: dict[Language, str] = {"en": "English", "ja": "日本語"}
+_SAMPLE_TITLES = (N_("Two attentions fewer"), N_("Three layers fewer"), N_("Freeze for the next fine-tune"))
 # Constant scripts: Streamlit writes <html lang="en"> and offers no setting; a screen reader goes by it.
 _SET_LANG: dict[Language, str] = {code: f"<script>document.documentElement.lang = '{code}'</script>" for code in LANGUAGES}
 
@@ -47,6 +48,11 @@ def say(message: Message | StrataError) -> str:
 def plain(text: str) -> str:
     """Text of others (names, paths, prompts) with markdown's special characters made harmless."""
     return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+!|$:~" else letter for letter in " ".join(text.split()))
+
+
+def title_of(name: str, is_sample: bool) -> str:
+    """A stored name as it is shown: the sample's in the language being spoken, a person's as it was typed."""
+    return words()(name) if is_sample and name in _SAMPLE_TITLES else name
 
 
 def language_switch() -> None:

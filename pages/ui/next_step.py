@@ -10,7 +10,7 @@ import streamlit as st
 from analysis.contracts import Message, PlanSummary
 from analysis.reporting import headlines
 from pages.ui.frame import Subject, is_proven
-from pages.ui.language import words
+from pages.ui.language import title_of, words
 from pages.ui.session import go, only_freezes
 
 
@@ -29,11 +29,17 @@ def step_after(about: Subject, plans: Sequence[PlanSummary], sample: bool) -> St
     if not plans:
         return Step(headlines.next_step(has_plan=False, sample=sample), t("Make a plan"), "plans")
     if about.plan is not None and only_freezes(about.plan) and about.plan.state == "draft":
-        return Step(Message(id="try the plan {plan}", values={"plan": about.plan.name}), t("Try it"), "trials")
+        return Step(
+            Message(id="try the plan {plan}", values={"plan": title_of(about.plan.name, about.plan.is_sample)}), t("Try it"), "trials"
+        )
     if about.plan is not None and about.plan.verdict is None and about.plan.state == "draft":
-        return Step(Message(id="verify the plan {plan}", values={"plan": about.plan.name}), t("Verify this plan"), "verify")
+        return Step(
+            Message(id="verify the plan {plan}", values={"plan": title_of(about.plan.name, about.plan.is_sample)}),
+            t("Verify this plan"),
+            "verify",
+        )
     if about.plan is not None and is_proven(about.plan):
-        worth = Message(id="see what the plan {plan} is worth", values={"plan": about.plan.name})
+        worth = Message(id="see what the plan {plan} is worth", values={"plan": title_of(about.plan.name, about.plan.is_sample)})
         return Step(worth, t("See what it is worth"), "roi")
     if sample:
         return Step(headlines.next_step(has_plan=True, sample=True), t("Profile your own model"), "workload")

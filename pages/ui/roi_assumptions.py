@@ -38,7 +38,7 @@ def show_assumptions(work: Work) -> None:
     if n:
         st.markdown(t("**{n} starting values have no source: please confirm them.** They stand first.", n=n))
     table(
-        assumption_rows(work),
+        _narrow(assumption_rows(work)),
         alt=t("Every assumption with its value, range, unit, origin, source and who confirmed it"),
         marked=[t("Source")],
     )
@@ -59,6 +59,15 @@ def assumption_rows(work: Work) -> Rows:
     shown = [name for name in ordered if work.assumptions.values[name].value is not None]
     return [*(_figure_row(work, name) for name in shown if name in first), *_measured_rows(work), *_setting_rows(work),
             *(_figure_row(work, name) for name in shown if name not in first)]  # fmt: skip
+
+
+def _narrow(rows: Rows) -> Rows:
+    """The rows for the screen: the unit beside the figure's name, and no column in which nothing stands yet."""
+    t = words()
+    unit, who = t("Unit"), t("Confirmed by")
+    without = {unit} if any(row[who] for row in rows) else {unit, who}
+    named = [{**row, t("Figure"): t("{figure} ({unit})", figure=row[t("Figure")], unit=row[unit])} if row[unit] else row for row in rows]
+    return [{head: value for head, value in row.items() if head not in without} for row in named]
 
 
 def _row(figure: str, value: str, low_high: str = "", unit: str = "", origin: str = "", source: str = "", who: str = "") -> dict[str, str]:
@@ -123,7 +132,7 @@ def _setting_rows(work: Work) -> list[dict[str, str]]:
     if given.place == "reserved":
         rows.append(_row(t("End of the contract or lease"), given.contract_ends_on, origin=t("assumed"), source=chosen))
     for rate in given.rates:
-        unit = t("{currency} for one {other}", currency=given.currency, other=rate.currency)
+        unit = t("{currency} for one {other}", currency=t(given.currency), other=t(rate.currency))
         source = f"{plain(rate.source)} ({plain(rate.as_of)})"
         rows.append(_row(t("Exchange rate"), written(rate.per_unit), "", unit, t("assumed"), source))
     return rows

@@ -20,7 +20,7 @@ def downloads(work: Work) -> None:
     t, case = words(), work.case
     if case is None:
         return
-    section(t("Take the case away"), None)
+    section(t("Take the case away"), None, anchor="take-away")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _button("case.json", lambda: case.model_dump_json(indent=1).encode(), "application/json")
         _button("assumptions.json", lambda: case.assumptions.model_dump_json(indent=1).encode(), "application/json")

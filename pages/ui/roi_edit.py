@@ -135,7 +135,7 @@ def _slices(work: Work) -> None:
             ("requests_per_month", t("Requests a month")),
             ("prompt_tokens", t("Length of a request (tokens)")),
             ("new_tokens", t("Length of an answer (tokens)")),
-            ("error_price", t("Price of a wrong answer ({currency})", currency=work.assumptions.currency)),
+            ("error_price", t("Price of a wrong answer ({currency})", currency=t(work.assumptions.currency))),
         )
         for column, (field, label) in zip(columns, fields, strict=False):
             with column:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from analysis.contracts import Assumption
 from analysis.contracts.business import Currency
+from analysis.economics.check import unit_of
 from analysis.economics.defaults import answer
 from analysis.economics.money_text import parse_amount_text
 from analysis.economics.names import FIGURES, Figure
@@ -29,8 +30,7 @@ def label_of(figure: Figure) -> str:
 
 def unit_words(figure: Figure, currency: Currency) -> str:
     """A figure's unit in words, with its currency where it is money."""
-    t = words()
-    return t(figure.unit, currency=currency) if figure.is_money else t(figure.unit)
+    return say(unit_of(figure, currency)) if figure.unit else ""
 
 
 def shown(value: float | None) -> str:

@@ -14,12 +14,13 @@ from analysis.i18n import N_
 from analysis.i18n.numbers import number
 from pages.ui.evidence import section
 from pages.ui.language import language, plain, words
-from pages.ui.roi_fields import amount_field, choice_field, date_field, figure_field, say_problem, switch_field, text_field
+from pages.ui.roi_fields import amount_field, choice_field, currency_of, date_field, figure_field, say_problem, switch_field, text_field
 from pages.ui.roi_work import Work, forget_typed, keep_typed, typed
 
 BASES: dict[Basis, str] = {"volume": N_("Five questions"), "bill": N_("Start from our bill")}
 PLACES: dict[Place, str] = {"cloud": N_("cloud by the hour"), "reserved": N_("reserved or leased"), "own": N_("own machines")}
 ROLES = ("engineer_days", "expert_days", "legal_days")
+QUESTIONS = "questions"
 _OTHER = "another"
 _NAME_LIMIT = 80
 
@@ -27,7 +28,7 @@ _NAME_LIMIT = 80
 def questions(work: Work) -> None:
     """The questions in order, each with its problem in words beside it."""
     t = words()
-    section(t("Five questions, one answer"), "assumed")
+    section(t("Five questions, one answer"), "assumed", anchor=QUESTIONS)
     choice_field(
         work,
         "basis",
@@ -42,10 +43,12 @@ def questions(work: Work) -> None:
     with left:
         _fourth(work)
     with right:
-        figure_field(work, "error_price", label=t("5. What a wrong answer costs ({currency})", currency=work.assumptions.currency))
+        figure_field(work, "error_price", label=t("5. What a wrong answer costs ({currency})", currency=_currency(work, "error_price")))
     _other_device(work)
     _rates(work)
     _rest(work)
+    if work.case is None or work.stale:  # a field is read when it is left; who looks for a button finds one
+        st.button(t("Work it out"), key=f"{work.key}_work_out", type="primary", icon=":material/calculate:")
 
 
 def _rest(work: Work) -> None:
@@ -85,22 +88,21 @@ def _first(work: Work) -> None:
 
 def _bills(work: Work) -> None:
     """The monthly bill for what the plan touches."""
-    t, currency = words(), work.assumptions.currency
-    names = [
-        *(
-            (("bill_serving_per_month", t("1. Monthly bill for answering requests ({currency})", currency=currency)),)
-            if serves(work.evidence)
-            else ()
-        ),
-        *(
-            (("bill_training_per_month", t("1. Monthly bill for fine-tuning ({currency})", currency=currency)),)
-            if trains(work.evidence)
-            else ()
-        ),
-    ]
+    t = words()
+    serving, training = "bill_serving_per_month", "bill_training_per_month"
+    names: list[tuple[str, str]] = []
+    if serves(work.evidence):
+        names.append((serving, t("1. Monthly bill for answering requests ({currency})", currency=_currency(work, serving))))
+    if trains(work.evidence):
+        names.append((training, t("1. Monthly bill for fine-tuning ({currency})", currency=_currency(work, training))))
     for column, (name, label) in zip(st.columns(max(len(names), 1), gap="medium"), names, strict=False):
         with column:
             figure_field(work, name, label=label)
+
+
+def _currency(work: Work, name: str) -> str:
+    """The currency in which a sum stands in its field: its own, which need not be the case's."""
+    return words()(currency_of(work.assumptions.values.get(name), work))
 
 
 def _spread(work: Work, total: float | None) -> None:
@@ -205,7 +207,7 @@ def _price(work: Work) -> None:
             said = t(
                 "{amount} {currency} per GPU hour: {provider}, {instance}, {region}, {date}",
                 amount=number(price.per_gpu_hour, language(), 2),
-                currency=price.currency,
+                currency=t(price.currency),
                 provider=price.provider,
                 instance=price.instance,
                 region=price.region,
@@ -288,7 +290,7 @@ def rate_fields(work: Work, currency: Currency) -> None:
     given = next((rate for rate in work.assumptions.rates if rate.currency == currency), None)
     prefix = f"{work.key}_rate_{currency}"
     with st.container(border=True):
-        st.markdown(f"**{t('Exchange rate: what one {other} is worth in {currency}', other=currency, currency=home)}**")
+        st.markdown(f"**{t('Exchange rate: what one {other} is worth in {currency}', other=t(currency), currency=t(home))}**")
         a, b, c = st.columns([2, 2, 3], gap="small")
         draft = st.session_state.setdefault(f"{prefix}_draft", {})
         with a:

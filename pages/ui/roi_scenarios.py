@@ -16,7 +16,7 @@ from analysis.i18n import N_
 from analysis.reporting.case_pictures import MoneyUnit, money_unit
 from analysis.reporting.money_words import money, months, of_100, percent_of
 from pages.ui.evidence import Rows, download_rows, section, table
-from pages.ui.language import language, plain, say, words
+from pages.ui.language import language, plain, say, title_of, words
 from pages.ui.messages import saying_errors
 from pages.ui.roi_fields import label_of, written
 from pages.ui.roi_work import Work, begin_anew, case_of, open_scenario
@@ -55,7 +55,7 @@ def scenario_field(work: Work) -> None:
             _leave_preset(work)
 
     def named(found: str) -> str:
-        return _name(found, stored) if found else t("as entered below")
+        return _name(work, found, stored) if found else t("as entered below")
 
     st.session_state[key] = now
     st.selectbox(
@@ -117,7 +117,7 @@ def currency_field(work: Work) -> None:
         if found and found != work.now.currency:
             work.change(in_currency(work.now, found))
 
-    st.radio(t("Currency"), CURRENCIES, key=key, on_change=changed, horizontal=True)
+    st.radio(t("Currency"), CURRENCIES, format_func=t, key=key, on_change=changed, horizontal=True)
 
 
 def in_currency(assumptions: Assumptions, currency: Currency) -> Assumptions:
@@ -140,7 +140,7 @@ def in_currency(assumptions: Assumptions, currency: Currency) -> Assumptions:
 def scenario_shelf(work: Work) -> None:
     """Saving, comparing and sharing."""
     t = words()
-    section(t("Scenarios"), None)
+    section(t("Scenarios"), None, anchor="scenarios")
     left, right = st.columns([4, 7], gap="large")
     with left:
         _save_box(work)
@@ -193,7 +193,7 @@ def _stored_box(work: Work) -> None:
     now = _current(work, stored)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if now in stored:
-            with st.popover(t("Rename or delete {name}", name=plain(stored[now].name or t("without a name"))), icon=":material/edit:"):
+            with st.popover(t("Rename or delete {name}", name=plain(_name(work, now, stored))), icon=":material/edit:"):
                 name = st.text_input(t("New name"), value=stored[now].name, key=f"roi_rename_{now}", max_chars=NAME_LIMIT)
                 if st.button(t("Rename"), key=f"roi_rename_button_{now}", disabled=not (name or "").strip()):
                     with saying_errors():
@@ -264,7 +264,7 @@ def _compare_box(work: Work) -> None:
             t("Side by side"),
             options,
             default=list(PRESETS),
-            format_func=lambda one: _name(one, stored),
+            format_func=lambda one: _name(work, one, stored),
             key=f"{work.key}_compare",
             persist_state="session",
         )
@@ -280,7 +280,7 @@ def comparison_rows(work: Work, picked: list[str], stored: dict[str, CaseSummary
     base = kept[1] if kept is not None and kept[2] == work.assumptions else work.assumptions
     cases: dict[str, BusinessCase] = {} if work.case is None else {t("shown now"): work.case}
     for one in picked:
-        name = _name(one, stored)
+        name = _name(work, one, stored)
         try:
             cases[name if name not in cases else f"{name} ({one[:6]})"] = _case(work, base, one)
         except StrataError as error:
@@ -288,9 +288,9 @@ def comparison_rows(work: Work, picked: list[str], stored: dict[str, CaseSummary
     return [_compared(row, cases) for row in compare(list(cases.values()))] if cases else []
 
 
-def _name(one: str, stored: dict[str, CaseSummary]) -> str:
+def _name(work: Work, one: str, stored: dict[str, CaseSummary]) -> str:
     t = words()
-    return t(PRESETS[one]) if _is_preset(one) else stored[one].name or t("without a name")
+    return t(PRESETS[one]) if _is_preset(one) else title_of(stored[one].name, work.plan.is_sample) or t("without a name")
 
 
 def _is_preset(one: str) -> TypeGuard[Preset]:

@@ -22,7 +22,7 @@ from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, how_do_we_know, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, say, words
-from pages.ui.roi_answer import origin_of_case
+from pages.ui.roi_answer import money_section
 
 ALTERNATIVES: Mapping[AlternativeKind, str] = {
     "nothing": N_("Do nothing"),
@@ -47,7 +47,7 @@ _LINES = {
 def show_waterfall(case: BusinessCase) -> None:
     """From today's cost a month to tomorrow's."""
     t = words()
-    section(t("What changes in the monthly cost"), origin_of_case(case))
+    money_section(t("What changes in the monthly cost"), anchor="what-changes")
     draw(
         partial(waterfall_charts.waterfall, case, look()),
         of=_mark(case),
@@ -59,7 +59,7 @@ def show_waterfall(case: BusinessCase) -> None:
 def show_cash_flow(case: BusinessCase) -> None:
     """Cash over the evaluation period with its band."""
     t = words()
-    section(t("When the money is back"), origin_of_case(case), help=term("payback period"))
+    money_section(t("When the money is back"), help=term("payback period"), anchor="payback")
     draw(
         partial(cash_charts.cash_flow, case, look()),
         of=_mark(case),
@@ -81,7 +81,7 @@ def show_cash_flow(case: BusinessCase) -> None:
 def show_tornado(case: BusinessCase) -> None:
     """What moves the result most."""
     t = words()
-    section(t("What matters most"), "assumed", help=term("sensitivity"))
+    money_section(t("What matters most"), help=term("sensitivity"), anchor="matters-most")
     if not case.result.tornado:
         st.caption(t("No assumption has a range yet, so none can move the result."))
         return
@@ -94,7 +94,7 @@ def show_bands(case: BusinessCase) -> None:
     t = words()
     if not case.result.bands:
         return
-    section(t("Targets, not results"), None)
+    section(t("Targets, not results"), None, anchor="targets")
     draw(partial(band_charts.bands, case, look()), of=_mark(case), key="roi_bands", alt=band_charts.bands_alt(case, look()))
     st.caption(t("The hatched ranges are the targets that were set for such plans. They are nothing that Strata has measured."))
 
@@ -108,7 +108,7 @@ def show_machines(case: BusinessCase) -> None:
     t, found = words(), case.result.machines
     if found is None:
         return
-    section(t("Machines, before and after"), origin_of_case(case))
+    money_section(t("Machines, before and after"), anchor="machines")
     if found.today.whole == found.plan.whole and found.today.whole:
         st.markdown(say(still_machines(found.today.whole, found.headroom)))
     table(machine_rows(case), alt=t("Machines today and with the plan, by throughput, by memory and whole"))
@@ -134,7 +134,7 @@ def machine_rows(case: BusinessCase) -> Rows:
 def show_lines(case: BusinessCase) -> None:
     """Every line of cost, and what one request, a million tokens or a fine-tune costs."""
     t = words()
-    section(t("Cost by line, a month ({unit})", unit=_line_unit(case).name), origin_of_case(case))
+    money_section(t("Cost by line, a month ({unit})", unit=_line_unit(case).name), anchor="cost-lines")
     table(line_rows(case), alt=t("Every line of cost today and with the plan"))
     download_rows(line_rows(case), "cost_lines.csv", key="roi_lines")
     if units := unit_rows(case):
@@ -218,7 +218,7 @@ def _small(case: BusinessCase, amount: float) -> str:
 def show_years(case: BusinessCase) -> None:
     """Cash and profit and loss by fiscal year: two tables that are never mixed."""
     t, unit = words(), _year_unit(case).name
-    section(t("By fiscal year"), origin_of_case(case), help=term("depreciation"))
+    money_section(t("By fiscal year"), help=term("depreciation"), anchor="fiscal-years")
     st.subheader(t("Cash flow ({unit})", unit=unit), anchor=False)
     table(year_rows(case, profit=False), alt=t("Each fiscal year's lines of cash"))
     st.subheader(t("Profit and loss ({unit})", unit=unit), anchor=False)
@@ -256,7 +256,7 @@ def show_alternatives(case: BusinessCase) -> None:
     t = words()
     if not case.result.alternatives:
         return
-    section(t("Other ways"), None)
+    section(t("Other ways"), None, anchor="other-ways")
     table(alternative_rows(case), alt=t("This plan beside other ways: cost to start, cost a month, saving, payback and quality"))
 
 
@@ -277,7 +277,7 @@ def alternative_rows(case: BusinessCase) -> Rows:
             t("Saving"): "" if one.saving_share is None else percent_of(one.saving_share),
             t("Payback"): "" if one.payback_months is None else months(one.payback_months, language()),
             t("Quality"): "" if one.quality is None else render(one.quality, language()),
-            t("Where from"): origins[one.origin] if one.origin else t("not measured"),
+            t("Where from"): origins["projected" if one.origin == "measured" else one.origin] if one.origin else t("not measured"),
             t("Remark"): render(one.note, language()),
         }
         for one in case.result.alternatives

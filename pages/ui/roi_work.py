@@ -14,6 +14,7 @@ from analysis.economics.case import make_case
 from analysis.economics.check import check_assumptions
 from analysis.economics.defaults import default_assumptions
 from analysis.errors import InputError
+from pages.ui.language import language
 from pages.ui.session import chosen, client, forget, forget_working, keep_working, remember, remembered, stored_plan, working
 
 DRAWS = 10_000
@@ -72,7 +73,7 @@ def plan_of_case() -> PlanSummary | None:
 
 def work_on(plan: PlanSummary) -> Work:
     """The plan's case: from what this visit assumes, else from its stored case, else from starting values."""
-    evidence, rollout = client().evidence(plan.id), client().rollout(plan.id)
+    evidence, rollout = client().evidence(plan.id), client().rollout(plan.id, language())
     assumptions = _assumptions(plan, evidence)
     problems = {one.field: one.message for one in reversed(_checked(assumptions, evidence))} | _typed_problems(plan.id)
     case, found = None, None

@@ -10,7 +10,7 @@ from analysis.i18n.numbers import percent
 from analysis.planning import plan_in_words
 from pages.ui.charts import forget_charts
 from pages.ui.frame import PLAN_STATES, Subject
-from pages.ui.language import language, plain, say, words
+from pages.ui.language import language, plain, say, title_of, words
 from pages.ui.session import chosen, client, forget, go, only_freezes, profile, remember, stored_plan
 from pages.ui.shelf import Item, shelf
 from pages.ui.verdicts import verdict_mark
@@ -115,7 +115,7 @@ def _plan_item(plan: PlanSummary, about: Subject) -> Item:
     used, freezes = bool(about.plan and about.plan.id == plan.id), plan.eof_layer is not None
     return Item(
         plan.id,
-        plan.name,
+        title_of(plan.name, plan.is_sample),
         lambda: _plan_facts(plan),
         used,
         _open_plan,

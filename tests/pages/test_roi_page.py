@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from analysis.contracts import Assumptions, CaseEvidence, Pair, SliceVolume, Tra
 from analysis.economics.case import make_case
 from analysis.economics.defaults import answer
 from analysis.runs.client import Client
-from pages.ui import roi_work
+from pages.ui import business_plan, roi_work
+from pages.ui.frame import Subject
 from pages.ui.glossary import TERMS
 from pages.ui.roi_edit import TITLES
 from tests.business_builders import EvidenceKind, make_assumptions, make_evidence
@@ -89,6 +92,11 @@ def type_in(app: AppTest, label: str, text: str) -> AppTest:
     return app
 
 
+def sources(app: AppTest) -> Any:
+    """The table of assumptions."""
+    return next(table.value for table in app.table if "Source" in table.value.columns)
+
+
 def problems(app: AppTest) -> str:
     return "\n".join(str(one.value) for one in (*app.error, *app.info)).replace("\\", "")
 
@@ -114,7 +122,7 @@ def test_without_a_bill_the_page_asks_for_it_and_promises_nothing(visit: Visit, 
     assert "No figure was given for monthly bill for fine-tuning" in problems(app)
     assert not app.error
     assert not app.metric
-    assert primary(app) == []
+    assert primary(app) == ["Work it out"]
 
 
 @pytest.mark.parametrize("text", ["-5", "▲5", "1e99", "99999999999999999999999"])
@@ -127,7 +135,7 @@ def test_a_negative_or_absurd_bill_is_said_beside_its_field_and_the_last_answer_
     assert problems(app)
     assert app.title[0].value == before
     assert "This is the last answer that could be worked out: 1 of the figures below need a correction first." in said(app)
-    assert primary(app) == []
+    assert primary(app) == ["Work it out"]
 
 
 @pytest.mark.parametrize("text", ["a lot", "1.234,50", "12 34", "<b>"])
@@ -275,7 +283,53 @@ def test_the_first_screen_says_what_it_saves_and_how_sure_that_is(visit: Visit, 
     assert "of 100 simulated cases within 36 months" in app.title[0].value
     assert [one.label for one in app.metric] == ["Cash saving a month", "Purchase avoided a month", "Freed capacity a month"]
     assert primary(app) == ["Prepare the briefing"]
-    assert {"measured", "assumed"} <= {str(one.value).partition("[")[2].rstrip("]") for one in app.markdown if "badge" in str(one.value)}
+
+
+def test_money_is_projected_and_what_it_rests_on_is_one_click_below(visit: Visit, billed: CaseEvidence) -> None:
+    app = visit("roi", plan=billed.plan_id)
+    found = Counter(str(one.value).partition("[")[2].rstrip("]") for one in app.markdown if "badge" in str(one.value))
+    assert found["projected"] >= 6
+    assert found["measured"] == 1, "of the share that the plan saves, in the box that says where the figures come from"
+    assert found["assumed"] == 3, "of the same box, the questions and the levers"
+
+
+def test_every_link_of_the_contents_finds_its_heading(visit: Visit, billed: CaseEvidence) -> None:
+    app = visit("roi", plan=billed.plan_id)
+    listed = next(str(one.value) for one in app.markdown if "](#payback)" in str(one.value))
+    wanted = re.findall(r"\]\(#([a-z-]+)\)", listed)
+    assert len(wanted) >= 10
+    assert set(wanted) <= {one.proto.anchor for one in app.header}
+
+
+def test_a_sum_keeps_the_name_of_its_own_currency(visit: Visit, billed: CaseEvidence) -> None:
+    app = visit("roi", plan=billed.plan_id)
+    next(one for one in app.radio if one.label == "Currency").set_value("USD").run()
+    assert any(one.label == "1. Monthly bill for fine-tuning (JPY)" for one in app.text_input)
+
+
+def test_in_japanese_no_currency_is_a_code(visit: Visit, billed: CaseEvidence) -> None:
+    app = visit("roi", plan=billed.plan_id, lang="ja")
+    labels = [one.label for one in (*app.text_input, *app.slider)]
+    assert not [label for label in labels if "JPY" in label]
+    assert "プラン：次回の微調整に向けた凍結" in said(app)
+    assert "JPY" not in said(app)
+
+
+def test_the_run_that_is_named_is_the_one_that_the_plan_was_made_from(
+    client: Client, billed: CaseEvidence, store_profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newest = store_profile(), store_profile(id="another")
+    monkeypatch.setattr(business_plan, "client", lambda: client)
+    runs = {run.id: run for run in client.runs()}
+    made = next(plan for plan in client.plans() if plan.id == billed.plan_id).model_copy(update={"profile_id": older})
+    found = business_plan.of_plan(Subject(runs[newest], None), made)
+    assert found == Subject(runs[older], made)
+    sample = runs[older].model_copy(update={"id": "sample", "is_sample": True, "model_name": made.model_name})
+    monkeypatch.setattr(Client, "runs", lambda self: (*runs.values(), sample))
+    unsaid = made.model_copy(update={"profile_id": None, "is_sample": True})
+    assert business_plan.of_plan(Subject(runs[newest], None), unsaid).run == sample
+    gone = made.model_copy(update={"profile_id": "gone", "model_name": "of nobody"})
+    assert business_plan.of_plan(Subject(runs[newest], None), gone).run == runs[newest]
 
 
 def test_every_part_of_the_page_is_there(visit: Visit, billed: CaseEvidence) -> None:
@@ -309,7 +363,7 @@ def test_whole_machines_that_stay_are_said(visit: Visit, about: Callable[..., Ca
 
 def test_figures_without_a_source_are_counted_and_stand_first(visit: Visit, billed: CaseEvidence) -> None:
     app = visit("roi", plan=billed.plan_id)
-    rows = next(table.value for table in app.table if "Confirmed by" in table.value.columns)
+    rows = sources(app)
     without = [("no source" in source) for source in rows["Source"]]
     n = sum(without)
     assert f"{n} starting values have no source" in said(app)
@@ -335,10 +389,10 @@ def test_person_days_keep_the_shares_of_the_roles(visit: Visit, about: Callable[
     app = visit("roi", plan=evidence.plan_id)
     assert field(app, "4. Person-days to start").value == "15"
     type_in(app, "4. Person-days to start", "３０")
-    rows = next(table.value for table in app.table if "Confirmed by" in table.value.columns)
+    rows = sources(app)
     days = {row["Figure"].replace("\\", ""): row["Value"] for _, row in rows.iterrows() if "Effort to start" in row["Figure"]}
-    assert days["Effort to start: engineer"] == "20"
-    assert days["Effort to start: legal and security"] == "4"
+    assert days["Effort to start: engineer (days)"] == "20"
+    assert days["Effort to start: legal and security (days)"] == "4"
 
 
 def test_the_price_of_an_error_is_empty_until_someone_fills_it(visit: Visit, billed: CaseEvidence) -> None:
@@ -433,12 +487,12 @@ def test_a_range_the_wrong_way_round_is_said(visit: Visit, billed: CaseEvidence)
 
 def test_who_confirmed_a_figure_and_where_it_comes_from_is_kept(visit: Visit, billed: CaseEvidence) -> None:
     app = visit("roi", plan=billed.plan_id)
-    n = len([one for one in app.table if "Confirmed by" in one.value.columns])
+    n = len([one for one in app.table if "Source" in one.value.columns])
     app.session_state.roi_edit = True
     app.run()
     next(one for one in app.text_input if one.label == "Source").set_value("invoice of October").run()
     next(one for one in app.text_input if one.label == "Confirmed by").set_value("K. Mori").run()
-    rows = next(table.value for table in app.table if "Confirmed by" in table.value.columns)
+    rows = sources(app)
     assert n == 1
     assert "K. Mori" in set(rows["Confirmed by"])
     assert any("invoice of October" in source for source in rows["Source"])

@@ -47,7 +47,7 @@ def tornado(case: BusinessCase, look: Look, *, most: int = _MOST) -> go.Figure:
     )
     ends = [end / unit.scale for one in swings for end in (one.npv_low, one.npv_high)] or [0.0]
     low, high = min(*ends, 0.0), max(*ends, 0.0)
-    room = 0.2 * (high - low or 1.0)
+    room = 0.36 * (high - low or 1.0)
     figure.update_xaxes(range=[low - room, high + room], showgrid=True, gridcolor=look.palette.grid, nticks=5, tickformat=",~r")
     legend = {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0}
     shapes = [
@@ -100,7 +100,7 @@ def _with_unit(name: str, case: BusinessCase, look: Look) -> str:
         return figure_label(name, look)
     given = case.assumptions.values.get(name)
     currency = (given.currency if given else None) or case.assumptions.currency
-    unit = look.t(known.unit, currency=currency) if known.is_money else look.t(known.unit)
+    unit = look.t(known.unit, currency=look.t(currency)) if known.is_money else look.t(known.unit)
     return look.t("{figure} ({unit})", figure=figure_label(name, look), unit=unit)
 
 
