@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from datetime import date
+from itertools import pairwise
 
 from analysis.contracts import Assumptions, BusinessCase, MonitoringRow, Rollout
+from analysis.runs.rollout_history import moved
 
 MOST_DRAWS = 100_000
 MOST_ROWS = 100_000
@@ -54,6 +56,7 @@ def rollout_odds(rollout: Rollout) -> Iterator[str]:
     yield from (name for name in ("starts_on", "decision_on", "review_on", "guardrails_set_on") if not _is_date(getattr(rollout, name)))
     yield from (f"stages.{index}.starts_on" for index, stage in enumerate(rollout.stages) if not _is_date(stage.starts_on))
     yield from (f"events.{index}.stage" for index, event in enumerate(rollout.events) if event.stage > len(rollout.stages))
+    yield from (f"stages.{index}.state" for index, stage in enumerate(rollout.stages) if stage.state != moved(rollout.events, stage.number))
     yield from (f"checklist.{name}" for name in _twice(item.name for item in rollout.checklist))
     if max(len(rollout.monitoring), len(rollout.actuals), len(rollout.events)) > MOST_ROWS:
         yield "monitoring"
@@ -62,6 +65,13 @@ def rollout_odds(rollout: Rollout) -> Iterator[str]:
         yield "monitoring"
     yield from (f"actuals.{index}.month" for index, row in enumerate(rollout.actuals) if not _MONTH.fullmatch(row.month))
     yield from (f"actuals.{month}" for month in _twice(row.month for row in rollout.actuals))
+    yield from (f"actuals.{month}" for month in _behind_gaps([row.month for row in rollout.actuals if _MONTH.fullmatch(row.month)]))
+
+
+def _behind_gaps(months: Iterable[str]) -> list[str]:
+    """Months before which one is missing: they could not be compared with a plan."""
+    numbers = sorted({12 * int(month[:4]) + int(month[5:]): month for month in months}.items())
+    return [month for (before, _), (number, month) in pairwise(numbers) if number != before + 1]
 
 
 def _wrong_day(row: MonitoringRow) -> Iterator[str]:

@@ -136,7 +136,9 @@ def test_days_outside_a_limit_end_with_exit_code_3_and_are_kept_all_the_same(tmp
 
 def test_a_file_that_forgot_what_is_stored_is_refused(tmp_path: Path) -> None:
     assert stages("--rollout", running(tmp_path / "rollout.json")).exit_code == 0
-    forgetful = _rollout(tmp_path / "rollout.json").model_copy(update={"events": ()})
+    kept = _rollout(tmp_path / "rollout.json")
+    waiting = kept.stages[0].model_copy(update={"state": "planned"})
+    forgetful = kept.model_copy(update={"events": (), "stages": (waiting, *kept.stages[1:])})
     (tmp_path / "old.json").write_text(forgetful.model_dump_json(), encoding="utf-8")
     result = stages("--rollout", tmp_path / "old.json")
     assert result.exit_code == 2

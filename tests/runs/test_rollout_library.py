@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.contracts import ActualRow, ChecklistItem, MonitoringRow, Rollout, StageEvent
+from analysis.contracts import ActualRow, ChecklistItem, MonitoringRow, Rehearsal, Rollout, StageEvent
 from analysis.errors import InputError, PlanError
 from analysis.runs.store import Store, open_store
 from tests.business_builders import make_rollout
@@ -16,6 +16,9 @@ from tests.business_builders import make_rollout
 DAY = MonitoringRow(date="2026-12-02", slice="order entry", requests=100, on_plan=20)
 APPROVED = StageEvent(stage=1, action="approve", who="A. Sato", at="2026-12-01T09:00:00+00:00")
 STARTED = StageEvent(stage=1, action="start", who="A. Sato", at="2026-12-01T10:00:00+00:00")
+NOTE = StageEvent(stage=1, action="note", who="B. Ito", at="2026-12-03T10:00:00+00:00", note="quiet so far")
+ELSEWHERE = StageEvent(stage=2, action="pass", who="B. Ito", at="2026-12-03T10:00:00+00:00")
+REHEARSED = Rehearsal(minutes=12, on="2026-11-20", who="Operations")
 
 
 def begun(**changes: object) -> Rollout:
@@ -32,6 +35,14 @@ LOSSES: dict[str, Callable[[Rollout], Rollout]] = {
     "monitoring": lambda it: it.model_copy(update={"monitoring": ()}),
     "actuals": lambda it: it.model_copy(update={"actuals": ()}),
     "rehearsal": lambda it: it.model_copy(update={"rehearsal": None}),
+    "rehearsal's minutes": lambda it: it.model_copy(update={"rehearsal": REHEARSED.model_copy(update={"minutes": 1.0})}),
+    "a state moved behind a note": lambda it: it.model_copy(
+        update={"stages": (it.stages[0].model_copy(update={"state": "passed"}), *it.stages[1:]), "events": (*it.events, NOTE)}
+    ),
+    "a state moved by another stage's step": lambda it: it.model_copy(
+        update={"stages": (it.stages[0].model_copy(update={"state": "passed"}), *it.stages[1:]), "events": (*it.events, ELSEWHERE)}
+    ),
+    "checklist behind a note": lambda it: it.model_copy(update={"checklist": (ChecklistItem(name="legal"),), "events": (*it.events, NOTE)}),
     "state": lambda it: it.model_copy(update={"stages": (it.stages[0].model_copy(update={"state": "passed"}), *it.stages[1:])}),
     "checklist.legal": lambda it: it.model_copy(update={"checklist": (ChecklistItem(name="legal"),)}),
     "stages[1]": lambda it: it.model_copy(
