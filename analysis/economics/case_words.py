@@ -198,4 +198,6 @@ def _left_out(flows: Flows) -> Iterator[Message]:
             id="Hours of fine-tuning on machines that are there anyway are capacity: they are no cash, as the machines stay paid."
         )
     if setting.assumptions.after_tax:
-        yield Message(id="After tax: losses are carried to later years of the period, and tax arises month by month with the year's profit so far.")
+        yield Message(
+            id="After tax: losses are carried to later years of the period, and tax arises month by month with the year's profit so far."
+        )

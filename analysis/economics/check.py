@@ -9,6 +9,7 @@ from analysis.contracts.case import FieldProblem
 from analysis.contracts.message import Message
 from analysis.economics.catalogue import device
 from analysis.economics.check_rest import check_alternatives, check_dates, check_rates, check_slices
+from analysis.economics.measured import mean_tokens, serving_point
 from analysis.economics.names import FIGURES, Figure
 from analysis.economics.uses import bill, both_kinds, other_kind, priced_kind, serves, trains
 
@@ -47,6 +48,24 @@ def _something_to_price(assumptions: Assumptions, evidence: CaseEvidence) -> Ite
             values={"plan": plan},
         )
         yield FieldProblem(field="basis", message=message)
+    if _takes_no_time(assumptions, evidence):
+        message = Message(
+            id="In the measurement of plan {plan} the unchanged model took no time at all, so no share of it can be told. "
+            "Verify the plan again, or run its trial again.",
+            values={"plan": plan},
+        )
+        yield FieldProblem(field="evidence", message=message)
+
+
+def _takes_no_time(assumptions: Assumptions, evidence: CaseEvidence) -> bool:
+    """A time of nought among what is priced: everything would silently come to nothing."""
+    batch = assumptions.values.get("batch_size")
+    point = serving_point(evidence, batch.value if batch and batch.value and batch.value > 0 else None)
+    if point is not None:
+        prompt, new = mean_tokens(assumptions, evidence, point)
+        if not point.prefill_ms.today * prompt + (point.decode_ms.today * new if point.decode_ms else 0.0):
+            return True
+    return evidence.training is not None and not evidence.training.hours.today
 
 
 def _device(assumptions: Assumptions, evidence: CaseEvidence) -> Iterator[FieldProblem]:

@@ -107,8 +107,8 @@ def scalar(figures: Figures, name: str) -> float | None:
 
 
 def _scaled(figures: Figures, name: str) -> Number:
-    """The measured ratio on the priced device: the machine factor scales the share that is saved."""
-    return 1 - figures.get("machine_factor", 1.0) * (1 - figures.get(name, 1.0))
+    """The measured ratio on the priced device: the machine factor scales the share that is saved, of which there is no more than all."""
+    return np.maximum(0.0, 1 - figures.get("machine_factor", 1.0) * (1 - figures.get(name, 1.0)))
 
 
 def _faster(assumptions: Assumptions, evidence: CaseEvidence, figures: Figures) -> Number:

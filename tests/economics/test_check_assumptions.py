@@ -14,6 +14,7 @@ from analysis.contracts import (
     ExchangeRate,
     FieldProblem,
     Freeze,
+    Pair,
     SliceVolume,
     TrainingEvidence,
 )
@@ -301,3 +302,25 @@ def test_an_alternative_is_estimated_once() -> None:
     twice = (AlternativeInput(kind="quantise", cost_per_month=1), AlternativeInput(kind="quantise", cost_per_month=2))
     assumptions, evidence = good(alternatives=twice)
     assert fields(assumptions, evidence) == ["alternatives[0].kind", "alternatives[1].kind"]
+
+
+def test_a_measurement_that_took_no_time_has_nothing_to_price() -> None:
+    """It would come to a cost of nought, without a word."""
+    assumptions, evidence = good()
+    assert evidence.serving is not None
+    still = Pair(today=0.0, plan=0.0)
+    point = evidence.serving.points[0].model_copy(update={"prefill_ms": still, "decode_ms": None})
+    serving = evidence.serving.model_copy(update={"points": (point,)})
+    for basis in ("volume", "bill"):
+        found = fields(assumptions.model_copy(update={"basis": basis}), evidence.model_copy(update={"serving": serving}))
+        assert found[0] == "evidence"
+    trained = make_evidence("training")
+    assert trained.training is not None
+    trained = trained.model_copy(update={"training": trained.training.model_copy(update={"hours": still})})
+    assert fields(answer(default_assumptions(trained, today=TODAY), "bill_training_per_month", 1e6), trained) == ["evidence"]
+
+
+@pytest.mark.parametrize("batch", [0.0, -8.0, 1e308])
+def test_a_batch_that_cannot_be_is_refused_in_words(batch: float) -> None:
+    assumptions, evidence = good()
+    assert fields(answer(assumptions, "batch_size", batch), evidence) == ["batch_size"]

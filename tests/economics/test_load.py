@@ -70,3 +70,9 @@ def test_the_ramp_is_even_and_ends_at_full_use() -> None:
 def test_a_figure_that_is_the_same_in_every_draw_is_one() -> None:
     assert scalar({"batch_size": np.full(4, 8.0)}, "batch_size") == 8
     assert scalar({}, "batch_size") is None
+
+
+def test_a_machine_factor_saves_no_more_than_all() -> None:
+    """Twice a share of 80 % would be work below nought."""
+    found = requests(volumes(), serving(0.2), figures(0.2, machine_factor=2.0))
+    assert found.ratio == 0
