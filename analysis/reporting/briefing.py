@@ -83,7 +83,7 @@ def make_briefing(
         dropped=left_out,
         questions=questions(case, known, language, with_texts=with_texts),
         glossary=(),
-        alternatives_head=alternatives_head(t),
+        alternatives_head=alternatives_head(case, language),
         alternatives=alternatives(case, known, language),
         ringi=ringi_from(case, known, language),
         signatures=tuple(Signature(t(role), clean(name, 40)) for role, name in zip(_ROLES, signed, strict=True)),

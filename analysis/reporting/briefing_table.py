@@ -11,7 +11,7 @@ from analysis.reporting import briefing_quality, headlines_business
 from analysis.reporting.briefing_clean import clean
 from analysis.reporting.briefing_facts import Facts, freezes
 from analysis.reporting.briefing_parts import AlternativeRow, TableRow
-from analysis.reporting.money_words import money, money_cells, months, percent_of, rounded_money
+from analysis.reporting.money_words import money_cells, months, percent_of, rounded_money
 
 ORIGINS: Mapping[FigureOrigin, str] = {
     "measured": N_("measured"),
@@ -51,10 +51,11 @@ def _cost(case: BusinessCase, language: Language) -> TableRow:
     """Running costs are in the figure after, so that it falls by what is saved; the first point says so."""
     t, result, currency = translator(language), case.result, case.assumptions.currency
     after = cost_after(case)
-    unit, cells = money_cells((rounded_money(result.cost.today), after), currency, language)
+    unit, (today, with_plan) = money_cells((rounded_money(result.cost.today), after), currency, language)
     return TableRow(
         t("Monthly cost ({unit})", unit=unit),
-        *cells,
+        today,
+        with_plan,
         _cost_change(case, t),
         t(ORIGINS["projected"]),
     )
@@ -158,9 +159,18 @@ def _origin(origin: FigureOrigin, t: Translator) -> str:
     return t(ORIGINS[origin])
 
 
-def alternatives_head(t: Translator) -> tuple[str, ...]:
-    """Column titles of the alternatives."""
-    return (t("Way"), t("Start"), t("Cost a month"), t("Saving"), t("Payback"), t("Quality"), t("Mark"))
+def alternatives_head(case: BusinessCase, language: Language) -> tuple[str, ...]:
+    """Column titles of the alternatives, sums of money with their unit."""
+    t = translator(language)
+    unit = _unit(case, language)
+    start, cost = (t("{figure} ({unit})", figure=title, unit=unit) for title in (t("Start"), t("Cost a month")))
+    return (t("Way"), start, cost, t("Saving"), t("Payback"), t("Quality"), t("Mark"))
+
+
+def _unit(case: BusinessCase, language: Language) -> str:
+    """The unit that all sums of the alternatives share."""
+    sums = [amount for one in case.result.alternatives for amount in (one.start_cost, one.cost_per_month) if amount]
+    return money_cells(tuple(sums) or (0.0,), case.assumptions.currency, language)[0]
 
 
 def alternatives(case: BusinessCase, known: Facts, language: Language) -> tuple[AlternativeRow, ...]:
@@ -178,12 +188,12 @@ def _alternative(one: Alternative, case: BusinessCase, known: Facts, language: L
         quality = clean(render(one.quality, language), 60)
     elif one.kind == "nothing":
         quality = t("as today")
-    share = _saved(one, case)
+    share = saved_share(one, case)
     saving = untested if share is None else percent_of(share)
     return AlternativeRow(
         label=way(one.kind, t),
         start=_sum(one.start_cost, case, language),
-        cost=_sum(one.cost_per_month, case, language),
+        cost=_sum(cost_after(case) if one.kind == "plan" and one.cost_per_month is not None else one.cost_per_month, case, language),
         saving=known.get("saving_pct", saving) if one.kind == "plan" else saving,
         payback=_payback(one, language),
         quality=quality,
@@ -193,7 +203,7 @@ def _alternative(one: Alternative, case: BusinessCase, known: Facts, language: L
     )
 
 
-def _saved(one: Alternative, case: BusinessCase) -> float | None:
+def saved_share(one: Alternative, case: BusinessCase) -> float | None:
     """By how much the cost a month falls, running costs included: the same way for every row."""
     today = case.result.cost.today
     if one.cost_per_month is None or today <= 0:
@@ -202,7 +212,11 @@ def _saved(one: Alternative, case: BusinessCase) -> float | None:
 
 
 def _sum(amount: float | None, case: BusinessCase, language: Language) -> str:
-    return translator(language)("not yet tested") if amount is None else money(amount, case.assumptions.currency, language, table=True)
+    """A sum in the column's unit; three digits are enough to compare."""
+    if amount is None:
+        return translator(language)("not yet tested")
+    sums = (one for row in case.result.alternatives for one in (row.start_cost, row.cost_per_month) if one)
+    return money_cells((rounded_money(amount), *sums), case.assumptions.currency, language)[1][0]
 
 
 def _payback(one: Alternative, language: Language) -> str:

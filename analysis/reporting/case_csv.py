@@ -11,7 +11,7 @@ from analysis.contracts import BusinessCase, FiscalLines, Message, MoneyPair, Sp
 from analysis.i18n import Language, render, translator
 from analysis.reporting.assumption_rows import assumption_rows, figure_name, figure_unit
 from analysis.reporting.briefing_clean import clean
-from analysis.reporting.briefing_table import ORIGINS, way
+from analysis.reporting.briefing_table import ORIGINS, saved_share, way
 from analysis.reporting.case_csv_stages import stage_rows
 from analysis.reporting.case_pictures import AREA_NAMES, LINE_NAMES
 from analysis.reporting.csv import to_csv
@@ -61,8 +61,8 @@ def _results(case: BusinessCase, language: Language) -> Rows:
         (t("Capacity freed"), monthly, found.buckets.freed, None, ""),
         (t("Watching and renewing"), monthly, found.running_per_month, None, ""),
         (t("Extra errors"), monthly, found.quality_per_month, None, ""),
-        (t("Net effect"), monthly, found.net_per_month, simulated.net_per_month, ""),
-        (t("Share of the cost saved"), share, 100 * found.saving_share, _percent(simulated.saving_share), ""),
+        (t("Net effect, after upkeep"), monthly, found.net_per_month, simulated.net_per_month, ""),
+        (t("Share of the cost saved, before upkeep"), share, 100 * found.saving_share, _percent(simulated.saving_share), ""),
         (t("Payback"), months, found.payback_months, simulated.payback_months, _said(found.payback_reason, language)),
         (t("Simulated cases that pay back within the period"), share, 100 * simulated.payback_share, None, ""),
         (t("Net effect over the period"), unit, found.total, None, ""),
@@ -97,7 +97,7 @@ def _amount_of_work(case: BusinessCase, language: Language) -> str:
 def _before_after(case: BusinessCase, language: Language) -> Rows:
     t, found, unit = translator(language), case.result, translator(language)(case.assumptions.currency)
     pairs: list[tuple[str, str, MoneyPair | None]] = [
-        (t("Cost"), t("{currency} a month", currency=unit), found.cost),
+        (t("Cost, without upkeep"), t("{currency} a month", currency=unit), found.cost),
         (t("Cost of a request"), unit, found.per_request),
         (t("Cost of a million tokens"), unit, found.per_million_tokens),
         (t("Cost of a fine-tune"), unit, found.per_training_run),
@@ -256,7 +256,7 @@ def _alternatives(case: BusinessCase, language: Language) -> Rows:
             t("Way"): way(one.kind, t),
             t("{figure} ({unit})", figure=t("start-up cost"), unit=unit): _round(one.start_cost),
             t("{figure} ({unit})", figure=t("cost"), unit=monthly): _round(one.cost_per_month),
-            t("share of the cost saved (%)"): _round(_hundred(one.saving_share)),
+            t("share of the cost saved (%)"): _round(_hundred(saved_share(one, case))),
             t("months to payback"): _round(one.payback_months),
             t("quality"): _said(one.quality, language),
             t("mark"): t("not yet tested") if one.origin is None else t(ORIGINS[one.origin]),
@@ -268,7 +268,7 @@ def _alternatives(case: BusinessCase, language: Language) -> Rows:
 
 def _targets(case: BusinessCase, language: Language) -> Rows:
     t = translator(language)
-    names = {"cost": t("change of cost"), "quality": t("change of quality"), "payback": t("months to payback")}
+    names = {"cost": t("change of cost, before upkeep"), "quality": t("change of quality"), "payback": t("months to payback")}
     return [
         {
             t("figure"): names[one.kind],

@@ -23,8 +23,8 @@ from analysis.contracts import (
 from analysis.i18n import N_, Language, render, translator
 from analysis.i18n.numbers import number
 from analysis.planning.limits import CRITICAL
-from analysis.reporting.headlines_business import slice_words
-from analysis.reporting.money_words import months
+from analysis.reporting.headlines_business import saving_interval, slice_words
+from analysis.reporting.money_words import months, rounded_money
 from analysis.reporting.svg import Treated
 
 LINE_NAMES: Mapping[CostLineName, str] = {
@@ -67,6 +67,23 @@ def waterfall_steps(result: CaseResult, language: Language) -> tuple[Step, ...]:
         found.append(Step(_line_label(line, len(areas) > 1, language), at, at + change, "less" if change < 0 else "more"))
         at += change
     return (*found, Step(t("with the plan"), 0.0, at, "total"))
+
+
+def step_words(case: BusinessCase, steps: Sequence[Step], unit: MoneyUnit, language: Language) -> list[str]:
+    """The steps' figures, no finer than the range of the saving allows: the same digits as in the text."""
+    first, interval = case.result.cost.today, saving_interval(case)
+    after = rounded_money(first) - rounded_money(case.result.net_per_month, interval)
+    net_shown = abs(steps[-1].end - (first - case.result.net_per_month)) <= _SAME * max(abs(first), 1.0)
+    words = [unit.figure(first, language)]
+    words += [unit.figure(rounded_money(step.amount, interval), language, signed=True) for step in steps[1:-1]]
+    return [*words, unit.figure(after if net_shown else rounded_money(steps[-1].end), language)]
+
+
+def end_words(case: BusinessCase, unit: MoneyUnit, language: Language) -> str:
+    """What the plan has brought in at the end, no finer than its band."""
+    drawn = curves(case)
+    band = (drawn[1][-1], drawn[2][-1]) if len(drawn) == 3 else None
+    return unit.figure(rounded_money(drawn[0][-1], band), language, signed=True)
 
 
 def _line_label(line: CostLine, with_area: bool, language: Language) -> str:

@@ -12,7 +12,16 @@ from typing import Any
 
 from analysis.contracts import BusinessCase
 from analysis.i18n import Language, translator
-from analysis.reporting.case_pictures import QualityPicture, curves, money_unit, payback_words, signed_percent, waterfall_steps
+from analysis.reporting.case_pictures import (
+    QualityPicture,
+    curves,
+    end_words,
+    money_unit,
+    payback_words,
+    signed_percent,
+    step_words,
+    waterfall_steps,
+)
 from analysis.reporting.deck_board import Box
 from analysis.reporting.drawing_money import LESS, MORE, TOTAL
 from analysis.reporting.svg import GRID, PAPER, QUIET, TEXT
@@ -46,8 +55,7 @@ def waterfall(slide: Any, box: Box, case: BusinessCase, language: Language) -> N
     _hide_values(chart, 0.0, 1.15 * max(max(step.start, step.end) for step in steps) / unit.scale)
     lines = _as_lines(chart, 1)
     lines[0].format.line.fill.background()
-    words = [unit.figure(step.amount, language, signed=step.kind != "total") for step in steps]
-    for place, (word, step) in enumerate(zip(words, steps, strict=True)):
+    for place, (word, step) in enumerate(zip(step_words(case, steps, unit, language), steps, strict=True)):
         _label(lines[0], place, word, bold=step.kind == "total")
 
 
@@ -83,7 +91,7 @@ def cash_flow(slide: Any, box: Box, case: BusinessCase, language: Language) -> N
         _stroke(series.format, TEXT, width)
     _months_axis(chart, len(scaled[0]) - 1, t("months from the start"))
     _mark_payback(line, case, language)
-    _label(line, len(scaled[0]) - 1, unit.figure(drawn[0][-1], language, signed=True), bold=True, dot=True, shift=(-0.04, -0.03))
+    _label(line, len(scaled[0]) - 1, end_words(case, unit, language), bold=True, dot=True, shift=(-0.04, -0.03))
 
 
 def quality(slide: Any, box: Box, picture: QualityPicture, language: Language) -> None:

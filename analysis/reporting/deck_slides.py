@@ -14,9 +14,9 @@ from analysis.reporting.case_pictures import QualityPicture, critical_words, gai
 from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, alike, lines_of, snug, that_fit
 from analysis.reporting.deck_stack import stack
 from analysis.reporting.glossary_terms import TERMS
-from analysis.reporting.headlines_business import slice_words
+from analysis.reporting.headlines_business import limit_item, slice_words
 from analysis.reporting.money_words import percent_of, percent_range
-from analysis.reporting.verification_words import item, limit, measured, verdict
+from analysis.reporting.verification_words import limit, measured, verdict
 
 _FOOT = 6.86
 _BAD = "#B3261E"
@@ -151,7 +151,7 @@ def _limits(board: Board, box: Box, talk: Talk) -> None:
     t, evidence = translator(talk.language), talk.case.evidence
     rows = [
         (
-            render(item(one.guardrail), talk.language),
+            render(limit_item(one), talk.language),
             render(limit(one.guardrail), talk.language),
             measured(one, talk.language),
             render(verdict(one.verdict), talk.language),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.contracts import BusinessCase
 from analysis.i18n import Language, translator
-from analysis.reporting.case_pictures import MoneyUnit, Step, curves, money_unit, payback_words, waterfall_steps
+from analysis.reporting.case_pictures import MoneyUnit, Step, curves, end_words, money_unit, payback_words, step_words, waterfall_steps
 from analysis.reporting.lettering import shortened_to, text_width, wrapped
 from analysis.reporting.svg import GRID, QUIET, TEXT, Canvas
 
@@ -20,7 +20,8 @@ def waterfall_svg(case: BusinessCase, language: Language) -> str:
     t, steps = translator(language), waterfall_steps(case.result, language)
     unit = money_unit(case.assumptions.currency, [case.result.cost.today], language)
     width, height, top, floor = 680.0, 250.0, 44.0, 204.0
-    said = "; ".join(f"{step.label} {unit.figure(step.amount, language, signed=step.kind != 'total')}" for step in steps)
+    figures = step_words(case, steps, unit, language)
+    said = "; ".join(f"{step.label} {figure}" for step, figure in zip(steps, figures, strict=True))
     head = t("Cost a month, {unit}", unit=unit.name)
     canvas = Canvas(
         width, height, key="waterfall", title=t("Cost a month, today and with the plan"), desc=f"{head}: {said}", language=language
@@ -36,8 +37,7 @@ def waterfall_svg(case: BusinessCase, language: Language) -> str:
     for place, step in enumerate(steps):
         _column(canvas, step, place * pitch + (pitch - bar) / 2, bar, (y(step.start), y(step.end)))
         middle = (place + 0.5) * pitch
-        words = unit.figure(step.amount, language, signed=step.kind != "total")
-        canvas.text(middle, min(y(step.start), y(step.end)) - 5, words, anchor="middle", size=12, bold=step.kind == "total")
+        canvas.text(middle, min(y(step.start), y(step.end)) - 5, figures[place], anchor="middle", size=12, bold=step.kind == "total")
         canvas.lines(middle, floor + 16, wrapped(step.label, pitch - 8, 11)[:2], size=11, anchor="middle")
         if place:
             level = y(steps[place - 1].end)
@@ -58,7 +58,7 @@ def cash_flow_svg(case: BusinessCase, language: Language) -> str:
     drawn = curves(case)
     unit = money_unit(case.assumptions.currency, [value for curve in drawn for value in curve], language)
     frame = _Frame(drawn, unit, language)
-    end = unit.figure(result.cumulative[-1], language, signed=True)
+    end = end_words(case, unit, language)
     head = t("Cumulated, {unit}", unit=unit.name)
     canvas = Canvas(
         680,

@@ -162,6 +162,13 @@ def missed_limit(evidence: CaseEvidence) -> dict[str, object] | None:
     return {"metric": Message(id="gain kept in the trial"), "value": f"{100 * kept.value:.0f}%", "limit": least}
 
 
+def limit_item(result: GuardrailResult) -> Message:
+    """What a limit looks at, as those who decide know it: perplexity is quality loss."""
+    lost = _quality_lost(result)
+    found = None if lost is None else lost["metric"]
+    return found if isinstance(found, Message) else item(result.guardrail)
+
+
 def _quality_lost(result: GuardrailResult) -> dict[str, object] | None:
     """Perplexity as those who decide know it: quality lost, in percent. None: the limit is on something else."""
     guardrail, value = result.guardrail, result.measured.value

@@ -134,8 +134,8 @@ def _cell(amount: float, currency: str, language: Language) -> str:
     return f"{number(amount, 'en', 0)} {currency}" if currency == "JPY" else f"{currency} {number(amount, 'en', 0)}"
 
 
-def money_cells(amounts: tuple[float, float], currency: str, language: Language) -> tuple[str, tuple[str, str]]:
-    """Two sums of one table row without their unit, and the unit for its label: 千円 from 100,000 yen on.
+def money_cells(amounts: tuple[float, ...], currency: str, language: Language) -> tuple[str, tuple[str, ...]]:
+    """Sums of one table row or column without their unit, and the unit for its label: 千円 from 100,000 yen on.
 
     >>> money_cells((1_200_000, 1_100_000), "JPY", "ja"), money_cells((900, -50), "USD", "en")
     (('千円', ('1,200', '1,100')), ('USD', ('900', '−50')))
@@ -143,8 +143,7 @@ def money_cells(amounts: tuple[float, float], currency: str, language: Language)
     thousands = language == "ja" and currency == "JPY" and max(map(abs, amounts)) >= _THOUSANDS_FROM
     divisor = _SEN if thousands else 1
     unit = currency if language == "en" else "千円" if thousands else _FOREIGN.get(currency, _YEN)
-    first, second = (number(amount / divisor, language, 0).replace("-", "−") for amount in amounts)
-    return unit, (first, second)
+    return unit, tuple(number(amount / divisor, language, 0).replace("-", "−") for amount in amounts)
 
 
 def _end(amount: float, currency: str, language: Language) -> str:

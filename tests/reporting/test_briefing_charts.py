@@ -8,10 +8,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analysis.contracts import BusinessCase, Estimate, Freeze, Guardrail, GuardrailResult, Message, Prune, Skip
+from analysis.contracts import BusinessCase, Estimate, Freeze, Guardrail, GuardrailResult, Message, Prune, Skip, Spread
 from analysis.i18n import LANGUAGES, Language, translator
+from analysis.reporting.briefing import make_briefing
 from analysis.reporting.briefing_charts import cash_flow_svg, quality_svg, stack_svg, stages_svg, waterfall_svg
-from analysis.reporting.case_pictures import critical_words, gain_picture, money_unit, quality_picture, treatments, waterfall_steps
+from analysis.reporting.case_pictures import (
+    critical_words,
+    gain_picture,
+    money_unit,
+    quality_picture,
+    step_words,
+    treatments,
+    waterfall_steps,
+)
 from analysis.reporting.svg import COLOURS
 from tests.business_builders import make_case, make_evidence, make_rollout
 
@@ -141,7 +150,7 @@ def test_payback_is_marked_where_there_is_one_and_said_where_there_is_none() -> 
     assert "back within 7 months" in _texts(cash_flow_svg(make_case(), "en"))
     never = _texts(cash_flow_svg(make_case(pays=False), "ja"))
     assert translator("ja")("does not pay back") in never
-    assert "−2,040" in never
+    assert "−2,000" in never
 
 
 def test_a_cash_flow_without_simulated_months_has_no_band() -> None:
@@ -197,3 +206,20 @@ def test_critical_cases_never_promise_more_than_their_number_allows(changed: int
     said = critical_words(evidence.model_copy(update={"quality": evidence.quality.model_copy(update={"critical": found})}))
     assert said is not None
     assert said.in_english().startswith(words)
+
+
+def test_the_steps_of_cost_are_told_in_the_digits_of_the_page() -> None:
+    case = make_case("serving")
+    lines = (case.result.lines[0].model_copy(update={"plan": 1_200_000 - 129_687.57}), case.result.lines[1])
+    spread = Spread(p10=-6_576, p50=71_393, p90=163_513)
+    found = case.result.model_copy(
+        update={
+            "lines": lines,
+            "net_per_month": 69_687.57,
+            "simulation": case.result.simulation.model_copy(update={"net_per_month": spread}),
+        }
+    )
+    case = case.model_copy(update={"result": found})
+    unit = money_unit("JPY", [1_200_000], "ja")
+    assert step_words(case, waterfall_steps(found, "ja"), unit, "ja") == ["1,200", "−130", "+60", "1,130"]
+    assert make_briefing(case, "ja").table[0].after == "1,130"
