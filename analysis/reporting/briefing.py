@@ -19,7 +19,7 @@ from analysis.reporting.briefing_html import render_html as render_html
 from analysis.reporting.briefing_parts import Briefing as Briefing
 from analysis.reporting.briefing_parts import Part, PartName, Signature
 from analysis.reporting.briefing_questions import questions
-from analysis.reporting.briefing_sentences import sentences
+from analysis.reporting.briefing_sentences import argues_against, sentences
 from analysis.reporting.briefing_table import alternatives, alternatives_head, table, table_head
 from analysis.reporting.glossary_terms import terms_in
 from analysis.reporting.money_words import day
@@ -113,7 +113,7 @@ def _parts(made: Briefing, case: BusinessCase, known: Facts, t: Translator) -> t
 def _subtitle(case: BusinessCase, known: Facts, t: Translator) -> str:
     """The model and what the plan does; a sample says that it is one."""
     said = t("{model}: {plan}", model=known["model"], plan=known["plan_words"])
-    if case.standing == "measured":
+    if case.standing == "measured" and not argues_against(case):
         said = known["model"]  # the first part says what the plan does
     if case.is_sample or case.evidence.is_sample:
         return t("{subject}. {remark}", subject=said, remark=t("These are the sample's figures, not yours."))

@@ -26,6 +26,7 @@ SHORT_FREEZE = N_(
     "{saving_pct} (expected: about {saving_month} a month). We ask for approval of stage 1: {ask_amount}, {ask_days} person-days."
 )
 MAY_FALL = N_("The {cost_name} may fall by {saving_pct} (about {saving_month} a month); whether quality holds is not decided.")
+NOT_PROPOSED = N_("We looked into it and do not propose it.")
 NOTHING_ASKED = N_("Nothing is asked for today.")
 MORE_CASES = N_("We ask only for {ask_days} person-days to test it on more cases, until {review_date}.")
 MORE_CASES_UNDATED = N_("We ask only for {ask_days} person-days to test it on more cases.")
@@ -36,6 +37,10 @@ SAVING = N_("Saving: {saving_month} a month ({saving_low} to {saving_high}), of 
 SAVING_RUNNING = N_(
     "Saving: {saving_month} a month ({saving_low} to {saving_high}) after {taken_off}; cash before it {cash}; "
     "payback {payback_months} months."
+)
+SAVING_AVOIDED = N_(
+    "Saving: {saving_month} a month ({saving_low} to {saving_high}) after {taken_off}; before it, {cash} is cash and {avoided} purchases "
+    "avoided; payback {payback_months} months."
 )
 SAVING_IF = N_("Saving if the limits hold: {saving_month} a month ({saving_low} to {saving_high}) after {taken_off}.")
 SAVING_AGAINST = N_("Saving if it were used all the same: {saving_month} a month ({saving_low} to {saving_high}) after {taken_off}.")
@@ -78,9 +83,10 @@ def in_short(case: BusinessCase, known: Facts, language: Language) -> tuple[str,
         return (said or render(headlines_business.roi(case), language), nothing)
     if case.result.net_per_month <= 0:
         said = never(case, known, language)
-        return (said, nothing) if case.standing != "rough" else (render(headlines_business.rough(case), language), said, nothing)
+        estimate = (render(headlines_business.rough(case), language),) if case.standing == "rough" else ()
+        return (t(NOT_PROPOSED), *estimate, said, nothing)
     if argues_against(case):
-        return (render(headlines_business.saves(case), language), nothing)
+        return (t(NOT_PROPOSED), render(headlines_business.saves(case), language), nothing)
     dated = "review_date" in known
     if case.standing == "rough":
         return (render(headlines_business.rough(case), language), _verify(TEST if dated else TEST_UNDATED, known, t))
@@ -124,6 +130,8 @@ def _saved(case: BusinessCase, places: Facts, t: Translator) -> str:
         return or_untested(SAVING_PROJECTED, places, t)
     if case.result.payback_months is None:
         return or_untested(SAVING_LATE, places, t)
+    if case.result.buckets.avoided:
+        return or_untested(SAVING_AVOIDED, places, t)
     return or_untested(SAVING_RUNNING if case.assumptions.after_tax or headlines_business.takes_running(case) else SAVING, places, t)
 
 

@@ -25,7 +25,7 @@ CSS = (
     "th,td{border:.5pt solid #777;padding:.4mm 1.3mm;text-align:left;vertical-align:top}"
     "thead th{background:#eee;font-weight:bold}"
     "tbody th{font-weight:normal}"
-    ".figures tbody th{min-width:22mm}.figures td{white-space:nowrap}.figures td:nth-child(-n+3){text-align:right}"
+    ".figures{overflow-wrap:normal}html:lang(ja) .figures td{white-space:nowrap}.figures td:nth-child(-n+3){text-align:right}"
     ".pair{display:grid;grid-template-columns:72mm 1fr;gap:4mm;align-items:start}"
     "html:lang(en) .pair{grid-template-columns:62mm 1fr}"
     ".pair svg text{font-size:13px}"

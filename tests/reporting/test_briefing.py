@@ -397,3 +397,17 @@ def test_the_only_row_of_a_case_without_slices_is_called_all_slices() -> None:
     rollout = make_rollout(stages=tuple(stage.model_copy(update={"slices": ("all",)}) for stage in make_rollout().stages))
     made = make_briefing(make_case().model_copy(update={"rollout": rollout}), "ja")
     assert made.stages[0].lines[0] == translator("ja")("all slices")
+
+
+def test_a_plan_that_does_not_pay_says_first_that_it_is_not_proposed_and_what_it_was() -> None:
+    case = changed(make_case("serving", pays=False), net_per_month=-40_000.0)
+    made = make_briefing(case, "en")
+    assert made.part("short").body[0] == "We looked into it and do not propose it."
+    assert "19" in made.subtitle
+
+
+def test_purchases_that_are_avoided_stand_in_the_first_point() -> None:
+    case = make_case("serving")
+    buckets = case.result.buckets.model_copy(update={"cash": 40_000.0, "avoided": 110_000.0})
+    made = make_briefing(changed(case, buckets=buckets), "ja")
+    assert "現金削減4万円、投資回避11万円" in made.points[0]
