@@ -50,6 +50,8 @@ def notes_of(use: FullUse, buckets: Buckets, machines: Machines | None, unconfir
         *_untouched(use.flows),
         *_unsure(use.flows),
         *_machines(use, buckets, machines),
+        *_put_off(buckets),
+        *_bill(use.flows, buckets),
         *_contract(use.flows, buckets),
         *_quality(use.flows),
         *_left_out(use.flows),
@@ -134,6 +136,34 @@ def _machines(use: FullUse, buckets: Buckets, machines: Machines | None) -> Iter
             yield Message(id="Still {n} machines; {share}% more headroom. No whole machine becomes free.", values={"n": n, "share": share})
 
 
+def _put_off(buckets: Buckets) -> Iterator[Message]:
+    """Purchases that fall out of the evaluation period, whose price is counted without a word of what comes after it."""
+    fewer = sum(one.machines for one in buckets.avoided_today) - sum(one.machines for one in buckets.avoided_plan)
+    if fewer > 0:
+        yield Message(
+            id="Machines that need not be bought within the evaluation period: {n}. Their whole price counts as avoided, though growth may "
+            "make them necessary after it.",
+            values={"n": fewer},
+        )
+
+
+def _bill(flows: Flows, buckets: Buckets) -> Iterator[Message]:
+    """What a bill for machines is taken to be."""
+    assumptions = flows.setting.assumptions
+    if assumptions.basis != "bill" or assumptions.place == "cloud" or not (buckets.cash or buckets.freed):
+        return
+    if "machines_today" not in flows.setting.figures:
+        yield Message(
+            id="How many machines there are was not given, so the saving is taken in proportion to the work, while only whole machines can "
+            "be given back. Type the machines today."
+        )
+    if assumptions.place == "own":
+        yield Message(
+            id="The bill of own machines is taken to be money that is really paid. Leave out what is only written off: it goes on, with "
+            "the plan or without it."
+        )
+
+
 def _contract(flows: Flows, buckets: Buckets) -> Iterator[Message]:
     assumptions = flows.setting.assumptions
     if assumptions.place == "reserved" and assumptions.contract_ends_on and buckets.cash_from is not None:
@@ -196,6 +226,10 @@ def _left_out(flows: Flows) -> Iterator[Message]:
     if by_volume and setting.assumptions.place != "cloud" and setting.runs.hours is not None:
         yield Message(
             id="Hours of fine-tuning on machines that are there anyway are capacity: they are no cash, as the machines stay paid."
+        )
+    if float(setting.figures.get("rollout_months", 1.0)) > float(setting.figures["horizon_months"]):
+        yield Message(
+            id="Not all of the work runs with the plan within the evaluation period: figures a month are those of its last month."
         )
     if setting.assumptions.after_tax:
         yield Message(

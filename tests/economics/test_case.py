@@ -290,3 +290,29 @@ def test_fine_tuning_by_its_hours_is_priced_wherever_it_runs(place: str) -> None
     assert (found.buckets.freed > 0) == (place != "cloud")
     assert (found.break_even.value is not None) == (place != "reserved")
     assert (found.buckets.cash > 0) == (place != "reserved")
+
+
+def test_a_purchase_put_off_beyond_the_period_is_said_to_count_in_full() -> None:
+    found = result_of(*serving_case("block", "own", growth_percent_per_year=20.0), draws=DRAWS)
+    fewer = sum(one.machines for one in found.buckets.avoided_today) - sum(one.machines for one in found.buckets.avoided_plan)
+    assert ("need not be bought within the evaluation period" in notes_of(found)) == (fewer > 0)
+    sooner = result_of(*serving_case("block", "own", growth_percent_per_year=20.0, horizon_months=8.0), draws=DRAWS)
+    assert f"need not be bought within the evaluation period: {len(sooner.buckets.avoided_today)}" in notes_of(sooner)
+    assert not sooner.buckets.avoided_plan
+
+
+def test_a_bill_of_machines_says_what_it_is_taken_to_be() -> None:
+    owned = result_of(*freeze_case(place="own"), draws=DRAWS)
+    assert "in proportion to the work" in notes_of(owned)
+    assert "money that is really paid" in notes_of(owned)
+    evidence, assumptions = freeze_case(place="reserved", contract_ends_on="2027-03-31")
+    assert "money that is really paid" not in notes_of(result_of(evidence, assumptions, draws=DRAWS))
+    assert "in proportion" not in notes_of(result_of(evidence, answer(assumptions, "machines_today", 4), draws=DRAWS))
+    assert "in proportion" not in notes_of(result_of(*freeze_case(), draws=DRAWS))
+
+
+def test_a_rollout_longer_than_the_period_is_said() -> None:
+    evidence, assumptions = freeze_case()
+    found = result_of(evidence, answer(answer(assumptions, "rollout_months", 30), "horizon_months", 12), draws=DRAWS)
+    assert "Not all of the work runs with the plan" in notes_of(found)
+    assert found.buckets.cash == pytest.approx(12 / 30 * result_of(evidence, assumptions, draws=DRAWS).buckets.cash)

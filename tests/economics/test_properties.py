@@ -59,7 +59,8 @@ def test_more_saving_is_never_worth_less_and_never_pays_back_later(basis: str, p
         assumptions = assumptions.model_copy(update={"after_tax": False, "count_capacity": False})
     found = [flows(assumptions, each, base_figures(assumptions, each)) for each in (evidence, lighter(evidence, factor))]
     before, after = (cumulative(each.start, each.net) for each in found)
-    assert (after >= before - 1e-9 * (1 + np.abs(before).max())).all()
+    hair = 1e-8 * (1 + found[0].today.sum())  # a machine over-full by less than that is full
+    assert (after >= before - hair).all()
     horizon = base_figures(assumptions, evidence)["horizon_months"]
     first, second = (float(payback(each.start, each.net, horizon)) for each in found)
     assert np.isnan(first) or second <= first + 1e-6 * (1 + first)
