@@ -249,7 +249,7 @@ def _variance(month: _Month, row: ActualRow) -> Variance:
     difference = row.bill - month.plan
     volume = (month.plan - month.fixed) * (use - 1)
     price, dearer = None, 1.0
-    if month.price and row.gpu_hours:
+    if month.price and row.gpu_hours is not None and (row.gpu_hours or not row.bill):  # a bill for no hours tells nothing of their price
         price, dearer = row.bill - month.price * row.gpu_hours, _times_dearer(month.price, row)
     without = (month.fixed + (month.today - month.fixed) * use) * dearer
     return Variance(
@@ -266,7 +266,9 @@ def _variance(month: _Month, row: ActualRow) -> Variance:
 
 def _times_dearer(price: float, row: ActualRow) -> float:
     """What a GPU hour really cost / its planned price."""
-    assert row.gpu_hours
+    assert row.gpu_hours is not None
+    if not row.bill and not row.gpu_hours:
+        return 1.0
     if row.bill > _MOST_TIMES * price * row.gpu_hours:
         raise InputError(
             "{month}: {hours} GPU hours would make an hour more than {times} times as dear as planned. Check the hours, or leave them out.",
@@ -294,43 +296,45 @@ def _payback(cumulative: Sequence[float], changes: dict[int, float]) -> float | 
 
 def _reason(case: BusinessCase, found: Sequence[Variance], volumes_known: bool) -> Message:
     total = sum(one.difference for one in found)
+    span = Message(id="1 month") if len(found) == 1 else Message(id="{n} months", values={"n": len(found)})
     values: dict[str, object] = {
-        "n": len(found),
+        "span": span,
         "amount": _whole(abs(total)),
         "currency": case.assumptions.currency,
         "volume": _whole(sum(one.volume for one in found)),
         "effect": _whole(sum(one.effect for one in found)),
+        "rest": _whole(sum(one.effect + (one.price or 0.0) for one in found)),
     }
     dearer = total >= 0
     if abs(total) <= 0.005 * sum(one.planned_cost for one in found):
-        return Message(id="Over {n} months the bill is as planned, within half a percent.", values={"n": len(found)})
+        return Message(id="Over {span} the bill is as planned, within half a percent.", values={"span": span})
     if not volumes_known:
         return Message(
-            id="Over {n} months {amount} {currency} dearer than planned; this cost does not follow the requests, "
+            id="Over {span} {amount} {currency} dearer than planned; this cost does not follow the requests, "
             "so volume and effect stay together."
             if dearer
-            else "Over {n} months {amount} {currency} cheaper than planned; this cost does not follow the requests, "
+            else "Over {span} {amount} {currency} cheaper than planned; this cost does not follow the requests, "
             "so volume and effect stay together.",
             values=values,
         )
     if any(one.price is None for one in found):
         return Message(
-            id="Over {n} months {amount} {currency} dearer than planned: {volume} by volume, {effect} by price and effect, which cannot be "
+            id="Over {span} {amount} {currency} dearer than planned: {volume} by volume, {rest} by price and effect, which cannot be "
             "told apart without GPU hours in the plan and on the bill."
             if dearer
-            else "Over {n} months {amount} {currency} cheaper than planned: {volume} by volume, {effect} by price and effect, which cannot "
+            else "Over {span} {amount} {currency} cheaper than planned: {volume} by volume, {rest} by price and effect, which cannot "
             "be told apart without GPU hours in the plan and on the bill.",
             values=values,
         )
     values["price"] = _whole(sum(one.price or 0.0 for one in found))
     return Message(
-        id="Over {n} months {amount} {currency} dearer than planned: {volume} by volume, {price} by price, {effect} by effect."
+        id="Over {span} {amount} {currency} dearer than planned: {volume} by volume, {price} by price, {effect} by effect."
         if dearer
-        else "Over {n} months {amount} {currency} cheaper than planned: {volume} by volume, {price} by price, {effect} by effect.",
+        else "Over {span} {amount} {currency} cheaper than planned: {volume} by volume, {price} by price, {effect} by effect.",
         values=values,
     )
 
 
 def _whole(value: float) -> int | float:
     """Whole units of money, or two decimals of a small sum."""
-    return round(value) if abs(value) >= 100 or value == 0 else round(value, 2)
+    return round(value) if abs(value) >= 100 else round(value, 2) or 0

@@ -224,6 +224,32 @@ def test_a_review_is_announced_and_said_to_be_due() -> None:
     assert "2026-11-22" in render(due, "ja")
 
 
+def test_the_sums_of_the_sentence_add_up_when_some_months_lack_their_hours(case: BusinessCase) -> None:
+    rows = [row.model_copy(update={"bill": 1.1 * row.bill}) for row in as_planned(case)]
+    rows[0] = rows[0].model_copy(update={"gpu_hours": None})
+    found = against(case, rows)
+    values = found.reason.values
+    assert values["volume"] + values["rest"] == pytest.approx(sum(one.difference for one in found.months), abs=1)  # type: ignore[operator]
+    assert "by price and effect" in render(found.reason, "en")
+
+
+def test_one_month_is_no_months_and_nothing_is_minus_nothing(case: BusinessCase) -> None:
+    dearer = [
+        row.model_copy(update={"bill": 1.2 * row.bill, "requests": 1.2 * row.requests, "gpu_hours": 1.2 * (row.gpu_hours or 0)})
+        for row in as_planned(case, 1)
+    ]
+    said = render(against(case, dearer).reason, "en")
+    assert said.startswith("Over 1 month ")
+    assert "-0 " not in said
+    assert "1か月の費用は" in render(against(case, dearer).reason, "ja")
+
+
+def test_a_month_in_which_nothing_ran_is_a_matter_of_volume(case: BusinessCase) -> None:
+    still = [row.model_copy(update={"bill": 0.0, "requests": 0.0, "gpu_hours": 0.0}) for row in as_planned(case, 1)]
+    month = against(case, still).months[0]
+    assert (month.price, month.volume) == (0.0, pytest.approx(month.difference))
+
+
 def test_hours_that_cannot_be_are_said(case: BusinessCase) -> None:
     row = as_planned(case)[0].model_copy(update={"gpu_hours": 1e-3})
     with pytest.raises(InputError, match="more than 1000 times as dear as planned"):
