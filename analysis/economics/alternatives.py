@@ -25,12 +25,14 @@ class PlanFigures:
     today: float
     start_cost: float
     net_per_month: float
-    saving_share: float
     payback_months: float | None
 
 
 def alternatives(assumptions: Assumptions, evidence: CaseEvidence, plan: PlanFigures) -> tuple[Alternative, ...]:
-    """Doing nothing, quantising, a smaller model, more machines, this plan; growing the model where somebody estimated it."""
+    """Doing nothing, quantising, a smaller model, more machines, this plan; growing the model where somebody estimated it.
+
+    Costs a month hold everything that comes back every month, and shares saved are of those costs, in every row.
+    """
     typed = {one.kind: one for one in assumptions.alternatives}
     return tuple(_rows(assumptions, evidence, plan, typed))
 
@@ -61,7 +63,7 @@ def _rows(
         origin=origin_of(assumptions, evidence),
         start_cost=plan.start_cost,
         cost_per_month=plan.today - plan.net_per_month,
-        saving_share=plan.saving_share,
+        saving_share=plan.net_per_month / plan.today if plan.today else None,
         payback_months=plan.payback_months,
         quality=_quality(evidence),
         note=evidence.words,

@@ -261,7 +261,6 @@ def _beside_others(evidence: CaseEvidence, assumptions: Assumptions, start: Star
         today=cost.today,
         start_cost=start.total,
         net_per_month=known["net_per_month"],
-        saving_share=known["saving_share"],
         payback_months=months,
     )
     return {

@@ -13,7 +13,7 @@ from analysis.economics.figures import counts, without_rate
 from analysis.economics.names import FIGURES, SCALE
 from analysis.economics.uses import priced_serving, priced_training
 
-_MOST_REQUESTS, _MOST_TOKENS = 1e12, 1e7
+_MOST_REQUESTS, _MOST_TOKENS, _LARGEST_SUM = 1e12, 1e7, 1e12
 _FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
 
 
@@ -139,12 +139,20 @@ def check_dates(assumptions: Assumptions) -> Iterator[FieldProblem]:
 
 
 def check_alternatives(assumptions: Assumptions) -> Iterator[FieldProblem]:
-    """Each alternative is estimated once."""
+    """Each alternative is estimated once, in sums that can be."""
+    most = _LARGEST_SUM * SCALE[assumptions.currency]
     kinds = Counter(one.kind for one in assumptions.alternatives)
     for place, one in enumerate(assumptions.alternatives):
         if kinds[one.kind] > 1:
             message = Message(id="This alternative is estimated {n} times. Keep one of them.", values={"n": kinds[one.kind]})
             yield FieldProblem(field=f"alternatives[{place}].kind", message=message)
+        for field, amount in (("start_cost", one.start_cost), ("cost_per_month", one.cost_per_month)):
+            if amount is not None and amount > most:
+                message = Message(
+                    id="{given} was given; at most {most} is allowed here. Check the figure and its unit.",
+                    values={"given": amount, "most": most},
+                )
+                yield FieldProblem(field=f"alternatives[{place}].{field}", message=message)
 
 
 def _is_date(text: str) -> bool:

@@ -12,7 +12,7 @@ from analysis.i18n import render
 from tests.business_builders import make_evidence
 from tests.economics.simple_cases import plain_assumptions
 
-PLAN = PlanFigures(today=1_000_000, start_cost=600_000, net_per_month=80_000, saving_share=0.12, payback_months=7.5)
+PLAN = PlanFigures(today=1_000_000, start_cost=600_000, net_per_month=80_000, payback_months=7.5)
 
 
 def table(*typed: AlternativeInput, plan: PlanFigures = PLAN, **changes: Any) -> dict[str, Alternative]:
@@ -40,7 +40,7 @@ def test_doing_nothing_costs_what_it_costs_today() -> None:
 
 def test_the_plan_stands_in_the_same_columns_with_its_measured_quality() -> None:
     row = table()["plan"]
-    assert (row.origin, row.start_cost, row.cost_per_month, row.saving_share, row.payback_months) == ("measured", 6e5, 9.2e5, 0.12, 7.5)
+    assert (row.origin, row.start_cost, row.cost_per_month, row.saving_share, row.payback_months) == ("measured", 6e5, 9.2e5, 0.08, 7.5)
     assert row.quality is not None
     assert render(row.quality, "en") == "quality loss 2.1% (0.1% to 4.1%)"
 
@@ -79,4 +79,4 @@ def test_growing_the_model_appears_only_where_somebody_estimated_it() -> None:
 
 def test_a_day_that_costs_nothing_has_no_share() -> None:
     typed = AlternativeInput(kind="quantise", start_cost=1, cost_per_month=0)
-    assert table(typed, plan=PlanFigures(0, 0, 0, 0, None))["quantise"].saving_share is None
+    assert table(typed, plan=PlanFigures(0, 0, 0, None))["quantise"].saving_share is None

@@ -324,3 +324,9 @@ def test_a_measurement_that_took_no_time_has_nothing_to_price() -> None:
 def test_a_batch_that_cannot_be_is_refused_in_words(batch: float) -> None:
     assumptions, evidence = good()
     assert fields(answer(assumptions, "batch_size", batch), evidence) == ["batch_size"]
+
+
+def test_an_alternative_costs_no_more_than_can_be() -> None:
+    absurd = (AlternativeInput(kind="quantise", start_cost=1e300, cost_per_month=1),)
+    assumptions, evidence = good(alternatives=absurd)
+    assert only(assumptions, evidence, "alternatives[0].start_cost")
