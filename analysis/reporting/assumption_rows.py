@@ -9,6 +9,7 @@ from analysis.economics.defaults import unsourced
 from analysis.economics.names import FIGURES
 from analysis.i18n import Language, render, translator
 from analysis.i18n.numbers import number, span
+from analysis.reporting.briefing_assumed import with_unit
 from analysis.reporting.briefing_table import ORIGINS
 
 
@@ -31,13 +32,13 @@ class AssumptionRow:
 
     def written(self, language: Language) -> str:
         """The value with its unit."""
-        return "" if self.value is None else _with_unit(_short(self.value, language), self.unit, language)
+        return "" if self.value is None else with_unit(_short(self.value, language), self.unit, language)
 
     def range_written(self, language: Language) -> str:
         """The range with its unit; empty: it has none."""
         if self.low is None or self.high is None or self.low == self.high:
             return ""
-        return _with_unit(span(_short(self.low, language), _short(self.high, language), language), self.unit, language)
+        return with_unit(span(_short(self.low, language), _short(self.high, language), language), self.unit, language)
 
 
 def assumption_rows(case: BusinessCase, language: Language) -> tuple[AssumptionRow, ...]:
@@ -90,9 +91,3 @@ def _short(value: float, language: Language) -> str:
     """A figure without noughts at its end: 0.5, not 0.500."""
     digits = next((digits for digits in range(5) if abs(value - round(value, digits)) < 1e-9 * max(abs(value), 1e-3)), 4)
     return number(value, language, digits)
-
-
-def _with_unit(figure: str, unit: str, language: Language) -> str:
-    """The unit behind a figure: without a space in Japanese and before %."""
-    tight = language == "ja" or unit.startswith("%") or not unit
-    return f"{figure}{unit}" if tight else f"{figure} {unit}"

@@ -16,7 +16,7 @@ MEASURED_LABELS: Mapping[str, str] = {
     "measured_saving": N_("saving as measured"),
     "measured_request_ratio": N_("saving of a request as measured"),
     "measured_training_ratio": N_("saving of a fine-tune as measured"),
-    "measured_quality": N_("added errors as measured"),
+    "measured_quality": N_("rate of added errors as measured"),
     "measured_error_percent": N_("change of right answers as measured"),
     "projected_saving": N_("saving as projected"),
 }
@@ -45,13 +45,14 @@ def value_text(name: str, value: float, currency: Currency, language: Language) 
         return plain_number(value, 3, language)
     if known.is_money:
         return money(value, currency, language, about=False)
-    return _with_unit(plain_number(value, 3, language), t(known.unit) if known.unit else "", language)
+    return with_unit(plain_number(value, 3, language), t(known.unit) if known.unit else "", language)
 
 
-def _with_unit(figure: str, unit: str, language: Language) -> str:
-    """5%, 3 months, 1 day a month; 処理件数に対する5% where Japanese says of what first."""
+def with_unit(figure: str, unit: str, language: Language) -> str:
+    """5%, 3 months, 1 day a month; 取得価額に対する5%／年 where Japanese says of what first."""
     if language == "ja":
-        return f"{unit[:-1]}{figure}%" if unit.endswith("%") and unit != "%" else f"{figure}{unit}"
+        of_what, percent, rest = unit.partition("%")
+        return f"{of_what}{figure}%{rest}" if percent else f"{figure}{unit}"
     if figure == "1":
         unit = _PLURAL.sub(r"\1", unit)
     return f"{figure}{'' if not unit or unit.startswith('%') else ' '}{unit}"

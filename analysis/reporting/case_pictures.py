@@ -74,7 +74,7 @@ def step_words(case: BusinessCase, steps: Sequence[Step], unit: MoneyUnit, langu
     first, interval = case.result.cost.today, saving_interval(case)
     after = rounded_money(first) - rounded_money(case.result.net_per_month, interval)
     net_shown = abs(steps[-1].end - (first - case.result.net_per_month)) <= _SAME * max(abs(first), 1.0)
-    words = [unit.figure(first, language)]
+    words = [unit.figure(rounded_money(first), language)]
     words += [unit.figure(rounded_money(step.amount, interval), language, signed=True) for step in steps[1:-1]]
     return [*words, unit.figure(after if net_shown else rounded_money(steps[-1].end), language)]
 

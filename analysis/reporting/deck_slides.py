@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from analysis.i18n import Language, render, translator
 from analysis.reporting import deck_charts, deck_text
 from analysis.reporting.assumption_rows import assumption_rows
 from analysis.reporting.briefing_parts import Briefing
-from analysis.reporting.case_pictures import QualityPicture, critical_words, gain_picture, quality_picture, waterfall_steps
+from analysis.reporting.case_pictures import QualityPicture, critical_words, curves, gain_picture, quality_picture, waterfall_steps
 from analysis.reporting.deck_board import DARK, EDGE, PANEL, QUIET, RULE, WIDTH, Board, Box, Line, Type, alike, lines_of, snug, that_fit
 from analysis.reporting.deck_stack import stack
 from analysis.reporting.glossary_terms import TERMS
@@ -188,10 +189,17 @@ def _reason(board: Board, chart: Box, talk: Talk) -> None:
     found = talk.case.result
     if found.payback_reason is None:
         return
-    y = chart.y + 0.55 if found.cumulative[-1] >= found.cumulative[0] else chart.y + chart.h - 1.75
+    y = chart.y + 0.55 if _room_above(curves(talk.case)) else chart.y + chart.h - 1.75
     note, look = Box(chart.x + 0.85, y, 0.6 * chart.w, 0.9), Type(size=13, bold=True, anchor="middle")
     said = [render(found.payback_reason, talk.language)]
     board.text(snug(said, note, look), said, look, fill="#FFFFFF", rule=DARK)
+
+
+def _room_above(drawn: Sequence[Sequence[float]]) -> bool:
+    """Whether the left part of the chart has more room over its curves than under them."""
+    everything = [0.0, *(value for curve in drawn for value in curve)]
+    left = [0.0, *(value for curve in drawn for value in curve[: max(1, round(0.6 * len(curve)))])]
+    return max(everything) - max(left) >= min(left) - min(everything)
 
 
 def stages(board: Board, talk: Talk) -> None:

@@ -26,6 +26,7 @@ from analysis.contracts import (
 from analysis.i18n import LANGUAGES, Language, translator
 from analysis.reporting import briefing_questions, briefing_sentences
 from analysis.reporting.briefing import all_texts, make_briefing
+from analysis.reporting.briefing_assumed import with_unit
 from analysis.reporting.briefing_parts import Briefing, Entry
 from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout, make_simulation
 from tests.reporting.test_headlines_business import changed, limit_result
@@ -385,7 +386,7 @@ def test_the_cost_after_is_today_less_the_saving_as_told_however_wide_its_range(
 def test_errors_added_are_told_in_percent_of_the_requests() -> None:
     swing = Swing(name="measured_quality", low=0.0, high=14.5, npv_low=1e6, npv_high=-1e6)
     made = make_briefing(changed(make_case("serving"), tornado=(swing,)), "en")
-    assert "added errors as measured 0 to 14%" in " ".join(made.part("sources").body)
+    assert "rate of added errors as measured 0 to 14%" in " ".join(made.part("sources").body)
 
 
 def test_a_share_of_a_person_is_never_rounded_down() -> None:
@@ -411,3 +412,17 @@ def test_purchases_that_are_avoided_stand_in_the_first_point() -> None:
     buckets = case.result.buckets.model_copy(update={"cash": 40_000.0, "avoided": 110_000.0})
     made = make_briefing(changed(case, buckets=buckets), "ja")
     assert "現金削減4万円、投資回避11万円" in made.points[0]
+
+
+@pytest.mark.parametrize(
+    ("figure", "unit", "language", "written"),
+    [
+        ("10", "取得価額に対する%／年", "ja", "取得価額に対する10%／年"),
+        ("5", "%／年", "ja", "5%／年"),
+        ("1", "人日／月", "ja", "1人日／月"),
+        ("1", "days a month", "en", "1 day a month"),
+        ("10", "% of the purchase price a year", "en", "10% of the purchase price a year"),
+    ],
+)
+def test_a_unit_stands_where_its_language_has_it(figure: str, unit: str, language: Language, written: str) -> None:
+    assert with_unit(figure, unit, language) == written
