@@ -15,7 +15,7 @@ from analysis.i18n import N_
 from analysis.i18n.numbers import percent
 from analysis.reporting.headlines_business import slices_words
 from analysis.reporting.headlines_business import stages as headline
-from analysis.reporting.money_words import money, months
+from analysis.reporting.money_words import money, money_cells, months
 
 _MONTH_HEADS = (N_("month"), N_("planned cost"), N_("actual cost"), N_("by volume"), N_("by price"), N_("by effect"))
 
@@ -62,7 +62,7 @@ def summarise_actuals(case: BusinessCase, rollout: Rollout, terminal: Terminal) 
         terminal.hear(exc.message)
         return
     terminal.hear(found.reason)
-    for line in aligned([tuple(map(terminal.t, _MONTH_HEADS)), *_months(found, case.assumptions.currency, terminal)]):
+    for line in aligned([*_table(found, case.assumptions.currency, terminal)]):
         typer.echo(f"  {line}", err=True)
     values = {
         name: months(length, terminal.language) if length is not None else "-"
@@ -74,8 +74,12 @@ def summarise_actuals(case: BusinessCase, rollout: Rollout, terminal: Terminal) 
         terminal.hear(due)
 
 
-def _months(found: PlanAgainstActual, currency: Currency, terminal: Terminal) -> Iterator[tuple[str, ...]]:
-    language = terminal.language
-    for row in found.months:
-        sums = (row.planned_cost, row.actual_cost, row.volume, row.price, row.effect)
-        yield row.month, *("-" if amount is None else money(amount, currency, language, about=False) for amount in sums)
+def _table(found: PlanAgainstActual, currency: Currency, terminal: Terminal) -> Iterator[tuple[str, ...]]:
+    """In whole units, so that the causes of a month add up as they stand; the unit is said once."""
+    rows = [(row.planned_cost, row.actual_cost, row.volume, row.price, row.effect) for row in found.months]
+    known = tuple(amount for row in rows for amount in row if amount is not None)
+    unit, cells = money_cells(known, currency, terminal.language)
+    written = iter(cells)
+    yield f"{terminal.t(_MONTH_HEADS[0])} ({unit})", *map(terminal.t, _MONTH_HEADS[1:])
+    for row, month in zip(rows, found.months, strict=True):
+        yield month.month, *("-" if amount is None else next(written) for amount in row)
