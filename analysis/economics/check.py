@@ -8,7 +8,7 @@ from analysis.contracts.business import Assumption, Assumptions, CaseEvidence, C
 from analysis.contracts.case import FieldProblem
 from analysis.contracts.message import Message
 from analysis.economics.catalogue import device
-from analysis.economics.check_rest import check_alternatives, check_dates, check_rates, check_slices
+from analysis.economics.check_rest import check_alternatives, check_dates, check_rates, check_slices, shown
 from analysis.economics.measured import mean_tokens, serving_point
 from analysis.economics.names import FIGURES, Figure
 from analysis.economics.uses import bill, both_kinds, other_kind, priced_kind, serves, trains
@@ -138,14 +138,14 @@ def _one(figure: Figure, given: Assumption, value: float, assumptions: Assumptio
     if figure.whole and value != int(value):
         message = Message(
             id="{given} was given for {label}; only whole numbers are allowed. Round it.",
-            values={"given": value, "label": Message(id=figure.label)},
+            values={"given": shown(value), "label": Message(id=figure.label)},
         )
         yield FieldProblem(field=figure.name, message=message)
     if not low <= value <= high:
         message = Message(
             id="The range of {label} was given as {low} to {high}, with {value} as the most likely figure. "
             "The lowest must not be above it, the highest not below. Put them in order.",
-            values={"label": Message(id=figure.label), "low": low, "high": high, "value": value},
+            values={"label": Message(id=figure.label), "low": shown(low), "high": shown(high), "value": shown(value)},
         )
         yield FieldProblem(field=figure.name, message=message)
 
@@ -154,7 +154,7 @@ def _outside(figure: Figure, amount: float, lowest: float, highest: float, curre
     return Message(
         id="{given} was given for {label}; {lowest} to {highest} is allowed ({unit}). Check the figure and its unit.",
         values={
-            "given": amount,
+            "given": shown(amount),
             "label": Message(id=figure.label),
             "lowest": lowest,
             "highest": highest,

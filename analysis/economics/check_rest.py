@@ -14,6 +14,7 @@ from analysis.economics.names import FIGURES, SCALE
 from analysis.economics.uses import priced_serving, priced_training
 
 _MOST_REQUESTS, _MOST_TOKENS, _LARGEST_SUM = 1e12, 1e7, 1e12
+_UNREADABLE = 1e18
 _FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
 
 
@@ -45,7 +46,7 @@ def _rate(other: Currency, per_unit: float, as_of: str, source: str, currency: C
             values={
                 "other": Message(id=other),
                 "currency": Message(id=currency),
-                "given": per_unit,
+                "given": shown(per_unit),
                 "lowest": middle / 10,
                 "highest": middle * 10,
             },
@@ -54,7 +55,7 @@ def _rate(other: Currency, per_unit: float, as_of: str, source: str, currency: C
     if other == currency and per_unit != 1:
         message = Message(
             id="A rate of {given} was given for {currency}, which is the case's own currency. Take it out.",
-            values={"given": per_unit, "currency": Message(id=currency)},
+            values={"given": shown(per_unit), "currency": Message(id=currency)},
         )
         yield FieldProblem(field=f"rates.{other}", message=message)
     if not as_of.strip() or not source.strip():
@@ -119,7 +120,7 @@ def _sizes(place: int, given: SliceVolume, currency: Currency) -> Iterator[Field
         if amount is not None and amount > most:
             message = Message(
                 id="{given} was given; at most {most} is allowed here. Check the figure and its unit.",
-                values={"given": amount, "most": most},
+                values={"given": shown(amount), "most": most},
             )
             yield FieldProblem(field=f"slices[{place}].{field}", message=message)
 
@@ -150,9 +151,14 @@ def check_alternatives(assumptions: Assumptions) -> Iterator[FieldProblem]:
             if amount is not None and amount > most:
                 message = Message(
                     id="{given} was given; at most {most} is allowed here. Check the figure and its unit.",
-                    values={"given": amount, "most": most},
+                    values={"given": shown(amount), "most": most},
                 )
                 yield FieldProblem(field=f"alternatives[{place}].{field}", message=message)
+
+
+def shown(amount: float) -> float | str:
+    """A figure as a sentence can hold it: one with more digits than anybody reads is told by its power of ten."""
+    return amount if abs(amount) < _UNREADABLE else f"{amount:.3g}"
 
 
 def _is_date(text: str) -> bool:

@@ -18,8 +18,10 @@ from analysis.contracts import (
     SliceVolume,
     TrainingEvidence,
 )
+from analysis.economics.case import make_case
 from analysis.economics.check import check_assumptions
 from analysis.economics.defaults import answer, default_assumptions
+from analysis.errors import InputError
 from analysis.i18n import render
 from tests.business_builders import make_evidence
 from tests.economics.simple_cases import TODAY, plain_assumptions, plain_evidence
@@ -330,3 +332,22 @@ def test_an_alternative_costs_no_more_than_can_be() -> None:
     absurd = (AlternativeInput(kind="quantise", start_cost=1e300, cost_per_month=1),)
     assumptions, evidence = good(alternatives=absurd)
     assert only(assumptions, evidence, "alternatives[0].start_cost")
+
+
+@pytest.mark.parametrize("amount", [1e30, -1e300, 1.7e308])
+def test_a_figure_of_hundreds_of_digits_is_refused_in_a_sentence_that_can_be_read(amount: float) -> None:
+    assumptions, evidence = good()
+    for given in (answer(assumptions, "gpu_price_per_hour", amount), answer(assumptions, "spare_machines", amount)):
+        for problem in check_assumptions(given, evidence):
+            assert len(render(problem.message, "ja")) < 200
+            assert "e+" in render(problem.message, "en")
+    with pytest.raises(InputError, match=r"e\+"):
+        make_case(evidence, answer(assumptions, "other_start_cost", amount))
+
+
+def test_requests_and_rates_of_hundreds_of_digits_are_refused_too() -> None:
+    many = (SliceVolume(name="a", requests_per_month=1e300), SliceVolume(name="b", requests_per_month=1.0, new_tokens=1e300))
+    assumptions, evidence = good(slices=many, rates=(ExchangeRate(currency="USD", per_unit=1e300, as_of="2026-11-20", source="x"),))
+    problems = check_assumptions(assumptions, evidence)
+    assert {problem.field for problem in problems} == {"rates.USD", "slices[0].requests_per_month", "slices[1].new_tokens"}
+    assert all("e+300" in render(problem.message, "ja") for problem in problems)
