@@ -1,7 +1,5 @@
 """Briefing: one page for those who decide, ready to print, and all that is needed to stand behind it in the meeting."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from analysis.reporting import headlines_business
@@ -11,7 +9,7 @@ from pages.ui.briefing_downloads import downloads
 from pages.ui.briefing_form import briefing_fields, with_dates
 from pages.ui.briefing_missing import show_missing
 from pages.ui.briefing_view import preview, show_figures, show_questions, show_ringi, show_sentences, show_terms
-from pages.ui.business_plan import business_plan
+from pages.ui.business_plan import business_plan, of_plan
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
@@ -39,7 +37,7 @@ remembered("case")
 plan = business_plan(about)
 if plan is None:
     nothing_to_decide(about)
-about = replace(about, plan=plan)
+about = of_plan(about, plan)
 with stopping_on_errors():
     worth = worth_of(plan, st.session_state.get("briefing_language"))
 if worth.case is None:

@@ -65,7 +65,8 @@ if case is None:
 else:
     headline(say(headlines_business.roi(case)))
     stale_note(work)
-    banner(case)
+if case or work.evidence.standing == "outside":
+    banner(work.evidence.standing, plan)
 if st.session_state.get("next_step"):
     kept_case(work)
 standing(

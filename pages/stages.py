@@ -1,16 +1,15 @@
 """Stages: how the plan gets into use step by step, what catches it when it fails, and what came of it."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from analysis.economics.advice import advise
 from analysis.reporting import headlines_business
 from pages.ui.briefing_case import nothing_to_decide, plan_chooser, say_source, worth_of
-from pages.ui.business_plan import business_plan
+from pages.ui.business_plan import business_plan, of_plan
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.roi_answer import banner
 from pages.ui.session import ensure_session, remembered
 from pages.ui.stages_actuals import actuals_box
 from pages.ui.stages_decide import decide_box, show_advice, show_history
@@ -42,13 +41,14 @@ remembered("case")
 plan = business_plan(about)
 if plan is None:
     nothing_to_decide(about)
-about = replace(about, plan=plan)
+about = of_plan(about, plan)
 with stopping_on_errors():
     worth = worth_of(plan)
     case, rollout, evidence = worth.case, worth.rollout, worth.evidence
     advice = advise(rollout) if rollout.current else None
 
 headline(say(headlines_business.stages(rollout, advice)))
+banner(evidence.standing, plan)
 standing(about, next_label=t("Prepare the briefing"), next_page="briefing", sample=evidence.is_sample or rollout.is_sample)
 plan_chooser(about, plan, key="stages_plan")
 if not worth.rollout_stored:

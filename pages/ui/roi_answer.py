@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from analysis.contracts import BusinessCase, CaseEvidence
+from analysis.contracts import BusinessCase, CaseEvidence, PlanSummary
 from analysis.contracts.business import Standing
 from analysis.economics.defaults import unsourced
 from analysis.economics.uses import other_machine
@@ -14,6 +14,7 @@ from analysis.i18n import N_
 from analysis.reporting import headlines_business
 from analysis.reporting.money_words import day, money
 from pages.ui.evidence import Origin, badge, section
+from pages.ui.frame import next_of_plan
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
 from pages.ui.roi_work import Work
@@ -32,13 +33,17 @@ BANNERS: Mapping[Standing, str] = {
 _MONEY = N_("Worked out from what was measured and from the assumptions below; the real bill decides.")
 
 
-def banner(case: BusinessCase) -> None:
-    """What stands against the case; it cannot be closed or switched off."""
+def banner(found: Standing, plan: PlanSummary) -> None:
+    """What stands against a case or its stages, with the way to a test; it cannot be closed or switched off."""
     t = words()
-    if case.standing == "outside":
+    if found == "outside":
         st.error(t(BANNERS["outside"]), icon=":material/block:")
-    elif case.standing != "measured":
-        st.warning(t(BANNERS[case.standing]), icon=":material/warning:")
+    elif found != "measured":
+        st.warning(t(BANNERS[found]), icon=":material/warning:")
+        label, page = next_of_plan(plan)
+        if page not in ("roi", "briefing", "stages") and st.button(label, key="test_it", icon=":material/science:"):
+            remember("plan", plan.id)
+            go(page)
 
 
 def stale_note(work: Work) -> None:

@@ -296,6 +296,20 @@ def test_names_and_notes_of_others_are_shown_as_they_are(visit: Visit, plan: Pla
 # The way through
 
 
+def test_the_stages_of_a_plan_outside_its_limits_say_that_it_is_not_recommended(visit: Visit, client: Client) -> None:
+    outside = next(plan for plan in client.plans() if plan.verdict == "outside")
+    for page in ("stages", "roi"):
+        app = visit(page, plan=outside.id)
+        assert any("Not recommended: the test missed a limit" in str(one.value) for one in app.error), page
+
+
+def test_the_stages_of_a_plan_that_nobody_tried_lead_to_its_test(visit: Visit, draft: Plan) -> None:
+    app = visit("stages", plan=draft.id)
+    assert any("nothing has been run yet" in str(one.value) for one in app.warning)
+    assert "Try it" in [button.label for button in app.button]
+    assert primary(app) == ["Prepare the briefing"]
+
+
 def test_stages_begin_as_a_proposal_and_say_so(visit: Visit, client: Client, plan: Plan) -> None:
     app = visit("stages", plan=plan.id)
     assert "Stage 1 of" in app.title[0].value
