@@ -168,6 +168,7 @@ def _worth(case: BusinessCase, language: Language) -> dict[str, str]:
         "run_cost": sum_(headlines_business.running_costs(case)),
         "today_cost": money(result.cost.today, currency, language, about=False),
     }
+    found["npv"] = money(result.npv, currency, language, interval=_npv_interval(case))
     found["taken_off"] = _taken_off(case, found["run_cost"], translator(language))
     share = headlines_business.saving_share(case)
     if share is not None:
@@ -180,6 +181,11 @@ def _worth(case: BusinessCase, language: Language) -> dict[str, str]:
         found["payback_months"] = number(whole_months(result.payback_months), language)
     found["years"] = "10"
     return found | _per_run(case, language) | _errors(case, language)
+
+
+def _npv_interval(case: BusinessCase) -> tuple[float, float] | None:
+    spread = case.result.simulation.npv
+    return None if spread.p10 is None or spread.p90 is None else (spread.p10, spread.p90)
 
 
 def _taken_off(case: BusinessCase, upkeep: str, t: Translator) -> str:

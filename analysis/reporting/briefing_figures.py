@@ -90,6 +90,7 @@ def _worked_out(case: BusinessCase, known: Facts, language: Language) -> Iterato
         yield SourcedFigure(title, known[place], computed, "projected")
     if "payback_months" in known:
         yield SourcedFigure(t("Payback"), t("{n} months", n=known["payback_months"]), computed, "projected")
+    yield SourcedFigure(t("Net present value"), known["npv"], drawn, "projected")
     share = t("{k} of 100 cases", k=number(of_100(result.simulation.payback_share), language))
     yield SourcedFigure(t("Pays back within the evaluation period"), share, drawn, "projected")
     yield SourcedFigure(t("Start-up cost"), known["start_amount"], t("person-days x their price, and what is paid to others"), "assumed")

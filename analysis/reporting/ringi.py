@@ -185,18 +185,12 @@ def _return(case: BusinessCase, known: Facts, language: Language) -> dict[str, s
     paid = t("{n} months", n=known["payback_months"]) if "payback_months" in known else t("none")
     found = {
         "payback": paid,
-        "npv": money(case.result.npv, case.assumptions.currency, language, interval=_npv_interval(case)),
         "horizon_months": number(round(horizon), language),
         "tax": t("after tax") if case.assumptions.after_tax else t("before tax"),
     }
     if rate is not None and rate.value is not None:
         found["rate"] = f"{number(rate.value, language)}%"
     return found
-
-
-def _npv_interval(case: BusinessCase) -> tuple[float, float] | None:
-    spread = case.result.simulation.npv
-    return None if spread.p10 is None or spread.p90 is None else (spread.p10, spread.p90)
 
 
 def _years(case: BusinessCase, language: Language) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from analysis.contracts import StageMoney, Standing
 from analysis.i18n import LANGUAGES, Language
+from analysis.reporting.briefing import make_briefing
 from analysis.reporting.ringi import ringi_text
 from tests.business_builders import EvidenceKind, make_case, make_evidence, make_rollout
 from tests.reporting.test_headlines_business import changed
@@ -112,3 +113,11 @@ def test_names_are_printed_as_entered_and_said_to_be_so() -> None:
     assert "本人確認はしていません" in text
     nobody = make_case().model_copy(update={"rollout": make_rollout(roles={})})
     assert "本人確認" not in ringi_text(nobody, "ja")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_net_present_value_has_its_source_in_the_briefing(language: Language) -> None:
+    made = make_briefing(make_case(), language)
+    worth = next(one for one in made.figures if one.text == made.words["npv"])
+    assert worth.source
+    assert worth.text in made.ringi
