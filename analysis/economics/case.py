@@ -19,7 +19,7 @@ from analysis.economics.alternatives import PlanFigures, alternatives
 from analysis.economics.bands import bands
 from analysis.economics.books import books, fiscal_years
 from analysis.economics.break_even import break_even
-from analysis.economics.case_words import fleet_of, no_irr, no_payback, notes_of
+from analysis.economics.case_words import fleet_of, later_than_said, no_irr, no_payback, notes_of
 from analysis.economics.check import check_assumptions
 from analysis.economics.dates import add_months
 from analysis.economics.defaults import unsourced
@@ -109,7 +109,10 @@ def result_of(
     start = start_of(found)
     known = _costs(use) | _machine_figures(use) | _worth(use, start) | _errors(use) | _over_time(found)
     known |= _uncertain(evidence, assumptions, simulated, known["cost"])
-    known["notes"] = notes_of(use, known["buckets"], known["machines"], unsourced(assumptions, evidence))
+    known["notes"] = (
+        *notes_of(use, known["buckets"], known["machines"], unsourced(assumptions, evidence)),
+        *later_than_said(known["payback_months"], simulated),
+    )
     known["stages"] = _stages(evidence, assumptions, rollout, start, float(found.running))
     return CaseResult(start=start, **known, **_beside_others(evidence, assumptions, start, known))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analysis.contracts.business import Assumptions, CaseEvidence, Pair, ServingPoint
-from analysis.contracts.case import Buckets, Machines
+from analysis.contracts.case import Buckets, Machines, Simulation
 from analysis.contracts.message import Message
 from analysis.economics.energy import measured_energy
 from analysis.economics.flows import MONTHS, Flows, error_prices
@@ -14,6 +14,9 @@ from analysis.economics.machines import Fleet, fleet_of_volume
 from analysis.economics.names import FIGURES
 from analysis.economics.streams import billed_fleet
 from analysis.economics.uses import other_machine, serves, trains
+
+_MUCH_LATER = 1.2
+"""Times the payback of the figures as given, beyond which the middle of the simulated ones is said beside it."""
 
 
 def no_payback(saving: float, net: float) -> Message:
@@ -99,10 +102,32 @@ def _unsure(flows: Flows) -> Iterator[Message]:
     evidence = flows.setting.evidence
     if evidence.origin != "measured":
         return
-    for pair in [*([evidence.training.hours] if evidence.training else []), *([_priced_time(flows)] if _priced_time(flows) else [])]:
+    times = [evidence.training.hours if evidence.training else None, _priced_time(flows)]
+    if any(pair is not None and (pair.ratio_low is None or pair.ratio_high is None) for pair in times):
+        yield Message(id="The measured saving has no interval, so the simulation takes it as certain: it was not measured repeatedly.")
+    for pair in times:
         if pair is not None and pair.ratio < 1 and pair.ratio_high is not None and pair.ratio_high >= 1:
             yield Message(id="The measurement does not rule out that the plan saves no time at all: that lies within its 95% interval.")
             return
+
+
+def later_than_said(months: float | None, simulated: Simulation) -> Iterator[Message]:
+    """The case pays back earlier than half of the simulated ones: its ranges lie mostly on the worse side of its figures."""
+    middle = simulated.payback_months.p50
+    if months is None or (middle is not None and middle <= _MUCH_LATER * months):
+        return
+    if middle is None:
+        yield Message(
+            id="At the figures as given it pays back, in half of the simulated cases not within {months} months: most ranges reach further "
+            "to the worse side.",
+            values={"months": MONTHS},
+        )
+    else:
+        yield Message(
+            id="Half of the simulated cases take longer than {middle} months to pay back, the figures as given {months}: most ranges reach "
+            "further to the worse side.",
+            values={"middle": round(middle, 1), "months": round(months, 1)},
+        )
 
 
 def _priced_time(flows: Flows) -> Pair | None:

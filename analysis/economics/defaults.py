@@ -6,12 +6,14 @@ Every starting value is marked as assumed; those without a public source are cou
 from __future__ import annotations
 
 from datetime import date
+from math import isfinite
 
 from analysis.contracts.business import Assumption, Assumptions, CaseEvidence, Currency, SliceVolume
 from analysis.contracts.message import Message
 from analysis.contracts.workload import WorkloadInfo
 from analysis.economics.catalogue import match
 from analysis.economics.measured import default_batch, error_percent
+from analysis.economics.money_text import no_figure
 from analysis.economics.names import FIGURES, Figure
 from analysis.economics.uses import trains
 from analysis.errors import InputError
@@ -72,9 +74,12 @@ def answer(
     """The assumptions with one figure as a person gave it; where they gave no range, the one there was moves along in proportion.
 
     Raises:
-        InputError: no figure has that name.
+        InputError: no figure has that name, or it was given no number.
     """
     figure = _figure(name)
+    for amount in (value, low, high):
+        if amount is not None and not isfinite(amount):
+            raise no_figure(str(amount))
     before = assumptions.values.get(name)
     if low is None and high is None and value is not None and before is not None:
         low, high = _moved(figure, before, value, assumptions.currency)

@@ -33,7 +33,7 @@ def parse_amount_text(text: str) -> float:
     negative, rest = _signed(_bare(rest))
     value = float(_sum_of_units(rest, text))
     if not isfinite(value):
-        raise _no_figure(text)
+        raise no_figure(text)
     return -value if negative else value
 
 
@@ -57,13 +57,13 @@ def _sum_of_units(text: str, given: str) -> Decimal:
     total, last = Decimal(0), None
     parts = re.findall(r"([\d.,]+)([百千]?[万億兆]?)|(.)", text)
     if not parts or any(other for _, _, other in parts):
-        raise _no_figure(given)
+        raise no_figure(given)
     for digits, units, _ in parts:
         factor = Decimal(1)
         for unit in units:
             factor *= _UNITS[unit]
         if last is not None and (factor >= last or (factor == 1 and len(digits) == 1)):
-            raise _no_figure(given)  # 3万5 is 35,000 to some and 30,005 to others
+            raise no_figure(given)  # 3万5 is 35,000 to some and 30,005 to others
         total, last = total + _number(digits, given) * factor, factor
     return total
 
@@ -78,10 +78,11 @@ def _number(digits: str, given: str) -> Decimal:
             "Type it as 1,234.50 or 1234.50.",
             given=given,
         )
-    raise _no_figure(given)
+    raise no_figure(given)
 
 
-def _no_figure(given: str) -> InputError:
+def no_figure(given: str) -> InputError:
+    """The refusal of what is no figure."""
     return InputError(
         "{given} is not a figure. Type digits, with or without thousands separators, such as 1,234, ¥1,234 or 12万.", given=given
     )

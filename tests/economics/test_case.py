@@ -316,3 +316,24 @@ def test_a_rollout_longer_than_the_period_is_said() -> None:
     found = result_of(evidence, answer(answer(assumptions, "rollout_months", 30), "horizon_months", 12), draws=DRAWS)
     assert "Not all of the work runs with the plan" in notes_of(found)
     assert found.buckets.cash == pytest.approx(12 / 30 * result_of(evidence, assumptions, draws=DRAWS).buckets.cash)
+
+
+def test_a_payback_earlier_than_half_of_the_simulated_ones_says_so() -> None:
+    """Effort and rates may rise further than they may fall, so the middle of the draws lies later than the figures as given."""
+    found = result_of(*freeze_case(), draws=2000)
+    assert found.payback_months is not None
+    assert found.simulation.payback_months.p50 is not None
+    assert found.simulation.payback_months.p50 > 1.2 * found.payback_months
+    assert "Half of the simulated cases take longer than" in notes_of(found)
+    evidence, assumptions = freeze_case()
+    certain = {name: one.model_copy(update={"low": None, "high": None}) for name, one in assumptions.values.items()}
+    assert "Half of the simulated" not in notes_of(result_of(evidence, assumptions.model_copy(update={"values": certain}), draws=DRAWS))
+
+
+def test_a_saving_measured_once_is_said_to_be_taken_as_certain() -> None:
+    evidence, assumptions = freeze_case()
+    assert evidence.training is not None
+    assert "has no interval" not in notes_of(result_of(evidence, assumptions, draws=DRAWS))
+    once = evidence.training.hours.model_copy(update={"ratio_low": None, "ratio_high": None})
+    evidence = evidence.model_copy(update={"training": evidence.training.model_copy(update={"hours": once})})
+    assert "has no interval" in notes_of(result_of(evidence, assumptions, draws=DRAWS))

@@ -143,3 +143,12 @@ def test_an_answer_can_be_taken_back() -> None:
 
 def test_every_starting_value_is_a_figure() -> None:
     assert set(default_assumptions(make_evidence("training"), today=TODAY).values) <= set(FIGURES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_refused_in_words(value: float) -> None:
+    assumptions = default_assumptions(make_evidence("training"), today=TODAY)
+    with pytest.raises(InputError, match="is not a figure"):
+        answer(assumptions, "horizon_months", value)
+    with pytest.raises(InputError, match="is not a figure"):
+        answer(assumptions, "horizon_months", 36, high=value)
