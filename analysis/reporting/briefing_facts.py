@@ -46,6 +46,18 @@ MISSING: Mapping[str, str] = {
     "decision_date": N_("date of the decision"),
     "top_driver": N_("assumption that matters most"),
     "g": N_("gain kept in the trial"),
+    "n_trained": N_("number of layers that are trained"),
+    "step_saved": N_("measured training time"),
+    "n_prompts": N_("number of prompts"),
+    "n_slices": N_("number of prompts"),
+    "what": N_("what the plan leaves out"),
+    "roles": N_("person-days by role"),
+    "run_days": N_("person-days for watching"),
+    "bad_value": N_("assumption that matters most"),
+    "bad_payback": N_("assumption that matters most"),
+    "calibration": N_("measured error of the projection"),
+    "k": N_("stage for critical work"),
+    "thousandth_price": N_("price of a wrong answer"),
     "saving_run": N_("saving of one fine-tune"),
     "gpu_hours": N_("GPU hours of one fine-tune"),
     "break_even": N_("amount of work from which it pays"),
@@ -123,6 +135,8 @@ def _subject(case: BusinessCase, language: Language) -> dict[str, str]:
         found["what"] = clean(render(Message(id="{slices}", values={"slices": removed}), language), 120)
     if evidence.training is not None:
         found["n_trained"] = number(evidence.training.n_trained, language)
+    elif evidence.eof_layer is not None:
+        found["n_trained"] = number(evidence.n_blocks - evidence.eof_layer - 1, language)
     return found
 
 

@@ -55,6 +55,9 @@ FREEZE_SHARE = N_(
     "For the next fine-tune we train only the last {n_trained} of {N} layers: {step_saved} less training time each time, about "
     "{saving_month} a month."
 )
+FREEZE_PROJECTED = N_(
+    "For the next fine-tune we would train only the last {n_trained} of {N} layers: projected, not measured, about {saving_month} a month."
+)
 FREEZE_CHOSEN = N_("The layer was chosen by measuring our own examples; the page shows the curve and the trials beside it.")
 FREEZE_BASIS = N_(
     "The basis is {n_prompts} of our own prompts in {n_slices} kinds of work, and the shorter training was run, not estimated."
@@ -152,6 +155,8 @@ def _first(case: BusinessCase, known: Facts) -> _Choice:
     bare = {"saving_month": known["saving_bare"]}
     if not freezes(case):
         return _Choice(1, KEEP, bare)
+    if case.standing == "rough":
+        return _Choice(1, FREEZE_PROJECTED, bare)
     return _Choice(1, FREEZE if "gpu_hours" in known and "saving_run" in known else FREEZE_SHARE, bare)
 
 

@@ -192,8 +192,10 @@ def _alternative(one: Alternative, case: BusinessCase, known: Facts, language: L
     saving = untested if share is None else percent_of(share)
     return AlternativeRow(
         label=way(one.kind, t),
-        start=_sum(one.start_cost, case, language),
-        cost=_sum(cost_after(case) if one.kind == "plan" and one.cost_per_month is not None else one.cost_per_month, case, language),
+        start=_sum(_rounded(one.start_cost), case, language),
+        cost=_sum(
+            cost_after(case) if one.kind == "plan" and one.cost_per_month is not None else _rounded(one.cost_per_month), case, language
+        ),
         saving=known.get("saving_pct", saving) if one.kind == "plan" else saving,
         payback=_payback(one, language),
         quality=quality,
@@ -211,12 +213,17 @@ def saved_share(one: Alternative, case: BusinessCase) -> float | None:
     return 1.0 - one.cost_per_month / today
 
 
+def _rounded(amount: float | None) -> float | None:
+    """Three digits are enough to compare."""
+    return None if amount is None else rounded_money(amount)
+
+
 def _sum(amount: float | None, case: BusinessCase, language: Language) -> str:
-    """A sum in the column's unit; three digits are enough to compare."""
+    """A sum in the column's unit."""
     if amount is None:
         return translator(language)("not yet tested")
     sums = (one for row in case.result.alternatives for one in (row.start_cost, row.cost_per_month) if one)
-    return money_cells((rounded_money(amount), *sums), case.assumptions.currency, language)[1][0]
+    return money_cells((amount, *sums), case.assumptions.currency, language)[1][0]
 
 
 def _payback(one: Alternative, language: Language) -> str:

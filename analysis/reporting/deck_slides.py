@@ -53,7 +53,7 @@ def saving(board: Board, talk: Talk) -> None:
 def basis(board: Board, talk: Talk) -> None:
     """Slide 2: how many examples, which machine, and how the work divides."""
     t, evidence = translator(talk.language), talk.case.evidence
-    room = framed(board, talk, 2, talk.titles.basis, deck_text.basis_source(talk.case, talk.language))
+    room = framed(board, talk, 2, talk.titles.basis, deck_text.basis_source(talk.briefing, talk.case))
     left, right = room.columns(1, 1.75, gap=0.4)
     facts = [
         (t("examples of the work"), evidence.n_prompts),
@@ -63,6 +63,7 @@ def basis(board: Board, talk: Talk) -> None:
     ]
     if evidence.standing == "rough":
         del facts[1]  # nothing was judged
+    facts = [fact for fact in facts if fact[1]] or [(t("not yet tested"), 0)]
     for box, (label, n) in zip(left.rows(*([1.0] * len(facts))), facts, strict=True):
         number_box, label_box = box.columns(0.42, 1, gap=0)
         board.rect(box, PANEL)
@@ -72,7 +73,7 @@ def basis(board: Board, talk: Talk) -> None:
     shown = sorted((pair for pair in volumes if pair[1] > 0), key=lambda pair: -pair[1])[:12]
     if shown:
         deck_charts.slices(board.slide, right, shown, t("Requests a month by slice"))
-    else:
+    elif evidence.slices:
         names = [Line(render(slice_words(name), talk.language), bullet=True) for name in evidence.slices]
         board.text(right, [Line("", head=t("Slices of the work")), *names], Type(size=16))
 

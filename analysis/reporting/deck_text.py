@@ -63,6 +63,8 @@ def _saving(briefing: Briefing, case: BusinessCase) -> str:
 
 def _basis(briefing: Briefing, case: BusinessCase) -> str:
     t, n = translator(briefing.language), case.evidence.n_prompts
+    if briefing.standing == "rough" and not n:
+        return t("Projected only; nothing has been run yet")
     if briefing.standing == "rough":
         return t("Projected from {n_prompts} cases; nothing has been run yet", n_prompts=n)
     if case.evidence.is_sample:
@@ -145,18 +147,21 @@ def cash_source(case: BusinessCase, language: Language) -> str:
     )
 
 
-def basis_source(case: BusinessCase, language: Language) -> str:
-    """Where the examples come from and which of them judged."""
-    t, evidence = translator(language), case.evidence
-    if evidence.standing == "rough" or not evidence.device_name:
-        return t("Workload {name}. Requests a month: assumed.", name=clean(evidence.workload_name, 60))
-    return t(
-        "Measured on {device}, {date}, seed {seed}; workload {name}. Requests a month: assumed.",
-        device=clean(evidence.device_name, 50),
-        date=day(evidence.measured_at, language) or t("date not known"),
-        seed=str(evidence.seed),
-        name=clean(evidence.workload_name, 60),
-    )
+def basis_source(briefing: Briefing, case: BusinessCase) -> str:
+    """Where the examples come from and which of them judged; the workload's own name only where the page has it."""
+    language, evidence = briefing.language, case.evidence
+    t, assumed = translator(language), translator(language)("Requests a month: assumed.")
+    named = t("Workload: {name}.", name=clean(evidence.workload_name, 60))
+    parts = [named] if evidence.workload_name and named in briefing.sources else []
+    if evidence.standing != "rough" and evidence.device_name:
+        measured = t(
+            "Measured on {device}, {date}, seed {seed}.",
+            device=clean(evidence.device_name, 50),
+            date=day(evidence.measured_at, language) or t("date not known"),
+            seed=str(evidence.seed),
+        )
+        parts.insert(0, measured)
+    return {"en": " ", "ja": ""}[language].join([*parts, assumed])
 
 
 def quality_source(case: BusinessCase, language: Language) -> str:

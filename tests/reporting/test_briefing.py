@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from analysis.i18n import LANGUAGES, Language, translator
 from analysis.reporting import briefing_questions, briefing_sentences
 from analysis.reporting.briefing import all_texts, make_briefing
 from analysis.reporting.briefing_assumed import with_unit
+from analysis.reporting.briefing_facts import MISSING
 from analysis.reporting.briefing_parts import Briefing, Entry
 from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout, make_simulation
 from tests.reporting.test_headlines_business import changed, limit_result
@@ -426,3 +428,25 @@ def test_purchases_that_are_avoided_stand_in_the_first_point() -> None:
 )
 def test_a_unit_stands_where_its_language_has_it(figure: str, unit: str, language: Language, written: str) -> None:
     assert with_unit(figure, unit, language) == written
+
+
+def test_every_place_of_a_sentence_has_a_name_for_when_it_is_missing() -> None:
+    own = {"model", "plan_words", "plan_id", "N", "cost_name", "machine", "years", "saving_low", "saving_high", "ask_amount", "ask_days"}
+    passed = {
+        "content",
+        "training",
+        "n_agree",
+        "n_measures",
+        "avoided",
+        "freed",
+        "missing",
+        "fte",
+        "lo",
+        "hi",
+        "rehearsal_date",
+        "stage1_traffic",
+    }
+    marked = [value for name, value in vars(briefing_sentences).items() if name.isupper() and isinstance(value, str)]
+    marked += [text for value in vars(briefing_questions).values() if isinstance(value, tuple) and len(value) == 2 for text in value]
+    places = {place for text in marked for _, place, _, _ in string.Formatter().parse(text) if place}
+    assert places <= set(MISSING) | own | passed

@@ -318,3 +318,24 @@ def test_the_deck_loads_its_library_only_when_it_is_made() -> None:
     script = f"import sys; import {rooms}; print('pptx' in sys.modules, 'plotly' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_workload_is_named_only_where_the_author_asked_for_it(language: Language) -> None:
+    case = make_case("serving", evidence=make_evidence("serving", workload_name="mails-of-acme"))
+    for with_texts in (False, True):
+        made = make_deck(make_briefing(case, language, with_texts=with_texts), case, language)
+        said = " ".join(
+            shape.text_frame.text for slide in pptx.Presentation(io.BytesIO(made)).slides for shape in slide.shapes if shape.has_text_frame
+        )
+        assert ("acme" in said) == with_texts
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_projection_without_examples_counts_none(language: Language) -> None:
+    case = make_case("serving", "rough", evidence=make_evidence("serving", "rough", n_prompts=0, n_judged=0, n_critical=0, slices=()))
+    slide = _opened(case, language).slides[1]
+    said = [shape.text_frame.text for shape in slide.shapes if shape.has_text_frame]
+    assert translator(language)("Projected only; nothing has been run yet") in said
+    assert translator(language)("not yet tested") in said
+    assert not any(text.startswith("0") for text in said)
