@@ -82,18 +82,19 @@ def gpu_hours(use: FullUse) -> MoneyPair | None:
     if setting.assumptions.basis == "bill":
         return None
     today, plan = 0.0, 0.0
-    growth = use.mean(use.flows.growth)
     if setting.runs.hours is not None:
-        hours = float(run_hours(setting.runs)) * growth
-        today, plan = hours, hours * float(setting.runs.ratio)
+        hours = float(run_hours(setting.runs))
+        today = hours * use.mean(setting.growth)
+        plan = today - hours * use.mean(setting.saved(setting.runs.ratio))
     fleet = None if setting.assumptions.place == "cloud" else fleet_of_volume(setting.evidence, setting.work, setting.figures)
     if fleet is not None:
         there, each = held(fleet, setting.growth, setting.ramp), float(setting.figures.get("gpus_per_machine", 1.0)) * HOURS_PER_MONTH
         fewer = there.released + there.added[0] - there.added[1]
         today, plan = today + use.mean(there.running) * each, plan + use.mean(there.running - fewer) * each
     elif setting.work.seconds is not None and setting.work.number:
-        hours = float(request_hours(setting.work, setting.figures)) * growth
-        today, plan = today + hours, plan + hours * float(setting.work.ratio)
+        hours = float(request_hours(setting.work, setting.figures))
+        before = hours * use.mean(setting.growth)
+        today, plan = today + before, plan + before - hours * use.mean(setting.saved(setting.work.ratio))
     return MoneyPair(today=today, plan=plan) if today else None
 
 
@@ -114,11 +115,12 @@ def energy_kwh(use: FullUse) -> MoneyPair | None:
         found.append(request_kwh(setting.assumptions, setting.evidence, setting.figures, setting.work))
     if setting.assumptions.basis == "volume":
         found.append(run_kwh(setting.assumptions, setting.evidence, setting.figures, setting.runs))
-    known, growth = [one for one in found if one is not None], use.mean(use.flows.growth)
+    known = [one for one in found if one is not None]
     if not known:
         return None
-    today, plan = (sum(float(one[side]) for one in known) * growth for side in (0, 1))
-    return MoneyPair(today=today, plan=plan)
+    today, plan = (sum(float(one[side]) for one in known) for side in (0, 1))
+    growth, moved = use.mean(use.flows.growth), use.mean(use.flows.growth * use.flows.ramp)
+    return MoneyPair(today=today * growth, plan=today * growth - (today - plan) * moved)
 
 
 def times(pair: MoneyPair | None, factor: float | None) -> MoneyPair | None:

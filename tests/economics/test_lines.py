@@ -136,3 +136,14 @@ def test_own_machines_are_cooled_and_rented_ones_have_it_in_their_price() -> Non
 def test_what_is_not_known_times_a_factor_is_not_known() -> None:
     assert times(None, 2.0) is None
     assert times(energy_kwh(use_of(volumes(), serving(), figures(**CLOUD))), None) is None
+
+
+def test_hours_and_energy_of_a_slow_rollout_are_those_of_its_share_like_the_money() -> None:
+    """Half of the work runs with the plan when the period ends: half of a fifth is saved."""
+    for assumptions, evidence in ((volumes(), serving()), (volumes(0), training())):
+        named = figures(**CLOUD, training_runs_per_month=1.0, rollout_months=24.0, horizon_months=12.0)
+        use = use_of(assumptions, evidence, named)
+        cost, hours, kwh = cost_of(cost_lines(use)), gpu_hours(use), energy_kwh(use)
+        assert hours is not None
+        assert kwh is not None
+        assert [pair.plan / pair.today for pair in (cost, hours, kwh)] == pytest.approx([0.9] * 3)

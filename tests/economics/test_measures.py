@@ -168,3 +168,11 @@ def test_draws_are_worked_out_as_one_by_one() -> None:
     for row in (0, 1, 1023, 1024, 2999):
         alone = payback(start[row], net[row], horizon[row]), npv(start[row], net[row], rate[row], horizon[row])
         assert np.allclose([column[row] for column in at_once], alone, equal_nan=True)
+
+
+@given(st.floats(1, 1e6), st.floats(1, 1e5))
+@settings(deadline=None)
+def test_payback_of_an_even_saving_is_the_number_of_payments_of_numpy_financial(start: float, net: float) -> None:
+    wanted = abs(float(npf.nper(0.0, net, -start)))  # without interest it turns the sign
+    found = float(payback(start, [net] * 120))
+    assert found == pytest.approx(wanted) if wanted <= 119.999 else np.isnan(found) or found <= 120
