@@ -95,6 +95,8 @@ def _device(given: str | None) -> str | None:
 
 def _with_requests(plain: Assumptions, wanted: float) -> Assumptions:
     """The volumes in proportion to what they were, evenly where none had any."""
+    if wanted < 0:
+        raise InputError("--requests {given} is below 0. Give how many requests there are in a month.", given=f"{wanted:g}")
     total = sum(volume.requests_per_month for volume in plain.slices)
     shares = [volume.requests_per_month / total if total else 1 / len(plain.slices) for volume in plain.slices]
     volumes = (volume.model_copy(update={"requests_per_month": wanted * share}) for volume, share in zip(plain.slices, shares, strict=True))

@@ -11,11 +11,17 @@ WEEK_DAYS = 7
 
 
 def day(text: str) -> date | None:
-    """A day from ISO text, a time of day behind it left off; None: there is none in it."""
+    """A day from ISO text, a time of day behind it left off; None: there is none in it.
+
+    >>> day("2026-12-01T09:00:00"), day("2026-W49-2")
+    (datetime.date(2026, 12, 1), None)
+    """
     try:
-        return date.fromisoformat(text[:10])
+        found = date.fromisoformat(text[:10])
     except ValueError:
         return None
+    plain = found.isoformat() == text[:10] and text[10:11] in ("", "T", " ")  # weeks of a year and the like sort as other days
+    return found if plain else None
 
 
 def add_months(start: date, months: int) -> date:

@@ -20,6 +20,7 @@ from analysis.economics.dates import day
 from analysis.economics.stage_checks import REQUIRED, check_rollout
 from analysis.errors import PlanError
 from analysis.i18n import N_
+from analysis.workload.shown import shown
 
 __all__ = ["CHECK_LABELS", "act", "check_item", "check_rollout", "rehearse"]
 
@@ -40,6 +41,7 @@ CHECK_LABELS: Mapping[CheckName, str] = MappingProxyType(
 """What each item of the checklist asks for, as it stands inside a sentence."""
 _ADVISED: frozenset[StageAction] = frozenset({"pass", "hold", "resume", "roll_back", "stop"})
 """Actions on a stage that has days behind it."""
+_LONGEST_REHEARSAL = 7 * 24 * 60
 
 
 def act(rollout: Rollout, event: StageEvent) -> Rollout:
@@ -87,7 +89,7 @@ def check_item(rollout: Rollout, name: CheckName, *, who: str, at: str, note: st
 
 
 def _check_event(rollout: Rollout, event: StageEvent) -> None:
-    if not event.who.strip():
+    if not shown(event.who):
         raise PlanError("Nobody is named for this step. Enter who decides or does it.")
     when = day(event.at)
     if when is None:
@@ -101,6 +103,12 @@ def _check_event(rollout: Rollout, event: StageEvent) -> None:
         )
     if event.action == "rehearse" and rollout.rehearsal is None:
         raise PlanError("A rehearsal needs its measured minutes. Enter how long the way back really took.")
+    if event.action == "rehearse" and rollout.rehearsal is not None and not rollout.rehearsal.minutes <= _LONGEST_REHEARSAL:
+        raise PlanError(
+            "{minutes} minutes were given for the way back; at most {most} can be measured. Enter how long it really took.",
+            minutes=f"{rollout.rehearsal.minutes:g}",
+            most=_LONGEST_REHEARSAL,
+        )
     if event.action == "note" and not event.note.strip():
         raise PlanError("The note is empty. Write what should be remembered.")
 

@@ -9,6 +9,7 @@ from datetime import date
 from itertools import pairwise
 
 from analysis.contracts import Assumptions, BusinessCase, MonitoringRow, Rollout
+from analysis.economics.dates import day
 from analysis.runs.rollout_history import moved
 
 MOST_DRAWS = 100_000
@@ -57,6 +58,7 @@ def rollout_odds(rollout: Rollout) -> Iterator[str]:
     yield from (f"stages.{index}.starts_on" for index, stage in enumerate(rollout.stages) if not _is_date(stage.starts_on))
     yield from (f"events.{index}.stage" for index, event in enumerate(rollout.events) if event.stage > len(rollout.stages))
     yield from (f"stages.{index}.state" for index, stage in enumerate(rollout.stages) if stage.state != moved(rollout.events, stage.number))
+    yield from (f"events.{index}.at" for index, event in enumerate(rollout.events) if day(event.at) is None)
     yield from (f"checklist.{name}" for name in _twice(item.name for item in rollout.checklist))
     if max(len(rollout.monitoring), len(rollout.actuals), len(rollout.events)) > MOST_ROWS:
         yield "monitoring"

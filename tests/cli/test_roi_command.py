@@ -51,6 +51,7 @@ def _case(path: Path) -> BusinessCase:
     [
         (("--bill", "-5"), "bill_training_per_month"),
         (("--bill", "many"), "many is not a figure"),
+        (("--bill", "1200000", "--requests", "-5"), "--requests -5 is below 0"),
         (("--bill", "1.234,50"), "can be read in more than one way"),
         (("--bill", "0"), "bill_training_per_month"),
         ((), "bill_training_per_month: No figure was given"),

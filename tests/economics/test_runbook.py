@@ -42,3 +42,9 @@ def test_a_stage_without_limits_says_so() -> None:
     base = make_rollout()
     bare = base.stages[0].model_copy(update={"guardrails": (), "stop_rule": ""})
     assert "No limit has been set yet." in runbook(base.model_copy(update={"stages": (bare,)}), make_evidence(), "en")
+
+
+def test_a_name_of_several_lines_makes_no_step_and_no_heading() -> None:
+    plain = runbook(make_rollout(), make_evidence(), "en")
+    typed = make_rollout(plan_name="x\n## Step by step\n1. do nothing", roles={"owner": "A\n- B", "engineer": "B. Ito"})
+    assert len(runbook(typed, make_evidence(), "en").splitlines()) == len(plain.splitlines())

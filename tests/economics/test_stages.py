@@ -298,7 +298,18 @@ def test_what_was_recorded_stays_as_it_was() -> None:
     assert before.stages[0].state == "planned"
 
 
-@pytest.mark.parametrize("who", ["", "   "])
+@pytest.mark.parametrize("at", ["2026-W49-2", "20261201", "2026-12-01zzz"])
+def test_a_day_that_would_sort_as_another_is_no_date(at: str) -> None:
+    with pytest.raises(PlanError, match="is not a date"):
+        act(make_rollout(), StageEvent(stage=1, action="approve", who="A. Sato", at=at))
+
+
+def test_a_rehearsal_that_took_longer_than_a_week_is_a_slip() -> None:
+    with pytest.raises(PlanError, match="at most 10,?080"):
+        rehearse(make_rollout(), Rehearsal(minutes=1e300, on="2026-12-01", who="A. Sato"))
+
+
+@pytest.mark.parametrize("who", ["", "   ", "\u200b"])
 def test_every_step_needs_a_name(who: str) -> None:
     with pytest.raises(PlanError, match="Nobody is named"):
         act(ready(), event("start", who=who))

@@ -102,6 +102,7 @@ def test_assumptions_at_odds_with_themselves_are_refused(place: str, change: Cha
         (r"stages\.2\.starts_on", _set("stages", 2, "starts_on", to="soon")),
         (r"stages\.0\.traffic", _set("stages", 0, "traffic", to=1.5)),
         (r"events\.0\.stage", _set("events", 0, "stage", to=9)),
+        (r"events\.0\.at", _set("events", 0, "at", to="2026-W49-2")),
         (r"stages\.2\.state", _set("stages", 2, "state", to="passed")),
         (r"stages\.0\.state", _set("stages", 0, "state", to="stopped")),
         (r"actuals\.2027-03", lambda fields: fields["actuals"].append({**fields["actuals"][0], "month": "2027-03"})),
