@@ -56,6 +56,7 @@ MISSING: Mapping[str, str] = {
     "bad_value": N_("assumption that matters most"),
     "bad_payback": N_("assumption that matters most"),
     "calibration": N_("measured error of the projection"),
+    "machine": N_("machine of the measurement"),
     "k": N_("stage for critical work"),
     "thousandth_price": N_("price of a wrong answer"),
     "saving_run": N_("saving of one fine-tune"),
@@ -126,7 +127,7 @@ def _subject(case: BusinessCase, language: Language) -> dict[str, str]:
         "plan_words": clean(render(evidence.words, language), 120),
         "plan_id": evidence.plan_id[:16],
         "N": number(evidence.n_blocks, language),
-        "machine": clean(evidence.device_name, 50) or t("this machine"),
+        "machine": clean(evidence.device_name, 50),
     }
     if evidence.n_prompts:
         found |= {"n_prompts": number(evidence.n_prompts, language), "n_slices": number(len(evidence.slices) or 1, language)}

@@ -269,7 +269,8 @@ def sources(case: BusinessCase, known: Facts, language: Language, *, with_texts:
         lines.append(t("Most depends on: {assumptions}.", assumptions=listed_words(important, language)))
     if with_texts and evidence.workload_name:
         lines.append(t("Workload: {name}.", name=clean(evidence.workload_name, 60)))
-    lines.append(t("Plan {plan_id}. No prompt left that machine.", plan_id=known["plan_id"]))
+    stays = "machine" in known  # nothing is said of a machine that nobody named
+    lines.append(t("Plan {plan_id}. No prompt left that machine." if stays else "Plan {plan_id}.", plan_id=known["plan_id"]))
     return tuple(lines)
 
 

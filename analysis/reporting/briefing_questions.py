@@ -94,6 +94,8 @@ def _training(case: BusinessCase, known: Facts, t: Translator) -> str:
 
 def _why(case: BusinessCase) -> str:
     """What can be said of the choice without a count of measures."""
+    if case.standing == "rough" and freezes(case):
+        return N_('The boundary was chosen by a first measurement; no training has tried it yet. See "How do we know?".')
     if case.standing == "rough":
         return N_('They were chosen by a first measurement; leaving them out has not been tested yet. See "How do we know?".')
     if freezes(case):

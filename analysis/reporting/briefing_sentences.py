@@ -39,6 +39,7 @@ START_FREEZE = N_(
     "We start where little can go wrong, {stage1_slices}, with {stage1_traffic} of their requests, and widen only after {stage1_weeks} "
     "weeks within the limits."
 )
+START_SHARE = N_("We start with {stage1_traffic} of the requests and widen only after {stage1_weeks} weeks within the limits.")
 BACK = N_("If a limit is crossed, we are back on the original within {rollback_minutes} minutes; it is never removed.")
 TAKES = N_(
     "In all it takes {ask_amount} and {ask_days} person-days to start, and we expect it back in {payback_months} months; what would "
@@ -130,10 +131,19 @@ def _choices(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
         yield _Choice(7, text=never(case, known, language)) if case.result.net_per_month <= 0 else _Choice(7, LATE, whole)
         yield _Choice(8, why_not=t("it does not pay back"))
         return
-    yield _Choice(5, START_FREEZE if freezes(case) else START)
+    yield _Choice(5, _start(case))
     yield _Choice(6, BACK)
     yield _Choice(7, TAKES, whole)
     yield _last(case, known)
+
+
+def _start(case: BusinessCase) -> str:
+    """How it begins; "where little can go wrong" only where stage 1 has slices of its own and none is critical."""
+    served = set(case.rollout.stages[0].slices) if case.rollout is not None else set()
+    critical = {one.name for one in case.assumptions.slices if one.critical}
+    if case.rollout is not None and (not served or served == {"all"} or served & critical):
+        return START_SHARE
+    return START_FREEZE if freezes(case) else START
 
 
 def _last(case: BusinessCase, known: Facts) -> _Choice:

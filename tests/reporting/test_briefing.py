@@ -450,3 +450,17 @@ def test_every_place_of_a_sentence_has_a_name_for_when_it_is_missing() -> None:
     marked += [text for value in vars(briefing_questions).values() if isinstance(value, tuple) and len(value) == 2 for text in value]
     places = {place for text in marked for _, place, _, _ in string.Formatter().parse(text) if place}
     assert places <= set(MISSING) | own | passed
+
+
+def test_little_can_go_wrong_is_said_only_of_slices_that_are_not_critical() -> None:
+    first, *rest = make_rollout().stages
+    for slices in ((), ("all",), ("inspection notes",)):
+        rollout = make_rollout(stages=(first.model_copy(update={"slices": slices}), *rest))
+        made = make_briefing(make_case("serving").model_copy(update={"rollout": rollout}), "en")
+        assert said(made, 5) == "We start with 20% of the requests and widen only after 4 weeks within the limits."
+
+
+def test_of_a_machine_that_nobody_named_nothing_is_claimed() -> None:
+    made = make_briefing(make_case("serving", "rough"), "en")
+    assert "No prompt left" not in " ".join(all_texts(made))
+    assert next(one for one in made.questions if "leave the company" in one.question).answer == "Not yet known: machine of the measurement."
