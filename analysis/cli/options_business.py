@@ -122,9 +122,10 @@ RolloutFile = Annotated[
     str | None, typer.Option("--rollout", metavar="FILE", help=N_("File of a rollout. Without it: the plan's kept one, else a proposal."))
 ]
 Monitoring = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help=N_("CSV of days in real use (docs/business_case.md). Repeat for several."))
+    list[Path] | None,
+    typer.Option(metavar="FILE", help=N_("CSV or .xlsx of days in real use (docs/business_case.md). Repeat for several.")),
 ]
-Actuals = Annotated[list[Path] | None, typer.Option(metavar="FILE", help=N_("CSV of real bills by month. Repeat for several."))]
+Actuals = Annotated[list[Path] | None, typer.Option(metavar="FILE", help=N_("CSV or .xlsx of real bills by month. Repeat for several."))]
 Alerts = Annotated[Path | None, typer.Option(metavar="FILE", help=N_("File that receives the limits as Prometheus alert rules."))]
 GuardrailsOut = Annotated[Path | None, typer.Option("--guardrails", metavar="FILE", help=N_("File that receives the limits as JSON."))]
 Runbook = Annotated[Path | None, typer.Option(metavar="FILE", help=N_("File that receives the one-page roll-back."))]

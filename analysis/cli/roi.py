@@ -23,7 +23,7 @@ HELP = paragraphs(
     N_("Examples:"),
     examples(
         "python -m analysis roi --plan freeze.json --trial trial.json --bill 1200000 --out case.json",
-        "python -m analysis roi --plan plan.json --verification verification.json --requests 2000000 --place cloud --gpu h100-sxm \\",
+        "python -m analysis roi --plan plan.json --verification verification.json --requests 2000000 --place cloud --gpu h200 \\",
         "    --set gpu_price_per_hour=650@contract --out case.json",
         "python -m analysis roi --plan plan.json --bill 8000 --currency EUR --rate JPY=0.0061@2026-11-20:ECB --out case.json",
         "python -m analysis roi --plan plan.json --with-case case.json --plan-out plan-with-case.json",
