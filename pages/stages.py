@@ -89,7 +89,7 @@ if decisions.open:
     with decisions:
         left, right = st.columns([2, 3], gap="large")
         with left:
-            decide_box(plan, rollout)
+            decide_box(plan, rollout, advice)
         with right:
             show_history(rollout)
 if watch.open:

@@ -265,6 +265,8 @@ def stages(rollout: Rollout, advice: StageAdvice | None = None) -> Message:
         return _without_days(stage, values)
     values |= {"d": advice.days_held, "advice": Message(id=ADVICE[advice.advice])}
     missed = next((one for one in advice.limits if one.verdict == "outside"), None)
+    if missed is None and advice.advice in ("roll_back", "stop"):  # held over all days, but not on the newest
+        missed = next((one for one in advice.limits if one.first_missed_on), None)
     if missed is not None:
         values["limit"] = limit_words(missed.guardrail)
         return Message(

@@ -28,7 +28,7 @@ def levers(work: Work) -> None:
         with columns[place % 2]:
             _slider(work, lever)
     st.button(
-        t("Put the levers back"),
+        t("Put the sliders back"),
         key=f"{work.key}_levers_back",
         icon=":material/undo:",
         type="tertiary",

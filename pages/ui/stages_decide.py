@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from analysis.contracts import MonitoredLimit, PlanSummary, Rollout, StageAction, StageAdvice
+from analysis.contracts import MonitoredLimit, PlanSummary, Rollout, Stage, StageAction, StageAdvice
 from analysis.errors import StrataError
 from analysis.i18n.numbers import number
 from analysis.reporting.headlines_business import ADVICE
@@ -26,6 +26,7 @@ _OFFERED: dict[str, tuple[StageAction, ...]] = {
     "rolled_back": ("approve", "start", "stop", "note"),
     "passed": ("roll_back", "note"),
 }
+_AS_ADVISED: dict[str, StageAction] = {"go": "pass", "hold": "hold", "roll_back": "roll_back", "stop": "stop"}
 
 
 def show_advice(rollout: Rollout, advice: StageAdvice | None) -> None:
@@ -91,8 +92,8 @@ def _limit_row(one: MonitoredLimit) -> dict[str, object]:
     }
 
 
-def decide_box(plan: PlanSummary, rollout: Rollout) -> None:
-    """A stage, a decision, a name and a note; what is refused is said in words and nothing changes."""
+def decide_box(plan: PlanSummary, rollout: Rollout, advice: StageAdvice | None = None) -> None:
+    """A stage, a decision (the advised one is offered first), a name and a note; what is refused is said and nothing changes."""
     t = words()
     stages = {stage.number: stage for stage in rollout.stages if stage.state in _OFFERED}
     if not stages:
@@ -110,7 +111,11 @@ def decide_box(plan: PlanSummary, rollout: Rollout) -> None:
     stage = stages[number_ or now.number]
     with st.form(f"decide_{key}_{stage.number}", border=False):
         action = st.radio(
-            t("Decision"), _OFFERED[stage.state], format_func=lambda found: t(ACTIONS[found]), key=f"decide_action_{key}_{stage.number}"
+            t("Decision"),
+            _OFFERED[stage.state],
+            index=_advised(stage, advice),
+            format_func=lambda found: t(ACTIONS[found]),
+            key=f"decide_action_{key}_{stage.number}",
         )
         who = st.text_input(
             t("Your name"),
@@ -127,6 +132,13 @@ def decide_box(plan: PlanSummary, rollout: Rollout) -> None:
             decide(plan, rollout, event(stage.number, action, who or "", note or ""))
         except StrataError as error:
             st.error(say_plainly(error), icon=":material/error:")
+
+
+def _advised(stage: Stage, advice: StageAdvice | None) -> int:
+    """The place of what the evidence advises among the decisions on offer; the first without advice."""
+    offered = _OFFERED[stage.state]
+    wanted = _AS_ADVISED[advice.advice] if advice is not None and advice.stage == stage.number else offered[0]
+    return offered.index(wanted) if wanted in offered else 0
 
 
 def show_history(rollout: Rollout) -> None:

@@ -379,7 +379,7 @@ def test_moving_a_lever_moves_the_answer_and_it_can_be_put_back(visit: Visit, bi
     assert app.metric[0].value != before
     assert [one.label for one in app.slider] == order
     assert "set with the slider: please confirm" in said(app)
-    next(one for one in app.button if one.label == "Put the levers back").click().run()
+    next(one for one in app.button if one.label == "Put the sliders back").click().run()
     assert app.metric[0].value == before
 
 

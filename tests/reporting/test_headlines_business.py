@@ -150,6 +150,13 @@ def advice(verdict: Any = "within", advice: Any = "go", days: int = 14) -> Stage
     return StageAdvice(stage=1, advice=advice, reasons=(Message(id="x"),), limits=(limit,), days=days, days_wanted=14, days_held=days)
 
 
+def late_miss() -> StageAdvice:
+    """Within its limit over all days, but outside on the newest two: the stop rule."""
+    found = advice("within", "roll_back", 20)
+    limits = tuple(one.model_copy(update={"first_missed_on": "2026-11-19"}) for one in found.limits)
+    return found.model_copy(update={"limits": limits, "days_held": 0})
+
+
 def running() -> Any:
     rollout = make_rollout()
     return rollout.model_copy(update={"stages": (rollout.stages[0].model_copy(update={"state": "running"}), *rollout.stages[1:])})
@@ -165,6 +172,7 @@ def running() -> Any:
             "No limit was missed on 3 days, but they are too few to decide: hold.",
             "判断にはデータが足りません",
         ),
+        (late_miss(), "A limit was missed (Perplexity at most +5%): roll back.", "基準外があります"),
         (advice(days=0), "There are no days of monitoring yet", "監視データがまだありません"),
         (None, "There are no days of monitoring yet", "監視データがまだありません"),
     ],

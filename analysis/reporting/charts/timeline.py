@@ -62,7 +62,7 @@ def timeline_figure(rollout: Rollout, look: Look, *, today: date) -> go.Figure:
     figure.update_xaxes(type="date", showgrid=True, gridcolor=look.palette.grid, tickformat=_TICKS[look.language], nticks=7, tickangle=0)
     if min(span.start for span in spans) <= today <= max(span.end for span in spans):
         figure.add_vline(x=today.isoformat(), line={"color": look.palette.text, "dash": "dot", "width": 1.5})
-        figure.add_annotation(x=today.isoformat(), y=1, yref="paper", yanchor="bottom", text=look.t("today"), showarrow=False)
+        figure.add_annotation(x=today.isoformat(), y=1, yref="paper", yanchor="bottom", text=look.t("now"), showarrow=False)
     return figure
 
 
