@@ -9,7 +9,7 @@ from analysis.contracts import CaseEvidence
 from analysis.i18n import Language, render, translator
 from analysis.reporting.case_pictures import Run, everything, runs, treatment_name, treatments
 from analysis.reporting.deck_board import QUIET, Board, Box, Type, plain, width_of
-from analysis.reporting.svg import COLOURS, Treated
+from analysis.reporting.svg import COLOURS, TEXT, Treated
 
 _PER_INCH = 914_400
 _LEGEND, _NUMBERS = 0.36, 0.48
@@ -92,7 +92,7 @@ def paint(shape: Any, kind: Treated) -> None:
         shape.line.color.rgb, shape.line.width, shape.line.dash_style = colour, Pt(1), MSO_LINE.DASH
         return
     shape.line.fill.background()
-    pattern = {"skip": MSO_PATTERN.PERCENT_25, "freeze": MSO_PATTERN.WIDE_UPWARD_DIAGONAL, "expand": MSO_PATTERN.SMALL_GRID}.get(kind)
+    pattern = {"skip": MSO_PATTERN.PERCENT_50, "freeze": MSO_PATTERN.WIDE_UPWARD_DIAGONAL, "expand": MSO_PATTERN.SMALL_GRID}.get(kind)
     if pattern is None:
         shape.fill.solid()
         shape.fill.fore_color.rgb = colour
@@ -100,6 +100,8 @@ def paint(shape: Any, kind: Treated) -> None:
     shape.fill.patterned()
     shape.fill.pattern = pattern
     shape.fill.fore_color.rgb, shape.fill.back_color.rgb = RGBColor(0xFF, 0xFF, 0xFF), colour
+    if kind == "skip":  # as dark as what is kept once it is printed in grey: half of it stays white, inside a line
+        shape.line.color.rgb, shape.line.width = RGBColor.from_string(TEXT.removeprefix("#")), Pt(0.75)
 
 
 def _legend(board: Board, box: Box, kinds: Sequence[Treated], evidence: CaseEvidence, language: Language) -> None:

@@ -223,3 +223,8 @@ def test_the_steps_of_cost_are_told_in_the_digits_of_the_page() -> None:
     unit = money_unit("JPY", [1_200_000], "ja")
     assert step_words(case, waterfall_steps(found, "ja"), unit, "ja") == ["1,200", "−130", "+60", "1,130"]
     assert make_briefing(case, "ja").table[0].after == "1,130"
+
+
+def test_what_is_skipped_has_a_line_around_it_for_grey_print() -> None:
+    drawn = stack_svg(make_evidence("serving"), "en")
+    assert drawn.count('stroke="#31333F"') >= 3  # two halves and the legend
