@@ -75,9 +75,16 @@ def heading(page: Any) -> str:
 
 
 def surface(page: Any) -> str:
-    """What stands on the page and on the paper in it, without what a click would open."""
+    """What stands on the page and on the paper in it, without what a click would open and without the paper's own glossary."""
     written = [page.locator("[data-testid=stMain]").inner_text()]
-    written += [frame.locator("body").inner_text() for frame in page.frames[1:] if frame.url.startswith("data:")]
+    papers = [frame for frame in page.frames[1:] if frame.url.startswith("data:")]
+    written += [
+        paper.evaluate(
+            "[...document.body.querySelectorAll('*')].filter(e => !e.closest('dl') && !e.closest('style')"
+            " && !e.children.length).map(e => e.textContent).join('\\n')"
+        )
+        for paper in papers
+    ]
     return "\n".join(written)
 
 
@@ -213,3 +220,79 @@ def test_what_is_missing_leads_to_the_part_of_stages_that_fills_it(server: Any, 
     settled(page)
     assert page.get_by_role("tab", name="Change the stages").get_attribute("aria-selected") == "true"
     page.get_by_role("textbox", name="Owner").first.wait_for()
+
+
+def tab_to(page: Any, name: str, most: int = 60) -> None:
+    """Presses Tab until the control of this name has the focus."""
+    seen: list[str] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        found = page.evaluate("(document.activeElement.getAttribute('aria-label') || '') + ' ' + (document.activeElement.innerText || '')")
+        if name in found and not found.startswith("Help"):
+            return
+        seen.append(found)
+    raise AssertionError(f"{name} was not reached: {seen}")
+
+
+def test_roi_goes_by_keyboard_alone(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/roi?lang=en")
+    settled(page)
+    before = heading(page)
+    page.get_by_role("textbox", name="1. Monthly bill").wait_for()
+    page.get_by_role("slider", name="Part of the bill").wait_for()
+    page.locator("h1").first.click()
+    tab_to(page, "1. Monthly bill for fine-tuning")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2400000")
+    page.keyboard.press("Enter")
+    settled(page)
+    typed = heading(page)
+    assert typed != before
+    tab_to(page, "Part of the bill that grows with use")
+    page.keyboard.press("ArrowRight")
+    settled(page)
+    page.locator("h1").first.click()
+    tab_to(page, "Prepare the briefing")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/briefing"))
+    settled(page)
+    assert "One page, ready to print" in heading(page)
+
+
+def test_back_and_reload_keep_the_plan_and_the_language(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/roi?lang=ja")
+    settled(page)
+    page.get_by_role("combobox", name="対象のプラン").click()
+    page.get_by_role("option", name=re.compile("3層を取り除く")).click()
+    page.wait_for_url(re.compile("plan="))
+    settled(page)
+    answer = heading(page)
+    assert "推奨しません" in answer
+    page.get_by_role("button", name="説明資料を作る").click()
+    page.wait_for_url(re.compile("/briefing"))
+    settled(page)
+    assert "推奨しません" in heading(page)
+    page.get_by_role("button", name="段階を決める").click()
+    page.wait_for_url(re.compile("/stages"))
+    settled(page)
+    assert page.get_by_text("推奨しません：").first.is_visible()
+    page.go_back()
+    page.go_back()
+    page.wait_for_url(re.compile("/roi"))
+    settled(page)
+    assert heading(page) == answer
+    page.reload()
+    page.locator("h1").first.wait_for(timeout=PATIENCE_MS)
+    settled(page)
+    assert heading(page) == answer
+
+
+def test_the_contents_lead_to_where_the_figures_come_from(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/roi?lang=en")
+    settled(page)
+    page.get_by_role("button", name="On this page").click()
+    page.get_by_role("link", name="Where every figure comes from").click()
+    page.wait_for_timeout(800)
+    where = page.locator("#assumptions").bounding_box()
+    assert where is not None
+    assert 0 <= where["y"] < 900
