@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from analysis.contracts.business import AlternativeInput, AlternativeKind, Assumptions, CaseEvidence, FigureOrigin
+from analysis.contracts.business import AlternativeInput, AlternativeKind, Assumptions, CaseEvidence
 from analysis.contracts.case import Alternative
 from analysis.contracts.message import Message
-from analysis.economics.uses import other_machine
 from analysis.i18n import N_
 
 _OTHERS: tuple[tuple[AlternativeKind, str], ...] = (
@@ -34,17 +33,10 @@ def alternatives(assumptions: Assumptions, evidence: CaseEvidence, plan: PlanFig
     Costs a month hold everything that comes back every month, and shares saved are of those costs, in every row.
     """
     typed = {one.kind: one for one in assumptions.alternatives}
-    return tuple(_rows(assumptions, evidence, plan, typed))
+    return tuple(_rows(evidence, plan, typed))
 
 
-def origin_of(assumptions: Assumptions, evidence: CaseEvidence) -> FigureOrigin:
-    """Where the plan's figures come from: as the evidence says, or measured on another machine than the priced one."""
-    return "elsewhere" if evidence.origin == "measured" and other_machine(assumptions, evidence) else evidence.origin
-
-
-def _rows(
-    assumptions: Assumptions, evidence: CaseEvidence, plan: PlanFigures, typed: dict[AlternativeKind, AlternativeInput]
-) -> Iterator[Alternative]:
+def _rows(evidence: CaseEvidence, plan: PlanFigures, typed: dict[AlternativeKind, AlternativeInput]) -> Iterator[Alternative]:
     yield Alternative(
         kind="nothing",
         origin="assumed",
@@ -60,7 +52,7 @@ def _rows(
         yield _estimated(typed["grow"], plan)
     yield Alternative(
         kind="plan",
-        origin=origin_of(assumptions, evidence),
+        origin="projected",  # money is worked out, whatever its evidence was measured by
         start_cost=plan.start_cost,
         cost_per_month=plan.today - plan.net_per_month,
         saving_share=plan.net_per_month / plan.today if plan.today else None,

@@ -74,7 +74,7 @@ def exit_words(step: StepWords, language: Language) -> tuple[str, ...]:
     """Conditions to go on, as clauses without a full stop."""
     t = translator(language)
     found = [
-        t("every limit is within after {days} days with data", days=step.days),
+        t("every limit has held over {days} days with data", days=step.days),
         t("so many answers are checked that no limit is undecided"),
     ]
     if step.number == step.n_stages:

@@ -277,7 +277,7 @@ def alternative_rows(case: BusinessCase) -> Rows:
             t("Saving"): "" if one.saving_share is None else percent_of(one.saving_share),
             t("Payback"): "" if one.payback_months is None else months(one.payback_months, language()),
             t("Quality"): "" if one.quality is None else render(one.quality, language()),
-            t("Where from"): origins["projected" if one.origin == "measured" else one.origin] if one.origin else t("not measured"),
+            t("Where from"): origins[one.origin] if one.origin else t("not measured"),
             t("Remark"): render(one.note, language()),
         }
         for one in case.result.alternatives
