@@ -16,6 +16,7 @@ from analysis.planning import CRITICAL
 from analysis.reporting.briefing_parts import Briefing
 from analysis.reporting.figures import percent_figure
 from analysis.reporting.headlines_training import ENOUGH
+from analysis.reporting.limit_words import limit_in_words
 from analysis.reporting.money_words import day, in_both, money_message, money_range, of_100, percent_of, whole_months
 from analysis.reporting.verification_words import in_limits_unit, item, limit
 
@@ -268,7 +269,7 @@ def stages(rollout: Rollout, advice: StageAdvice | None = None) -> Message:
     if missed is None and advice.advice in ("roll_back", "stop"):  # held over all days, but not on the newest
         missed = next((one for one in advice.limits if one.first_missed_on), None)
     if missed is not None:
-        values["limit"] = limit_words(missed.guardrail)
+        values["limit"] = limit_in_words(missed.guardrail)
         return Message(
             id="Stage {k} of {n}: {slices}, {compression}% lighter, {traffic}% of their requests. A limit was missed ({limit}): {advice}.",
             values={name: value for name, value in values.items() if name != "d"},

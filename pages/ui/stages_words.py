@@ -8,10 +8,9 @@ from analysis.contracts import CheckName, Guardrail, Message, RoleName, StageAct
 from analysis.economics.stage_rules import CHECK_LABELS
 from analysis.errors import StrataError
 from analysis.i18n import N_
-from analysis.i18n.numbers import percent
 from analysis.planning.limits import CRITICAL, parse_guardrail
-from analysis.reporting.verification_words import limit
-from pages.ui.language import language, plain, say, words
+from analysis.reporting.limit_words import limit_in_words
+from pages.ui.language import plain, say, words
 from pages.ui.similarity_view import slice_title
 
 ACTIONS: Mapping[StageAction, str] = {
@@ -32,55 +31,12 @@ ROLES: Mapping[RoleName, str] = {
     "expert": N_("Business expert"),
     "legal": N_("Legal and security"),
 }
-# A manager's page says what is lost, not how it is measured; the measure's own name stands one click below.
-_METRICS: Mapping[str, str] = {
-    "perplexity": N_("Quality loss"),
-    "flips": N_("Changed answers"),
-    "accuracy": N_("Right answers"),
-    "kl": N_("Difference from the original"),
-    "similarity": N_("Likeness to the original"),
-    "latency_ms": N_("Time to read a request"),
-    "first_token_ms": N_("Time to the first word"),
-    "decode_tokens_per_second": N_("Writing speed"),
-    "peak_memory_bytes": N_("Most memory in use"),
-    "weight_bytes": N_("Memory of the model"),
-    "kv_cache_bytes": N_("Memory while answering"),
-    "prefill_flops": N_("Computation of a request"),
-    "energy_mwh": N_("Energy of a request"),
-}
-
-
-def metric_word(name: str) -> str:
-    """What a limit is about, in a manager's words."""
-    t = words()
-    return t(_METRICS[name]) if name in _METRICS else name
 
 
 def guardrail_words(found: Guardrail) -> str:
-    """A limit as a short sentence: "Quality loss, critical cases: at most +5%"."""
-    t = words()
-    about = metric_word(found.metric)
-    if found.slice is not None:
-        where = t("critical cases") if found.slice == CRITICAL else slice_title(found.slice)
-        about = t("{metric}, {slice}", metric=about, slice=where)
-    return t("{about}: {limit}", about=about, limit=_limit_words(found))
-
-
-def _limit_words(found: Guardrail) -> str:
-    """The limit itself: times the original's as more or less, points as points."""
-    t, code = words(), language()
-    if found.unit == "x" and found.op == "<=":
-        change = percent(abs(found.value - 1), code)
-        if found.value == 1:
-            return t("no more than the original")
-        return (
-            t("at most {percent} more than the original", percent=change)
-            if found.value > 1
-            else t("at least {percent} less than the original", percent=change)
-        )
-    if found.metric == "accuracy" and found.unit == "%" and found.value <= 0:
-        return t("at most {n} points fewer", n=abs(found.value))
-    return say(limit(found)).replace("\\", "")
+    """A limit as a short sentence, its slice by the name that is shown."""
+    shown = found if found.slice in (None, CRITICAL) else found.model_copy(update={"slice": slice_title(str(found.slice))})
+    return say(limit_in_words(shown)).replace("\\", "")
 
 
 def limit_words(text: str) -> str:

@@ -166,13 +166,13 @@ def running() -> Any:
     ("given", "english", "japanese"),
     [
         (advice(), "All limits held for 14 days: go on.", "14日間基準内です。判断：次の段階へ"),
-        (advice("outside", "roll_back"), "A limit was missed (Perplexity at most +5%): roll back.", "基準外があります"),
+        (advice("outside", "roll_back"), "A limit was missed (Quality loss: at most +5%): roll back.", "基準外があります"),
         (
             advice("undecided", "hold", 3),
             "No limit was missed on 3 days, but they are too few to decide: hold.",
             "判断にはデータが足りません",
         ),
-        (late_miss(), "A limit was missed (Perplexity at most +5%): roll back.", "基準外があります"),
+        (late_miss(), "A limit was missed (Quality loss: at most +5%): roll back.", "基準外があります"),
         (advice(days=0), "There are no days of monitoring yet", "監視データがまだありません"),
         (None, "There are no days of monitoring yet", "監視データがまだありません"),
     ],
