@@ -12,7 +12,7 @@ def bands(*, cost_change: float | None, quality_change: float | None, payback_mo
     """Cost, quality and payback against their targets. A target is reached inside its band or on its better side.
 
     Args:
-        cost_change: plan / today - 1 of the monthly cost, below 0 for a saving; None: today costs nothing.
+        cost_change: of the monthly cost, upkeep included, as a share of today's; below 0 for a saving; None: today costs nothing.
         quality_change: as the evidence has it, above 0 for quality lost; None: not known.
         payback_months: None: it never pays back, so this target is missed.
     """

@@ -269,7 +269,7 @@ def _beside_others(evidence: CaseEvidence, assumptions: Assumptions, start: Star
     return {
         "alternatives": alternatives(assumptions, evidence, plan),
         "bands": bands(
-            cost_change=cost.plan / cost.today - 1 if cost.today else None,
+            cost_change=-plan.net_per_month / cost.today if cost.today else None,  # upkeep taken off, as in the headline
             quality_change=None if quality is None else quality.value,
             payback_months=months,
         ),

@@ -337,3 +337,11 @@ def test_a_saving_measured_once_is_said_to_be_taken_as_certain() -> None:
     once = evidence.training.hours.model_copy(update={"ratio_low": None, "ratio_high": None})
     evidence = evidence.model_copy(update={"training": evidence.training.model_copy(update={"hours": once})})
     assert "has no interval" in notes_of(result_of(evidence, assumptions, draws=DRAWS))
+
+
+def test_the_target_of_cost_is_held_against_the_saving_that_the_headline_tells() -> None:
+    from tests.business_builders import make_assumptions, make_evidence
+
+    result = result_of(make_evidence(), make_assumptions(), draws=100, seed=0)
+    own = next(band.own for band in result.bands if band.kind == "cost")
+    assert own == -result.net_per_month / result.cost.today
