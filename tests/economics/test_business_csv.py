@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
 from collections.abc import Sequence
@@ -37,6 +38,15 @@ def refused(text: str | bytes) -> str:
         read_table(data, "t.csv", COLUMNS)
     assert "{" not in render(caught.value.message, "ja")
     return render(caught.value.message, "en")
+
+
+def test_a_cell_that_is_far_too_long_is_refused_whatever_another_reader_allows() -> None:
+    before = csv.field_size_limit(10_000_000)
+    try:
+        with pytest.raises(InputError, match="line 2: the table cannot be read"):
+            cells(f"date,name\n2026-12-01,{'a' * 200_000}\n")
+    finally:
+        csv.field_size_limit(before)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp932"])
