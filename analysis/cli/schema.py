@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from analysis.cli.terminal import examples, paragraphs, terminal_of
-from analysis.contracts import Assumptions, BusinessCase, Contract, Plan, Profile, Rollout, Search, Semantics, Trial, Verification
+from analysis.contracts import (
+    Assumptions,
+    BusinessCase,
+    Contract,
+    Healing,
+    Plan,
+    Profile,
+    Ranking,
+    Robustness,
+    Rollout,
+    Search,
+    Semantics,
+    Trial,
+    Verification,
+)
 from analysis.errors import DocumentError
 from analysis.home import write_atomically
 from analysis.i18n import N_
@@ -22,9 +36,12 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "profile": Profile,
     "semantics": Semantics,
     "search": Search,
+    "ranking": Ranking,
     "plan": Plan,
     "verification": Verification,
     "trial": Trial,
+    "healing": Healing,
+    "robustness": Robustness,
     "assumptions": Assumptions,
     "business_case": BusinessCase,
     "rollout": Rollout,

@@ -11,7 +11,21 @@ from analysis.contracts.base import Contract
 from analysis.contracts.message import Message
 from analysis.contracts.verification import Verdict
 
-JobKind = Literal["profile", "describe", "sample_model", "search", "verify", "export", "latency", "semantics", "trial", "steps"]
+JobKind = Literal[
+    "profile",
+    "describe",
+    "sample_model",
+    "search",
+    "verify",
+    "export",
+    "latency",
+    "semantics",
+    "trial",
+    "steps",
+    "ranking",
+    "heal",
+    "robustness",
+]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 PlanState = Literal["draft", "verified", "in_pilot", "approved", "rolled_out", "withdrawn"]
 

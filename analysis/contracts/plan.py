@@ -10,10 +10,13 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, computed_field, mo
 from analysis.contracts.base import Contract, content_hash
 from analysis.contracts.case import BusinessCase
 from analysis.contracts.freezing import EofChoice, TrainingProjection, TrainingShape
+from analysis.contracts.healing import Healing, HealSettings
 from analysis.contracts.message import Message
 from analysis.contracts.model import ModelSource, Unit
 from analysis.contracts.operations import Freeze, Operation, Prune, Skip
 from analysis.contracts.profile import Interval, WorkloadChoice
+from analysis.contracts.ranking import ConsensusChoice
+from analysis.contracts.robustness import Robustness, RobustnessSettings
 from analysis.contracts.trial import Trial, TrialSettings
 from analysis.contracts.verification import Verification, VerificationSettings
 
@@ -123,6 +126,7 @@ class Provenance(Contract):
     reasons: tuple[UnitReason, ...] = ()
     eof_choice: EofChoice | None = Field(default=None, description="plans that freeze: the rule's answer and how sure it is")
     semantics_id: str | None = None
+    consensus: ConsensusChoice | None = Field(default=None, description="plans that several criteria voted for")
     notes: tuple[Message, ...] = ()
     versions: Mapping[str, str] = Field(default_factory=dict)
     created_at: str = ""
@@ -141,6 +145,8 @@ class Plan(Contract):
     provenance: Provenance
     verification: Verification | None = None
     trial: Trial | None = None
+    healing: Healing | None = None
+    robustness: Robustness | None = None
     business_case: BusinessCase | None = Field(default=None, description="what it is worth, when a person wanted it to travel along")
 
     @model_validator(mode="before")
@@ -188,6 +194,21 @@ class TrialRequest(WorkloadChoice):
 
     plan: Plan
     settings: TrialSettings = TrialSettings()
+
+
+class HealRequest(WorkloadChoice):
+    """A healing job. `model` is where to find the plan's model now; its commit must be the plan's."""
+
+    plan: Plan
+    settings: HealSettings = HealSettings()
+    save_folder: str | None = Field(default=None, description="where the healed model goes as a plain Hugging Face folder; None: nowhere")
+
+
+class RobustnessRequest(WorkloadChoice):
+    """A robustness job. `model` is where to find the plan's model now; its commit must be the plan's."""
+
+    plan: Plan
+    settings: RobustnessSettings = RobustnessSettings()
 
 
 class StepsRequest(Contract):

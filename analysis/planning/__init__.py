@@ -18,7 +18,7 @@ from analysis.planning.project_more import enriched
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project
 from analysis.planning.propose import model_ref, propose_plan
 from analysis.planning.quality import QualityModel
-from analysis.planning.rank import RankedUnit, Ranking, Span, best_span, rank_units, spans_of
+from analysis.planning.rank import Order, RankedUnit, Span, best_span, rank_units, spans_of
 from analysis.planning.spending import COSTS, Cost, Limit, Savings, limit_of, savings_of
 from analysis.planning.steps import fit_steps, predict_peak, predict_step
 from analysis.planning.sweep_front import at_cost, front, kept
@@ -42,7 +42,7 @@ __all__ = [
     "QUANTITIES",
     "QualityModel",
     "RankedUnit",
-    "Ranking",
+    "Order",
     "STRATEGY_WORDS",
     "Savings",
     "Span",

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 
 from analysis.contracts import AUTOMATIC_SLICES, Message, Profile, Scores, Unit, UnitReason
 from analysis.planning.criteria import CRITERIA, Criterion, span_distances, unit_scores
-from analysis.planning.rank import Ranking
+from analysis.planning.rank import Order
 
 SINK = "sink"
 
 
-def reasons_for(profile: Profile, ranking: Ranking, blocks: tuple[int, ...]) -> tuple[UnitReason, ...]:
+def reasons_for(profile: Profile, ranking: Order, blocks: tuple[int, ...]) -> tuple[UnitReason, ...]:
     """Score, interval, rank, sink score and worst slice of each block, with a warning where they contradict each other."""
     return tuple(_reason(profile, ranking, block) for block in blocks)
 
@@ -41,7 +41,7 @@ def own_slices(profile: Profile) -> Mapping[str, Scores]:
     return {name: scores for name, scores in profile.slices.items() if name not in AUTOMATIC_SLICES}
 
 
-def span_notes(profile: Profile, ranking: Ranking, blocks: tuple[int, ...]) -> Iterator[Message]:
+def span_notes(profile: Profile, ranking: Order, blocks: tuple[int, ...]) -> Iterator[Message]:
     """For a contiguous criterion: how far the run as a whole turns the tokens, and the sink tokens."""
     criterion = ranking.criterion
     if not criterion.contiguous:
@@ -64,7 +64,7 @@ def span_notes(profile: Profile, ranking: Ranking, blocks: tuple[int, ...]) -> I
         )
 
 
-def _reason(profile: Profile, ranking: Ranking, block: int) -> UnitReason:
+def _reason(profile: Profile, ranking: Order, block: int) -> UnitReason:
     ranked = ranking.of(block)
     scores = unit_scores(profile.overall, ranking.unit, ranking.criterion)
     score = ranked.score if ranked else (scores[block] if scores else None)
@@ -98,7 +98,7 @@ def _warning(block: int, score: float | None, sink: float | None, worst: tuple[s
     return None
 
 
-def _warning_by_influence(profile: Profile, ranking: Ranking, block: int, sink: float | None) -> Message | None:
+def _warning_by_influence(profile: Profile, ranking: Order, block: int, sink: float | None) -> Message | None:
     """Where the measure itself is not defined on sink tokens (CKA is never pooled over them), their Block Influence speaks."""
     if sink is not None or SINK not in profile.slices:
         return None

@@ -25,7 +25,7 @@ from analysis.errors import PlanError
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.evidence import reasons_for, span_notes
 from analysis.planning.projection import DEFAULT_CONTEXT_TOKENS, project, removed_bytes, removed_parameters, running_costs
-from analysis.planning.rank import Ranking, best_span, rank_units, units_in
+from analysis.planning.rank import Order, best_span, rank_units, units_in
 
 RemovalOp = Literal["prune", "skip"]
 Chosen = tuple[int, ...]
@@ -135,7 +135,7 @@ class _Request:
     """What was asked for, in the terms that the choice is made in."""
 
     profile: Profile
-    ranking: Ranking
+    ranking: Order
     asked: Amount
     protected: Chosen
     context_tokens: int
@@ -198,7 +198,7 @@ def _choose(request: _Request) -> tuple[Chosen, tuple[Message, ...]]:
     return chosen, (_capped(request.asked, chosen),) if capped else ()
 
 
-def _nothing_free(ranking: Ranking, protected: Chosen) -> PlanError:
+def _nothing_free(ranking: Order, protected: Chosen) -> PlanError:
     if protected and set(ranking.order) <= set(protected):
         return PlanError("Nothing can be removed: every layer that could go is protected. Protect fewer layers.")
     return PlanError("Nothing can be removed: this model has no second unit of this kind with a score. Choose another unit or criterion.")
@@ -222,7 +222,7 @@ def _capped(asked: Amount, blocks: Chosen) -> Message:
     )
 
 
-def _standing_notes(profile: Profile, ranking: Ranking, blocks: Chosen) -> tuple[Message, ...]:
+def _standing_notes(profile: Profile, ranking: Order, blocks: Chosen) -> tuple[Message, ...]:
     notes = list(span_notes(profile, ranking, blocks))
     unscored = tuple(block for block, _ in ranking.excluded)
     if unscored and ranking.criterion.name != "last_layers":

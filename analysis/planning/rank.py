@@ -22,7 +22,7 @@ class RankedUnit:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Order:
     """The order in which a criterion takes units out, and what it cannot rank (with the reason)."""
 
     unit: Unit
@@ -54,7 +54,7 @@ class Span:
         return tuple(range(self.start, self.start + self.n))
 
 
-def rank_units(profile: Profile, unit: Unit, criterion: str) -> Ranking:
+def rank_units(profile: Profile, unit: Unit, criterion: str) -> Order:
     """The order in which the criterion takes the model's layers, attentions or MLPs out: lowest score first.
 
     Undefined scores are left out and said. `last_layers` goes backwards from the last layer but one.
@@ -83,7 +83,7 @@ def rank_units(profile: Profile, unit: Unit, criterion: str) -> Ranking:
         RankedUnit(block, rank, scores[block], unit_interval(profile.overall.intervals, unit, chosen, block))
         for rank, block in enumerate(order, start=1)
     )
-    return Ranking(unit, chosen, units, tuple(sorted(excluded.items())))
+    return Order(unit, chosen, units, tuple(sorted(excluded.items())))
 
 
 def best_span(profile: Profile, criterion: str, n: int, protect: Collection[int] = ()) -> Span | None:
