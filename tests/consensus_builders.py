@@ -63,9 +63,10 @@ def make_ranking(
     """A ranking of the layers in which `cca` abstains, one value is undefined, and the first layers and the last are needed."""
     model = model or make_model(n_blocks)
     truth = _truth(n_blocks, seed)
-    order = list(np.argsort(truth, kind="stable")[:n_taken])
-    steps = [_step(truth, order[:number], voters, seed + number, take=number < n_taken) for number in range(n_taken + 1)]
-    steps = steps[:-1] if n_taken else steps
+    steps, order = list[RankingStep](), list[int]()
+    for number in range(max(n_taken, 1)):
+        steps.append(_step(truth, order, voters, seed + number, take=n_taken > 0))
+        order = [*order, *(block for _, block in steps[-1].chosen)]
     singles = [_lost((("block", block),), float(truth[block])) for block in range(n_blocks)]
     together = [
         _lost(tuple(("block", int(b)) for b in sorted(order[: n + 1])), float(sum(truth[order[: n + 1]]) * 1.2)) for n in range(n_taken)
