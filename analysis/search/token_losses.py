@@ -58,9 +58,10 @@ class TokenLosses:
 
     def sums(self) -> Floats:
         """[sets, examples] loss of each example's tokens added up, times its weight; NaN where any of them overflowed."""
-        totals = np.zeros((len(self.sets), len(self.examples)))
-        np.add.at(totals, (slice(None), self.owners), self.losses)
-        return totals * self.weights
+
+        totals = np.stack([np.bincount(self.owners, weights=row, minlength=len(self.examples)) for row in self.losses])
+        weighted: Floats = totals * self.weights
+        return weighted
 
     def means(self) -> Floats:
         """[sets] loss per token over everything that was run."""
