@@ -3,6 +3,8 @@
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.check import check_plan, plan_in_words
 from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
+from analysis.planning.consensus import Consensus, consensus
+from analysis.planning.consensus_rules import consensus_scores, mid_ranks
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
 from analysis.planning.eof import DEFAULT_STRATEGY, all_choices, choose_eof, default_rule, virtual_curve
@@ -24,6 +26,7 @@ from analysis.planning.steps import fit_steps, predict_peak, predict_step
 from analysis.planning.sweep_front import at_cost, front, kept
 from analysis.planning.training_flops import step_flops
 from analysis.planning.training_memory import TrainingBytes, training_bytes
+from analysis.planning.voters import RULE_WORDS, VOTER_WORDS, RuleWords, VoterWords
 
 __all__ = [
     "Amount",
@@ -31,6 +34,7 @@ __all__ = [
     "CRITERIA",
     "CRITICAL",
     "ComparedRow",
+    "Consensus",
     "Cost",
     "Criterion",
     "DEFAULT_CONTEXT_TOKENS",
@@ -41,7 +45,9 @@ __all__ = [
     "ParetoPoint",
     "QUANTITIES",
     "QualityModel",
+    "RULE_WORDS",
     "RankedUnit",
+    "RuleWords",
     "Order",
     "STRATEGY_WORDS",
     "Savings",
@@ -49,6 +55,8 @@ __all__ = [
     "StrategyWords",
     "TrainBudget",
     "TrainingBytes",
+    "VOTER_WORDS",
+    "VoterWords",
     "all_choices",
     "at_cost",
     "best_span",
@@ -56,6 +64,8 @@ __all__ = [
     "choose_eof",
     "default_rule",
     "compare_plans",
+    "consensus",
+    "consensus_scores",
     "criteria_for",
     "enriched",
     "fit_latency",
@@ -66,6 +76,7 @@ __all__ = [
     "kept",
     "kv_bytes",
     "limit_of",
+    "mid_ranks",
     "model_ref",
     "pareto_front",
     "parse_amount",
