@@ -3,7 +3,7 @@
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.check import check_plan, plan_in_words
 from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
-from analysis.planning.consensus import Consensus, consensus
+from analysis.planning.consensus import Consensus
 from analysis.planning.consensus_rules import consensus_scores, mid_ranks
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
@@ -64,7 +64,6 @@ __all__ = [
     "choose_eof",
     "default_rule",
     "compare_plans",
-    "consensus",
     "consensus_scores",
     "criteria_for",
     "enriched",
