@@ -49,11 +49,18 @@ class Judge:
         Returns:
             [n_sets, B] float64 (float32 where the device has none).
         """
-        n_sets = final.shape[0]
-        wide = torch.float32 if final.device.type == "mps" else torch.float64
-        losses = self._turned(final) if self._head is None else self._cross_entropy(final, self._head)
-        sums = torch.zeros(n_sets, len(self._batch.members), dtype=wide, device=final.device)
-        return sums.index_add_(1, self._owners, losses.reshape(n_sets, -1).to(wide))
+        return self.summed(self.token_losses(final))
+
+    @torch.no_grad()
+    def token_losses(self, final: Tensor) -> Tensor:
+        """The same token by token: [n_sets, rows]."""
+        return self._turned(final) if self._head is None else self._cross_entropy(final, self._head).reshape(final.shape[:2])
+
+    def summed(self, losses: Tensor) -> Tensor:
+        """Token losses [n_sets, rows] added up over each example's tokens: [n_sets, B]."""
+        wide = torch.float32 if losses.device.type == "mps" else torch.float64
+        sums = torch.zeros(losses.shape[0], len(self._batch.members), dtype=wide, device=losses.device)
+        return sums.index_add_(1, self._owners, losses.to(wide))
 
     def _cross_entropy(self, final: Tensor, head: Head) -> Tensor:
         flat, targets = final.flatten(0, 1), self._targets.repeat(final.shape[0])

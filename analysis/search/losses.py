@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ from analysis.search.paired import Sums, interval, paired
 from analysis.search.room import Pace, room_for
 from analysis.search.travel import RUN, Decisions, Room, Saved, Traveller, start_of
 from analysis.search.walk import Walk
+from analysis.search.witness import Witness
 from analysis.surgery.skip import left_out
 from analysis.workload import EncodedWorkload
 
@@ -89,6 +91,7 @@ class Measurer:
         on_group: called after each group of sets that is complete.
         naive: run one set at a time through the model's own forward, for comparison.
         walk: a walk of the same stack that was proved before.
+        witness: sees token losses and final states.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Measurer:
         on_group: Callable[[], None] = lambda: None,
         naive: bool = False,
         walk: Walk | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.loaded, self.settings, self.watch = loaded, settings, watch or Watch()
         self.stack = loaded.stack(settings.stack)
@@ -120,7 +124,7 @@ class Measurer:
         self.sums: dict[UnitSet, Sums] = {}
         self.tally = Tally()
         self.on_group, self.kept = on_group, False
-        self.walk = walk or Walk(loaded, self.stack)
+        self.walk, self.witness = walk or Walk(loaded, self.stack), witness
         self.naive = naive
         self.notes: list[Message] = [] if causal or self.objective == "state_change" else [_IN_SIGHT]
         self.room, batch_tokens = room_for(loaded, self.stack, settings, sum(len(example.input_ids) for example in self.examples))
@@ -233,9 +237,10 @@ class Measurer:
         work: _Work,
     ) -> None:
         while True:
-            traveller = Traveller(self.walk, self.room, lambda: self._pause(batch, len(group), traveller, work))  # noqa: B023
+            onlooker = None if self.witness is None else self.witness.onlooker(batch, Traveller(self.walk, self.room).decisions)
+            traveller = Traveller(self.walk, self.room, lambda: self._pause(batch, len(group), traveller, work), onlooker)  # noqa: B023
             try:
-                losses = self._travel(traveller, batch, group, kept)
+                losses = self._travel(traveller, batch, group, sets, kept)
                 self._write(batch, {removed: losses[number] for number, decisions in enumerate(group) for removed in sets[decisions]})
                 break
             except (MemoryError, RuntimeError) as exc:
@@ -252,31 +257,48 @@ class Measurer:
 
     @torch.no_grad()
     def _travel(
-        self, traveller: Traveller, batch: Batch, group: Sequence[Decisions], kept: tuple[Saved, Decisions | None]
+        self,
+        traveller: Traveller,
+        batch: Batch,
+        group: Sequence[Decisions],
+        sets: dict[Decisions, list[UnitSet]],
+        kept: tuple[Saved, Decisions | None],
     ) -> dict[int, Tensor]:
         """Loss sums of each set, [B], by its number in the group."""
         started, judge = self.walk.start(batch), self._judge(batch)
         losses: dict[int, Tensor] = {}
-        size = max(1, self.room.head_tokens // max(1, len(batch.rows)))
+        rows = judge.rows if self.witness is None else torch.cat([judge.rows, self.witness.rows(batch)])
+        size = max(1, self.room.head_tokens // max(1, len(rows)))
 
         def arrive(numbers: Sequence[int], states: Tensor) -> None:
             for first in range(0, len(numbers), size):
                 some = numbers[first : first + size]
-                final = self.walk.end(started, states[first * started.size : (first + len(some)) * started.size], judge.rows)
-                losses.update(zip(some, judge.losses(final.reshape(len(some), -1, final.shape[-1])), strict=True))
+                final = self.walk.end(started, states[first * started.size : (first + len(some)) * started.size], rows)
+                meant = [sets[group[number]] for number in some]
+                losses.update(zip(some, self._judged(judge, batch, meant, final.reshape(len(some), len(rows), -1)), strict=True))
 
         traveller.travel(started, group, arrive, saved=kept[0], before=kept[1])
         return losses
+
+    def _judged(self, judge: Judge, batch: Batch, sets: Sequence[Sequence[UnitSet]], final: Tensor) -> Tensor:
+        """Loss sums [n, B] from final states [n, judged places and those the witness asked for, d]."""
+        n_judged = len(batch.rows)
+        losses = judge.token_losses(final[:, :n_judged])
+        if self.witness is not None:
+            self.witness.see(batch, sets, losses, final[:, n_judged:])
+        return judge.summed(losses)
 
     def _run_naive(self, removed: UnitSet, batches: Sequence[Batch], work: _Work) -> None:
         left = sum(_share_left(removed, index) for index in range(len(self.stack.blocks)))
         for batch in batches:
             self._pace.step()
-            with torch.no_grad(), left_out(self.stack, removed), asking(self.stack, self._pace.step):
+            watching = nullcontext() if self.witness is None else self.witness.whole_run(batch, removed)
+            with torch.no_grad(), left_out(self.stack, removed), asking(self.stack, self._pace.step), watching:
                 final = self.walk.forward(batch, masked=True)
             judge = self._judge(batch)
-            rows = final.flatten(0, 1).index_select(0, judge.rows)
-            self._write(batch, {removed: judge.losses(rows[None])[0]})
+            rows = judge.rows if self.witness is None else torch.cat([judge.rows, self.witness.rows(batch)])
+            picked = final.flatten(0, 1).index_select(0, rows)
+            self._write(batch, {removed: self._judged(judge, batch, [[removed]], picked[None])[0]})
             share = batch.n_tokens / self.run_tokens
             self.tally.block_calls += left * share
             self.tally.head_passes += share * (self.objective == "loss")

@@ -15,10 +15,10 @@ At a block a stream becomes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -58,6 +58,28 @@ class Saved:
     states: dict[Decisions, Tensor] = field(default_factory=dict)
 
 
+class Onlooker(Protocol):
+    """Watches one set on its way: what enters every block that it runs, what leaves it, and what passes inside."""
+
+    @property
+    def decisions(self) -> Decisions:
+        """Of the set that is watched. It need not be one of those that travel, but lead as far as one of them."""
+
+    def inside(self, index: int, before: Tensor, place: int, n_streams: int) -> AbstractContextManager[None]:
+        """Around the block's call: `before` [B, S, d] enters it, as the `place`-th of `n_streams` below each other."""
+
+    def passed(self, index: int, before: Tensor, after: Tensor) -> None:
+        """The block was run; [B, S, d], views that are overwritten afterwards."""
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """The watched stream at one block: where it stands, and what entered."""
+
+    slot: int
+    before: Tensor
+
+
 @dataclass(frozen=True)
 class _Stream:
     """The sets `first` to `stop` of the chunk, which have decided alike so far; their state lies in `slot`."""
@@ -85,10 +107,11 @@ class Traveller:
         walk: a proved walk.
         room: how much may travel at once.
         pause: called between calls of blocks; may raise to stop.
+        onlooker: watches one set pass.
     """
 
-    def __init__(self, walk: Walk, room: Room, pause: Callable[[], None] = lambda: None) -> None:
-        self.walk, self.room, self.pause = walk, room, pause
+    def __init__(self, walk: Walk, room: Room, pause: Callable[[], None] = lambda: None, onlooker: Onlooker | None = None) -> None:
+        self.walk, self.room, self.pause, self.onlooker = walk, room, pause, onlooker
         self.stack = walk.stack
         self.block_calls = 0.0
         """Passes of one batch through one block so far; a half counts as one half."""
@@ -144,8 +167,12 @@ class Traveller:
             if index in lengths and index > depth:
                 self._keep(streams, sets, index, buffer, saved)
             step = self._step(streams, sets, index)
-            self._take(started, index, step, buffer)
+            watched = self._watched(streams, step.streams, sets, index, buffer)
+            self._take(started, index, step, buffer, watched)
             streams = step.streams
+            if watched is not None and self.onlooker is not None:
+                after = next(stream.slot for stream in streams if self._is_watched(sets, stream, index + 1))
+                self.onlooker.passed(index, watched.before, buffer[after])
         order = sorted(streams, key=lambda stream: stream.slot)
         arrive([offset + stream.first for stream in order], buffer[: len(order)].flatten(0, 1))
 
@@ -177,7 +204,21 @@ class Traveller:
                 _note(step, decision, stream.slot, stream.slot, in_passing=False)
         return step
 
-    def _take(self, started: Started, index: int, step: _Step, buffer: Tensor) -> None:
+    def _is_watched(self, sets: Sequence[Decisions], stream: _Stream, depth: int) -> bool:
+        return self.onlooker is not None and sets[stream.first][:depth] == self.onlooker.decisions[:depth]
+
+    def _watched(
+        self, before: Sequence[_Stream], after: Sequence[_Stream], sets: Sequence[Decisions], index: int, buffer: Tensor
+    ) -> _Watched | None:
+        """The watched set's stream, where it is among these and runs something of the block."""
+        if self.onlooker is None or self.onlooker.decisions[index] == GONE:
+            return None
+        if not any(self._is_watched(sets, stream, index + 1) for stream in after):
+            return None
+        slot = next(stream.slot for stream in before if self._is_watched(sets, stream, index))
+        return _Watched(slot, buffer[slot].clone())
+
+    def _take(self, started: Started, index: int, step: _Step, buffer: Tensor, watched: _Watched | None = None) -> None:
         for source, target in step.copies:
             buffer[target].copy_(buffer[source])
         for decision, moves in sorted(step.parts.items()):  # what stays in its slot is the last of its stream
@@ -187,9 +228,15 @@ class Traveller:
                     self._call(started, index, group, buffer, [targets[source] for source in group])
             self.block_calls += len(moves) * (0.0 if decision == NEITHER else 0.5)
         for group in self._groups(started, sorted(step.run)):
-            with _seeing(self.stack, index, {source: step.seen[source] for source in group if source in step.seen}, group, buffer):
+            seeing = _seeing(self.stack, index, {source: step.seen[source] for source in group if source in step.seen}, group, buffer)
+            with seeing, self._onlooking(index, group, watched):
                 self._call(started, index, group, buffer, group)
         self.block_calls += len(step.run)
+
+    def _onlooking(self, index: int, group: Sequence[int], watched: _Watched | None) -> AbstractContextManager[None]:
+        if self.onlooker is None or watched is None or watched.slot not in group:
+            return nullcontext()
+        return self.onlooker.inside(index, watched.before, list(group).index(watched.slot), len(group))
 
     def _groups(self, started: Started, slots: list[int]) -> Iterator[list[int]]:
         """Slots that go through a block in one call."""
@@ -274,7 +321,7 @@ def _seeing(stack: Stack, index: int, wanted: dict[int, dict[int, int]], group: 
             parallel = taps.layout == "parallel"
             tap = (taps.attention if decision == NO_MLP else taps.mlp) if parallel else taps.mid
             assert tap is not None
-            cleanup.callback(_hooked(tap, _copier(moves, buffer, len(group), parallel)).remove)
+            cleanup.callback(hooked(tap, _copier(moves, buffer, len(group), parallel)).remove)
         yield
 
 
@@ -290,7 +337,8 @@ def _copier(moves: list[tuple[int, int, int]], buffer: Tensor, n_streams: int, p
     return copy
 
 
-def _hooked(tap: Tap, see: Callable[[Tensor], None]) -> Any:
+def hooked(tap: Tap, see: Callable[[Tensor], None]) -> Any:
+    """A hook that hands what passes the tap to `see`."""
     if tap.side == "input":
         return tap.module.register_forward_pre_hook(
             lambda _m, args, kwargs: see(first_tensor(args[0] if args else kwargs.get("hidden_states", next(iter(kwargs.values()))))),
