@@ -1,9 +1,11 @@
 """Which layers to take out or freeze, what that should save, and whether a plan fits a model: arithmetic on contracts, no torch."""
 
+from analysis.planning.agreement import Agreement
 from analysis.planning.amount import Amount, parse_amount
 from analysis.planning.check import check_plan, plan_in_words
 from analysis.planning.compare import QUANTITIES, ComparedRow, compare_plans
 from analysis.planning.consensus import Consensus
+from analysis.planning.consensus_odds import membership
 from analysis.planning.consensus_rules import consensus_scores, mid_ranks
 from analysis.planning.criteria import CRITERIA, Criterion, criteria_for
 from analysis.planning.documents import plan_to_json, read_plan
@@ -11,6 +13,7 @@ from analysis.planning.eof import DEFAULT_STRATEGY, all_choices, choose_eof, def
 from analysis.planning.eof_budget import TrainBudget, parse_train_budget, within
 from analysis.planning.evidence import says_harmless
 from analysis.planning.freeze import project_training, propose_freeze
+from analysis.planning.from_ranking import plan_from_ranking
 from analysis.planning.from_search import STRATEGY_WORDS, StrategyWords, plan_from_set, propose_from_search
 from analysis.planning.guardrails import CRITICAL, METRICS, Metric, judge, parse_guardrail, worst
 from analysis.planning.latency import fit_latency, predict_ms, project_latency
@@ -29,6 +32,7 @@ from analysis.planning.training_memory import TrainingBytes, training_bytes
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS, RuleWords, VoterWords
 
 __all__ = [
+    "Agreement",
     "Amount",
     "COSTS",
     "CRITERIA",
@@ -75,6 +79,7 @@ __all__ = [
     "kept",
     "kv_bytes",
     "limit_of",
+    "membership",
     "mid_ranks",
     "model_ref",
     "pareto_front",
@@ -82,6 +87,7 @@ __all__ = [
     "parse_guardrail",
     "parse_train_budget",
     "peak_memory",
+    "plan_from_ranking",
     "plan_from_set",
     "plan_in_words",
     "plan_to_json",

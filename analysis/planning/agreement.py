@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,3 +103,14 @@ def _odd_unit(ranks: Floats, odd: int, candidates: Sequence[UnitRef]) -> UnitRef
 
 def _series(values: Floats) -> Series:
     return tuple(None if np.isnan(value) else float(value) for value in values)
+
+
+def n_agreeing(votes: Sequence[Vote], candidates: Sequence[UnitRef], removed: Collection[UnitRef], protect: Collection[int] = ()) -> int:
+    """Voters for which every removed unit is among the k most replaceable of theirs, k removed.
+
+    Protected layers are passed over: nobody could have taken them. Who does not rank a removed unit does not agree to it.
+    """
+    free = [at for at, (_, block) in enumerate(candidates) if block not in protect]
+    ranks = mid_ranks(rank_table([vote for vote in votes if vote.votes], len(candidates))[:, free])
+    gone = [place for place, at in enumerate(free) if candidates[at] in removed]
+    return int((ranks[:, gone] <= len(removed)).all(1).sum())

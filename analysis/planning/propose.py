@@ -14,6 +14,7 @@ from analysis.contracts import (
     Profile,
     Provenance,
     Prune,
+    Ranking,
     Search,
     Skip,
     StackInfo,
@@ -83,8 +84,8 @@ def propose_plan(
     )
 
 
-def model_ref(measured: Profile | Search) -> ModelRef:
-    """The profiled or searched model and stack, as a plan names them."""
+def model_ref(measured: Profile | Search | Ranking) -> ModelRef:
+    """The measured model and stack, as a plan names them."""
     model, stack = measured.model, measured.model.stack(measured.stack)
     return ModelRef(
         name=model.name,
