@@ -50,6 +50,9 @@ class BlockInfo(Contract):
     attention: SubBlockInfo | None = None
     mlp: SubBlockInfo | None = None
     cross_attention: SubBlockInfo | None = None
+    stage: NonNegativeInt | None = Field(default=None, description="vision models in stages: which stage, counted from 0")
+    fixed: bool = Field(default=False, description="what leaves it has another shape than what enters, so it can never be taken out")
+    flops_per_image: NonNegativeInt = Field(default=0, description="vision models in stages: 2 per multiply-add, for one image")
 
 
 Layout = Literal["pre_norm", "post_norm", "sandwich_norm", "parallel", "unknown"]
@@ -63,6 +66,7 @@ class StackInfo(Contract):
     layout: Layout
     causal: bool
     blocks: tuple[BlockInfo, ...]
+    floor: NonNegativeInt = Field(default=0, description="vision models in stages: blocks that every stage keeps at least")
 
     @property
     def n_blocks(self) -> int:
@@ -87,6 +91,8 @@ class ModelInfo(Contract):
     head_parameters: NonNegativeInt = Field(default=0, description="output head; 0 when tied to the embeddings")
     head_flops_per_token: NonNegativeInt = 0
     tied_head: bool = False
+    image_size: PositiveInt | None = Field(default=None, description="vision models in stages: pixels of a side behind the FLOPs")
+    flops_per_image: NonNegativeInt = Field(default=0, description="vision models in stages: of the whole model, stem and head in it")
     stacks: tuple[StackInfo, ...]
     refusal: Message | None = Field(default=None, description="why it cannot be profiled on prompts; None: it can")
     notes: tuple[Message, ...] = ()

@@ -94,6 +94,7 @@ class Projection(Contract):
     decode_flops_per_token: Quantity = Field(description="one new token that looks at context_tokens")
     kv_bytes_per_token: Quantity
     kv_bytes_at_context: Quantity = Field(description="KV cache of one sequence of context_tokens, windows respected")
+    flops_per_image: Quantity | None = Field(default=None, description="vision models in stages; their figures per token are 0")
     peak_memory_bytes: Quantity | None = Field(
         default=None, description="weights, KV cache and the widest moment of a prefill of one sequence"
     )

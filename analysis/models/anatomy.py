@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from analysis.contracts import BlockInfo, Layout, Message, ModelInfo, ModelSource, StackInfo, SubBlockInfo
+from analysis.models.staged import ImageCost, image_cost, staged_stack
 from analysis.models.structure import FoundStack, parts_of
 
 _HEADS = ("num_heads", "n_heads", "num_attention_heads", "n_head")
@@ -46,12 +47,13 @@ def describe(
     head = _head(model)
     embeddings = list(_embeddings(outside))
     shared = {id(parameter) for parameter in embeddings}
+    image = image_cost(model, stacks[0]) if stacks[0].stages else None
     return ModelInfo(
         name=name,
         source=source,
         commit=commit,
         architecture=type(model).__name__,
-        hidden_size=text.hidden_size,
+        hidden_size=text.hidden_sizes[-1] if image else text.hidden_size,
         vocab_size=getattr(text, "vocab_size", 0) or 0,
         max_context_tokens=_max_context(text, outside),
         dtype=str(stored).removeprefix("torch."),
@@ -61,7 +63,9 @@ def describe(
         head_parameters=sum(p.numel() for p in _unique(head) if id(p) not in shared),
         head_flops_per_token=linear_flops(*head),
         tied_head=any(id(p) in shared for p in _unique(head)),
-        stacks=tuple(measure(stack.root.config).stack(stack, layout) for stack, layout in zip(stacks, layouts, strict=True)),
+        image_size=image.image_size if image else None,
+        flops_per_image=image.flops if image else 0,
+        stacks=tuple(measure(stack.root.config).stack(stack, layout, image) for stack, layout in zip(stacks, layouts, strict=True)),
         refusal=refusal(model),
         notes=notes,
     )
@@ -139,11 +143,12 @@ class _Measure:
         """Bytes of the parameters as the checkpoint stores them, shared ones once."""
         return sum(p.numel() * (self.stored.itemsize if p.dtype == self.computed else p.element_size()) for p in _unique(modules))
 
-    def stack(self, stack: FoundStack, layout: Layout) -> StackInfo:
-        """A stack with all its blocks."""
+    def stack(self, stack: FoundStack, layout: Layout, image: ImageCost | None) -> StackInfo:
+        """A stack with all its blocks; `image`: what one image costs in a stack of stages."""
         causal = stack.causal
         blocks = tuple(self.block(block, index, causal=causal) for index, block in enumerate(stack.blocks))
-        return StackInfo(name=stack.name, path=stack.path, layout=layout, causal=causal, blocks=blocks)
+        counted = StackInfo(name=stack.name, path=stack.path, layout=layout, causal=causal, blocks=blocks)
+        return counted if image is None else staged_stack(counted, stack.stages, image)
 
     def block(self, block: nn.Module, index: int, *, causal: bool) -> BlockInfo:
         """One block and its halves."""

@@ -21,6 +21,7 @@ from analysis.models.checkpoint import Checkpoint
 from analysis.models.device import dtype_named, resolve_device, resolve_dtype
 from analysis.models.files import ModelFiles, find_files
 from analysis.models.gguf import first_line
+from analysis.models.resnet_cifar import CifarResNetForImageClassification
 from analysis.models.sample import Report, silent
 from analysis.models.stack import Identity, LoadedModel, assemble
 from analysis.models.tokenizer import tokenizer_folder
@@ -78,6 +79,10 @@ def describe_model(source: ModelSource, *, on_progress: Report = silent) -> Mode
     return card
 
 
+_OWN: dict[str, type[PreTrainedModel]] = {kind.__name__: kind for kind in (CifarResNetForImageClassification,)}
+"""Classes that transformers' parts were put together to here, by the name that their folders carry."""
+
+
 def model_class(name: str, config: Any) -> type[PreTrainedModel]:
     """The class the checkpoint was saved from; else the one with an output head; else the bare model.
 
@@ -85,7 +90,7 @@ def model_class(name: str, config: Any) -> type[PreTrainedModel]:
         ModelError: this version of transformers has no such architecture.
     """
     for architecture in getattr(config, "architectures", None) or ():
-        found = getattr(transformers, architecture, None)
+        found = _OWN.get(architecture) or getattr(transformers, architecture, None)
         if isinstance(found, type) and issubclass(found, PreTrainedModel):
             return found
     for auto in (AutoModelForCausalLM, AutoModel):

@@ -130,7 +130,7 @@ def prove_taps(model: PreTrainedModel, run: FoundStack) -> tuple[SubBlockTaps, .
     Raises:
         ModelError: the blocks of the stack are not run once each, so that there is no single residual stream.
     """
-    if model.device.type == "meta":
+    if model.device.type == "meta" or run.stages:
         return (SubBlockTaps("unknown"),) * len(run.blocks)
     try:
         findings, once = probe_stack(run, _inputs(model, run))

@@ -60,6 +60,8 @@ class FoundStack:
     path: str
     root: PreTrainedModel
     blocks: tuple[nn.Module, ...]
+    stages: tuple[int, ...] = ()
+    """Of a vision model whose states change their shape on the way: which stage each block belongs to."""
 
     @property
     def accepts(self) -> frozenset[str]:
@@ -90,6 +92,8 @@ def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:
             "{kind} is not a transformers model, so its layers cannot be found. Load it with transformers.", kind=type(model).__name__
         )
     lists = [(path, blocks) for path, blocks in _outermost_lists(model) if _is_stack(blocks)]
+    if not lists and (staged := _staged(model)) is not None:
+        return (staged,)
     if not lists:
         found = Counter(type(module).__name__ for module in model.modules() if next(module.children(), None) is not None)
         raise ModelError(
@@ -101,6 +105,24 @@ def find_runs(model: nn.Module) -> tuple[FoundStack, ...]:
     stacks = _named([FoundStack(path, path, _root(model, path), tuple(blocks)) for path, blocks in lists])
     encoder_decoder = bool(model.config.is_encoder_decoder)
     return tuple(sorted(stacks, key=lambda stack: not (stack.reads_text or encoder_decoder)))  # beside an image tower, text first
+
+
+def _staged(model: PreTrainedModel) -> FoundStack | None:
+    """Residual blocks of convolutions in stages, each stage a row of like blocks: ResNet and its kind."""
+    for path, module in model.named_modules():
+        rows = [_row_of_convolutions(stage) for stage in module] if isinstance(module, nn.ModuleList) and len(module) > 1 else []
+        if rows and all(rows) and len({type(block) for row in rows for block in row}) == 1:
+            stages = tuple(stage for stage, row in enumerate(rows) for _ in row)
+            return FoundStack("encoder", path, _root(model, path), tuple(block for row in rows for block in row), stages)
+    return None
+
+
+def _row_of_convolutions(stage: nn.Module) -> tuple[nn.Module, ...]:
+    """The blocks of a stage; empty: it is none."""
+    rows = [child for child in stage.children() if type(child) in (nn.Sequential, nn.ModuleList)]
+    blocks = tuple(rows[0].children()) if len(rows) == 1 and len(list(stage.children())) == 1 else ()
+    alike = len({type(block) for block in blocks}) == 1
+    return blocks if alike and all(any(isinstance(part, nn.Conv2d) for part in block.modules()) for block in blocks) else ()
 
 
 def parts_of(block: nn.Module) -> Parts:

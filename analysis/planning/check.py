@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from analysis.contracts import Freeze, Message, ModelInfo, Plan, Prune, Skip, StackInfo
 from analysis.planning.rank import units_in
+from analysis.planning.staged import stage_problems
 
 
 def check_plan(plan: Plan, info: ModelInfo) -> tuple[Message, ...]:
@@ -23,7 +24,7 @@ def check_plan(plan: Plan, info: ModelInfo) -> tuple[Message, ...]:
         elif isinstance(operation, Freeze):
             problems += _freeze_problems(operation, stack)
         else:
-            problems += _removal_problems(operation, stack)
+            problems += (*_removal_problems(operation, stack), *stage_problems(stack, operation.blocks))
     return (*problems, *_emptied(plan, info))
 
 

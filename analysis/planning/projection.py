@@ -7,6 +7,7 @@ With S = context tokens, w = a layer's window (none: infinite), c = FLOPs an att
 * decode FLOPs per token  = sum over halves of (linear + c x min(S, w)) + head            (causal stacks only, else 0)
 * KV cache of one sequence = sum over attentions of bytes per token x min(S, w - 1): what a cache keeps for the next step,
   whose own token is the w-th.
+* a vision model in stages: FLOPs of one image, counted by block; what is counted per token is 0.
 
 Cross-attention looks at S tokens of the other stack. A layer taken out as a whole takes its loose norms with it; an
 attention or MLP taken out alone leaves them. Prune frees parameters and weight bytes; skip keeps the weights, and saves
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.contracts import BlockInfo, ModelInfo, Operation, Projection, Prune, Quantity, Skip, StackInfo, SubBlockInfo, Unit
+from analysis.planning.staged import image_flops
 
 DEFAULT_CONTEXT_TOKENS = 1024
 """Sequence length behind per-token figures where nobody gave another."""
@@ -58,6 +60,7 @@ def project(
         decode_flops_per_token=Quantity(before=before.decode_flops_per_token, after=after.decode_flops_per_token),
         kv_bytes_per_token=Quantity(before=before.kv_bytes_per_token, after=after.kv_bytes_per_token),
         kv_bytes_at_context=Quantity(before=before.kv_bytes_at_context, after=after.kv_bytes_at_context),
+        flops_per_image=image_flops(info, {block for unit, block in gone if unit == "block"}, stack),
     )
 
 

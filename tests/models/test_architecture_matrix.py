@@ -365,8 +365,8 @@ def test_a_model_that_repeats_its_layers_is_refused() -> None:
 def test_a_model_without_a_stack_is_refused_with_what_was_found() -> None:
     with pytest.raises(ModelError, match="not a transformers model"):
         find_stacks(nn.Linear(2, 2))
-    from transformers import ResNetConfig, ResNetModel
+    from transformers import MobileNetV1Config, MobileNetV1Model
 
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], layer_type="basic")
-    with pytest.raises(ModelError, match=r"No stack of like layers was found in ResNetModel.*ResNet"):
-        find_stacks(ResNetModel(config))
+    config = MobileNetV1Config(depth_multiplier=0.25)
+    with pytest.raises(ModelError, match=r"No stack of like layers was found in MobileNetV1Model.*MobileNet"):
+        find_stacks(MobileNetV1Model(config))
