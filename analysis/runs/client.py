@@ -10,50 +10,40 @@ from pathlib import Path
 from typing import TypeVar
 
 from analysis.contracts import (
-    DType,
-    ExportRequest,
     Job,
     JobKind,
     LatencyModel,
     ModelSource,
     Plan,
     ProfileRequest,
-    SearchRequest,
-    SemanticRequest,
     StepModel,
-    StepsRequest,
     TrainingShape,
-    TrialRequest,
-    VerificationSettings,
-    VerifyRequest,
     WorkloadChoice,
     WorkloadPreview,
     content_hash,
 )
-from analysis.errors import InputError, ModelError, PlanError
+from analysis.errors import ModelError, PlanError
 from analysis.home import home
 from analysis.models.card import ModelCard, read_card
 from analysis.models.estimate import longest_prompt
-from analysis.models.source import source_label
-from analysis.planning import check_plan, parse_amount
-from analysis.planning.guardrails import parse_guardrail
+from analysis.planning import check_plan
 from analysis.runs.devices import DeviceInfo
 from analysis.runs.executor import Executor, make_executor
-from analysis.runs.keys import Known, judged_on, request_key, semantics_key, shaping_key, trial_key, verify_key
+from analysis.runs.keys import Known
 from analysis.runs.queue import NewJob
 from analysis.runs.store import Store, artifacts_url, database_url, open_store, this_host
 from analysis.runs.stored import StoredThings
+from analysis.runs.submitting import LATENCY_POINTS, Submitting
 from analysis.runs.uploads import folder_size, save_upload
 from analysis.runs.workers import WorkerInfo
 from analysis.workload import Encoder, Workload, preview_workload, requested_workload, response_terms
 
+__all__ = ["LATENCY_POINTS", "Client", "open_client"]
 T = TypeVar("T")
 _REMEMBERED = 4
-LATENCY_POINTS = VerificationSettings()
-"""Where latency is measured for projections: at the sizes a verification measures, so that the two can be compared."""
 
 
-class Client(StoredThings):
+class Client(Submitting, StoredThings):
     """The pages' one way to jobs and to everything stored. Safe to share between threads."""
 
     def __init__(self, store: Store, executor: Executor) -> None:
@@ -63,146 +53,6 @@ class Client(StoredThings):
         self._previews: dict[str, WorkloadPreview] = {}
 
     # Jobs
-
-    def submit_profile(self, request: ProfileRequest, *, force: bool = False) -> Job:
-        """Asks for a profile. The same inputs as before are answered from the store at once, unless `force` measures again.
-
-        Raises:
-            ModelError: there is no such device.
-            WorkloadError: the workload cannot be read.
-        """
-        known = self._known(request, request.settings.device)
-        key = request_key(request, **known) if known is not None else None
-        answer = None if force or key is None else self._store.runs.answer(key)
-        payload = {"request": request.model_dump(mode="json"), "force": force}
-        name = request.name or source_label(request.model)
-        return self._submit("profile", name, payload, request.settings.device, twin=(key,), result_id=answer)
-
-    def submit_semantics(self, request: SemanticRequest, *, force: bool = False) -> Job:
-        """Asks for traces, and the profile that comes out of the same pass. The same inputs as before are answered from the
-        store at once, unless `force` measures again.
-
-        Raises:
-            ModelError: there is no such device.
-            WorkloadError: the workload cannot be read.
-        """
-        known = self._known(request, request.settings.device)
-        key = semantics_key(request, **known) if known is not None else None
-        answer = None if force or key is None else self._store.semantics.answer(key)
-        payload = {"request": request.model_dump(mode="json"), "force": force}
-        name = request.name or source_label(request.model)
-        return self._submit("semantics", name, payload, request.settings.device, twin=(key,), result_id=answer)
-
-    def submit_search(self, request: SearchRequest, *, force: bool = False) -> Job:
-        """Asks for an ablation scan, and for sets found by the strategies named in its settings.
-
-        What is wholly measured already is answered at once, for smaller limits too; else only what is missing is run.
-        `force` measures everything again.
-
-        Raises:
-            PlanError: the limit cannot be read.
-            ModelError: there is no such device.
-            WorkloadError: the workload cannot be read.
-        """
-        parse_amount(request.settings.limit)
-        known = self._known(request, request.settings.device)
-        key = shaping_key(request, **known) if known is not None else None
-        answer = None if force or key is None else self._store.searches.answer(key, request.settings)
-        payload = {"request": request.model_dump(mode="json"), "force": force}
-        name = request.name or source_label(request.model)
-        return self._submit("search", name, payload, request.settings.device, twin=(key,), result_id=answer)
-
-    def submit_verify(self, request: VerifyRequest, *, force: bool = False) -> Job:
-        """Asks for a plan to be run beside the untouched model. The same test on this machine is answered from the store,
-        unless `force` runs it again.
-
-        Raises:
-            PlanError: the plan is for another model, or a limit cannot be read.
-            ModelError: there is no such device.
-            WorkloadError: the workload cannot be read.
-        """
-        for text in request.guardrails:
-            parse_guardrail(text)
-        self._check_fit(request.plan, request.model)
-        lean = request.model_copy(update={"plan": _lean(request.plan)})
-        known = self._known(judged_on(lean), request.settings.device)
-        key = verify_key(lean, **known, host=self._machine() or "") if known is not None else None
-        answer = None if force or key is None else self._store.verifications.answer(key)
-        payload = {"request": lean.model_dump(mode="json"), "force": force}
-        name = request.plan.name or request.plan.id
-        return self._submit("verify", name, payload, request.settings.device, twin=(key,), result_id=answer)
-
-    def submit_trial(self, request: TrialRequest, *, force: bool = False) -> Job:
-        """Asks for a plan to be tried: a real fine-tune beside full fine-tuning and LoRA, or a sweep over boundaries.
-        The same trial on this machine is answered from the store, unless `force` trains again, or traces came since, by which
-        more rules choose.
-
-        Raises:
-            PlanError: the plan is for another model.
-            ModelError: there is no such device.
-            WorkloadError: the workload cannot be read.
-        """
-        self._check_fit(request.plan, request.model)
-        lean = request.model_copy(update={"plan": _lean(request.plan)})
-        known = self._known(judged_on(lean), request.settings.device)
-        host = self._machine() or ""
-        key = trial_key(lean, **known, host=host) if known is not None else None
-        answer = None if force or known is None else self._store.trial_answer(lean, known, host)
-        payload = {"request": lean.model_dump(mode="json"), "force": force}
-        name = request.plan.name or request.plan.id
-        return self._submit("trial", name, payload, request.settings.device, twin=(key,), result_id=answer)
-
-    def submit_steps(self, request: StepsRequest) -> Job:
-        """Asks how long a training step takes on a device of this machine, so that freeze plans can be projected in time.
-
-        Raises:
-            ModelError: there is no such device.
-        """
-        payload = {"request": request.model_dump(mode="json")}
-        return self._submit("steps", source_label(request.model), payload, request.device)
-
-    def submit_export(self, request: ExportRequest) -> Job:
-        """Asks for a plan's model as a Hugging Face folder; without a folder named it goes to `export_folder`.
-
-        Raises:
-            PlanError: the plan is for another model.
-            ModelError: there is no such device.
-        """
-        self._check_fit(request.plan, request.model)
-        folder = request.folder.strip() or str(self.export_folder(request.plan))
-        asked = request.model_copy(update={"plan": _lean(request.plan), "folder": str(Path(folder).expanduser().absolute())})
-        payload = {"request": asked.model_dump(mode="json")}
-        return self._submit("export", request.plan.name or request.plan.id, payload, request.device)
-
-    def submit_latency(
-        self,
-        source: ModelSource,
-        device: str = "auto",
-        *,
-        dtype: DType = "auto",
-        batch_sizes: Sequence[int] = LATENCY_POINTS.batch_sizes,
-        prompt_tokens: Sequence[int] = LATENCY_POINTS.prompt_tokens,
-    ) -> Job:
-        """Asks how long a model takes on a device of this machine, so that plans for it can be projected.
-
-        Raises:
-            InputError: a size or length is below 1, or there is none.
-            ModelError: there is no such device.
-        """
-        if not batch_sizes or not prompt_tokens or min(*batch_sizes, *prompt_tokens) < 1:
-            raise InputError("Batch sizes and prompt lengths start at 1. Give at least one of each.")
-        placed = self._executor.place(device)
-        about = {"dtype": dtype, "batch_sizes": list(batch_sizes), "prompt_tokens": list(prompt_tokens)}
-        payload = {"source": source.model_dump(mode="json"), "device": placed, **about}
-        return self._submit("latency", source_label(source), payload, placed)
-
-    def submit_describe(self, source: ModelSource) -> Job:
-        """Asks for a model's card: anatomy, tokenizer, identity."""
-        return self._submit("describe", source_label(source), {"source": source.model_dump(mode="json")}, "cpu")
-
-    def submit_sample_model(self) -> Job:
-        """Asks for the sample model to be prepared."""
-        return self._submit("sample_model", "sample", {}, "cpu")
 
     def job(self, job_id: str) -> Job | None:
         """A job as it stands now; None: no such job."""
@@ -347,11 +197,6 @@ class Client(StoredThings):
         files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
         key = content_hash(request.workload_paths, files, dict(request.mapping), request.slicing, request.mask_personal_data)
         return _remember(self._workloads, key, lambda: requested_workload(request)), key
-
-
-def _lean(plan: Plan) -> Plan:
-    """The plan without what it was run by before and what it is worth, which no job needs to be told."""
-    return plan.model_copy(update={"verification": None, "trial": None, "business_case": None})
 
 
 def _encoder(card: ModelCard) -> Encoder:

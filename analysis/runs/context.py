@@ -6,12 +6,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from analysis.contracts import Message, ProfileRequest, Progress, SearchRequest, SemanticRequest, StepsRequest, TrialRequest, VerifyRequest
+from analysis.contracts import (
+    HealRequest,
+    Message,
+    ProfileRequest,
+    Progress,
+    RankingRequest,
+    RobustnessRequest,
+    SearchRequest,
+    SemanticRequest,
+    StepsRequest,
+    TrialRequest,
+    VerifyRequest,
+)
 from analysis.runs.queue import ClaimedJob
 from analysis.runs.slot import ModelSlot
 from analysis.runs.store import Store
 
-Request = TypeVar("Request", ProfileRequest, SearchRequest, SemanticRequest, StepsRequest, TrialRequest, VerifyRequest)
+Request = TypeVar(
+    "Request",
+    ProfileRequest,
+    SearchRequest,
+    SemanticRequest,
+    StepsRequest,
+    TrialRequest,
+    VerifyRequest,
+    RankingRequest,
+    HealRequest,
+    RobustnessRequest,
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, delete, select
 
-from analysis.contracts import BusinessCase, Search, Semantics, Trial, Verification, content_hash
+from analysis.contracts import BusinessCase, Healing, Ranking, Robustness, Search, Semantics, Trial, Verification, content_hash
 from analysis.errors import DocumentError, InputError
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
@@ -23,7 +23,7 @@ from analysis.runs.documents import Document, parse_document
 from analysis.runs.samples import Samples
 from analysis.runs.tables import requests
 
-D = TypeVar("D", BusinessCase, Search, Semantics, Trial, Verification)
+D = TypeVar("D", BusinessCase, Search, Semantics, Trial, Verification, Ranking, Healing, Robustness)
 Origin = Literal["measured", "imported"]
 NAME_LIMIT = 200
 

@@ -1,4 +1,4 @@
-"""A document made elsewhere (profile, traces, plan, search, trial, case, ...): read with suspicion, refused in one sentence."""
+"""A document made elsewhere (profile, traces, plan, search, ranking, trial, case, ...): read with suspicion, refused in one sentence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,27 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from analysis.contracts import Assumptions, BusinessCase, Plan, Profile, Rollout, Search, Semantics, Trial, Verification
+from analysis.contracts import (
+    Assumptions,
+    BusinessCase,
+    Healing,
+    Plan,
+    Profile,
+    Ranking,
+    Robustness,
+    Rollout,
+    Search,
+    Semantics,
+    Trial,
+    Verification,
+)
 from analysis.errors import DocumentError
 from analysis.runs.odds import odds
 
 DOCUMENT_LIMIT_BYTES = 64 * 2**20
-Document = Profile | Plan | Search | Verification | Semantics | Trial | BusinessCase | Rollout | Assumptions
+Document = (
+    Profile | Plan | Search | Verification | Semantics | Trial | BusinessCase | Rollout | Assumptions | Ranking | Healing | Robustness
+)
 _CONTRACTS: dict[str, type[Document]] = {
     "profile": Profile,
     "plan": Plan,
@@ -28,6 +43,9 @@ _CONTRACTS: dict[str, type[Document]] = {
     "business_case": BusinessCase,
     "rollout": Rollout,
     "assumptions": Assumptions,
+    "ranking": Ranking,
+    "healing": Healing,
+    "robustness": Robustness,
 }
 
 
@@ -82,8 +100,8 @@ def unpacked(data: bytes, filename: str) -> bytes:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         raise DocumentError(
             "{file} is larger than {limit} MiB, which no document of Strata is. "
-            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
-            "assumptions or a rollout.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a ranking, a verification, a trial, a healing, "
+            "a robustness test, a business case, assumptions or a rollout.",
             file=filename,
             limit=DOCUMENT_LIMIT_BYTES // 2**20,
         )
@@ -96,8 +114,8 @@ def _fields(data: bytes, filename: str) -> dict[str, Any]:
     except UnicodeDecodeError as exc:
         raise DocumentError(
             "{file} is not UTF-8 text. "
-            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
-            "assumptions or a rollout.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a ranking, a verification, a trial, a healing, "
+            "a robustness test, a business case, assumptions or a rollout.",
             file=filename,
         ) from exc
     try:
@@ -105,8 +123,8 @@ def _fields(data: bytes, filename: str) -> dict[str, Any]:
     except ValueError as exc:
         raise DocumentError(
             "{file} is not JSON ({problem}). "
-            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
-            "assumptions or a rollout.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a ranking, a verification, a trial, a healing, "
+            "a robustness test, a business case, assumptions or a rollout.",
             file=filename,
             problem=str(exc)[:200],
         ) from exc
@@ -118,8 +136,8 @@ def _kind(fields: dict[str, Any], filename: str) -> str:
     if not isinstance(kind, str) or kind not in _CONTRACTS:
         raise DocumentError(
             "{file} is JSON, but neither a profile nor a plan, nor any other document of Strata. "
-            "Choose one that Strata wrote: a profile, traces, a plan, a search, a verification, a trial, a business case, "
-            "assumptions or a rollout.",
+            "Choose one that Strata wrote: a profile, traces, a plan, a search, a ranking, a verification, a trial, a healing, "
+            "a robustness test, a business case, assumptions or a rollout.",
             file=filename,
         )
     return kind

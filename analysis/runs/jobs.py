@@ -12,6 +12,7 @@ from analysis.contracts import Message, ModelSource, ProfileRequest
 from analysis.home import home
 from analysis.models.source import source_label
 from analysis.runs.context import JobContext, JobFunction, Outcome, seen_by_worker
+from analysis.runs.jobs_consensus import heal_job, ranking_job, robustness_job
 from analysis.runs.jobs_measured import export_job, latency_job, search_job, verify_job
 from analysis.runs.jobs_trained import semantics_job, steps_job, trial_job
 
@@ -70,6 +71,9 @@ JOBS: Mapping[str, JobFunction] = {
     "semantics": semantics_job,
     "trial": trial_job,
     "steps": steps_job,
+    "ranking": ranking_job,
+    "heal": heal_job,
+    "robustness": robustness_job,
 }
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Literal, TypedDict, TypeVar
 
 from analysis.contracts import (
+    HealRequest,
     ProfileRequest,
+    RankingRequest,
+    RobustnessRequest,
     SearchRequest,
     SemanticRequest,
     Trial,
@@ -21,8 +24,8 @@ from analysis.contracts import (
 from analysis.models.source import source_label
 from analysis.runs.answered import STEERING
 
-Method = Literal["profile", "search", "verify", "semantics", "trial"]
-Judged = TypeVar("Judged", VerifyRequest, TrialRequest)
+Method = Literal["profile", "search", "verify", "semantics", "trial", "ranking", "heal", "robustness"]
+Judged = TypeVar("Judged", VerifyRequest, TrialRequest, HealRequest, RobustnessRequest)
 _TRACE_RULES = ("smallest_deviation", "gain", "scaled_gain", "exponent", "lens")
 _MEASURING = ("similarity", "profiling", "workload")
 _ROOMS: Mapping[Method, tuple[str, ...]] = {
@@ -31,6 +34,9 @@ _ROOMS: Mapping[Method, tuple[str, ...]] = {
     "verify": ("workload", "surgery", "verification", "planning"),
     "semantics": (*_MEASURING, "semantics"),
     "trial": ("workload", "surgery", "verification", "planning", "training"),
+    "ranking": (*_MEASURING, "surgery", "search", "planning"),
+    "heal": ("workload", "surgery", "verification", "planning", "training"),
+    "robustness": ("workload", "surgery", "verification", "planning"),
 }
 
 
@@ -83,6 +89,29 @@ def trial_key(request: TrialRequest, *, commit: str, workload_hash: str, device:
     settings = request.settings.model_dump(mode="json", exclude={"device"})
     tried = (request.plan.id, request.plan.projection, host, traced)
     return content_hash("trial", *_about(request, commit, workload_hash, device), tried, settings, methods_fingerprint("trial"))
+
+
+def ranking_key(request: RankingRequest, *, commit: str, workload_hash: str, device: str) -> str:
+    """The same for rankings that must say the same, told before any `auto` is resolved."""
+    settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "memory_bytes", "device"})
+    return content_hash("ranking", *_about(request, commit, workload_hash, device), settings, methods_fingerprint("ranking"))
+
+
+def heal_key(request: HealRequest, *, commit: str, workload_hash: str, device: str, host: str) -> str:
+    """The same for healings that would say the same and write the same folder. Times and memory bind every one to its machine."""
+    request = judged_on(request)
+    settings = request.settings.model_dump(mode="json", exclude={"device"})
+    healed = (request.plan.id, request.save_folder, host)
+    return content_hash("heal", *_about(request, commit, workload_hash, device), healed, settings, methods_fingerprint("heal"))
+
+
+def robustness_key(request: RobustnessRequest, *, commit: str, workload_hash: str, device: str, host: str) -> str:
+    """The same for robustness tests that would say the same. Energy binds them to one machine."""
+    request = judged_on(request)
+    settings = request.settings.model_dump(mode="json", exclude={"batch_tokens", "device"})
+    choice = request.plan.provenance.consensus  # the slices it was not chosen by are held out unless others are named
+    tested = (request.plan.id, choice.held_out if choice is not None else (), host if request.settings.energy else "")
+    return content_hash("robustness", *_about(request, commit, workload_hash, device), tested, settings, methods_fingerprint("robustness"))
 
 
 def was_traced(trial: Trial) -> bool:

@@ -8,8 +8,11 @@ from analysis.contracts import (
     Assumptions,
     BusinessCase,
     Freeze,
+    Healing,
     Plan,
     Profile,
+    Ranking,
+    Robustness,
     Rollout,
     Scores,
     Search,
@@ -18,10 +21,12 @@ from analysis.contracts import (
     Verification,
 )
 from analysis.runs.odds_business import assumptions_odds, case_odds, rollout_odds
+from analysis.runs.odds_consensus import consensus_odds, healing_odds, ranking_odds, robustness_odds
 from analysis.runs.odds_measured import search_odds, verification_odds
 from analysis.runs.odds_trained import choice_odds, semantics_odds, trial_odds
+from analysis.runs.plan_evidence import evidence_in
 
-Checked = Plan | Search | Verification | Semantics | Trial | BusinessCase | Rollout | Assumptions
+Checked = Plan | Search | Verification | Semantics | Trial | BusinessCase | Rollout | Assumptions | Ranking | Healing | Robustness
 
 
 def odds(document: Profile | Checked) -> str | None:
@@ -32,19 +37,29 @@ def odds(document: Profile | Checked) -> str | None:
 
 
 def _places(document: Checked) -> Iterator[str]:
-    if isinstance(document, Plan):
-        return _plan_odds(document)
-    if isinstance(document, BusinessCase):
-        return case_odds(document)
-    if isinstance(document, Rollout):
-        return rollout_odds(document)
-    if isinstance(document, Assumptions):
-        return assumptions_odds(document)
-    if isinstance(document, Search):
-        return search_odds(document)
-    if isinstance(document, Semantics):
-        return semantics_odds(document)
-    return trial_odds(document) if isinstance(document, Trial) else verification_odds(document)
+    match document:
+        case Plan():
+            return _plan_odds(document)
+        case BusinessCase():
+            return case_odds(document)
+        case Rollout():
+            return rollout_odds(document)
+        case Assumptions():
+            return assumptions_odds(document)
+        case Search():
+            return search_odds(document)
+        case Semantics():
+            return semantics_odds(document)
+        case Ranking():
+            return ranking_odds(document)
+        case Healing():
+            return healing_odds(document)
+        case Robustness():
+            return robustness_odds(document)
+        case Trial():
+            return trial_odds(document)
+        case Verification():
+            return verification_odds(document)
 
 
 def _profile_odds(profile: Profile) -> str | None:
@@ -85,15 +100,13 @@ def _plan_odds(plan: Plan) -> Iterator[str]:
             yield f"operations.{index}"
     if plan.provenance.eof_choice is not None:
         yield from (f"provenance.eof_choice.{place}" for place in choice_odds(plan.provenance.eof_choice, plan.model.n_blocks))
+    if plan.provenance.consensus is not None:
+        yield from (f"provenance.consensus.{place}" for place in consensus_odds(plan.provenance.consensus, plan))
     mine = (plan.id, plan.model.commit)
-    if plan.verification is not None:
-        if (plan.verification.plan_id, plan.verification.model_commit) != mine:
-            yield "verification.plan_id"
-        yield from (f"verification.{place}" for place in verification_odds(plan.verification))
-    if plan.trial is not None:
-        if (plan.trial.plan_id, plan.trial.model_commit) != mine:
-            yield "trial.plan_id"
-        yield from (f"trial.{place}" for place in trial_odds(plan.trial))
+    for field, found in evidence_in(plan).items():
+        if (found.plan_id, found.model_commit) != mine:
+            yield f"{field}.plan_id"
+        yield from (f"{field}.{place}" for place in _places(found))
     if plan.business_case is not None:
         if (plan.business_case.evidence.plan_id, plan.business_case.evidence.model_commit) != mine:
             yield "business_case.plan_id"

@@ -35,7 +35,7 @@ def search_odds(search: Search) -> Iterator[str]:
         return
     if search.objective == "loss" and search.base_loss < 0:
         yield "base_loss"
-    known = _units_of(stack)
+    known = units_of(stack)
     for field, size in (("singles", 1), ("pairs", 2), ("sets", None)):
         yield from (f"{field}.{place}" for place in _wrong_sets(getattr(search, field), search, known, size))
     for strategy, sets in search.paths.items():
@@ -44,7 +44,7 @@ def search_odds(search: Search) -> Iterator[str]:
         yield from (f"paths.{strategy[:40]}.{index}" for index, removed in enumerate(sets) if not set(removed) <= known)
 
 
-def _units_of(stack: StackInfo) -> set[UnitRef]:
+def units_of(stack: StackInfo) -> set[UnitRef]:
     """Everything that could be left out of a stack."""
     found = set[UnitRef]()
     for block in stack.blocks:
@@ -65,7 +65,7 @@ def _wrong_sets(measured: Sequence[MeasuredSet], search: Search, known: set[Unit
         if found.interval is not None and found.interval[0] > found.interval[1]:
             yield f"{index}.interval"
         whole = found.n_tokens == search.n_tokens  # else over fewer tokens, of which the untouched model's loss is not kept
-        if whole and not _close(found.change, found.loss - search.base_loss, abs(found.loss)):
+        if whole and not close(found.change, found.loss - search.base_loss, abs(found.loss)):
             yield f"{index}.change"
 
 
@@ -80,7 +80,7 @@ def verification_odds(verification: Verification) -> Iterator[str]:
             yield f"{name}.n_examples"
     for index, point in enumerate(verification.cost):
         timed = (point.prefill_ms, point.first_token_ms, *filter(None, (point.decode_tokens_per_second,)))
-        yield from (f"cost.{index}" for measured in timed if _upside_down(measured.ratio))
+        yield from (f"cost.{index}" for measured in timed if upside_down(measured.ratio))
     for index, result in enumerate(verification.guardrails):
         if not _as_written(result.guardrail):
             yield f"guardrails.{index}.guardrail"
@@ -96,18 +96,18 @@ def verification_odds(verification: Verification) -> Iterator[str]:
 def _wrong_quality(scores: QualityScores) -> Iterator[str]:
     for name in ("perplexity_original", "perplexity_plan", "perplexity_ratio", "loss_change", "kl", "top1_agreement", "similarity"):
         estimate: Estimate | None = getattr(scores, name)
-        if estimate is not None and _upside_down(estimate):
+        if estimate is not None and upside_down(estimate):
             yield name
-    if _beyond_share(scores.top1_agreement):
+    if beyond_share(scores.top1_agreement):
         yield "top1_agreement"
     before, after, ratio = (getattr(scores, f"perplexity_{name}").value for name in ("original", "plan", "ratio"))
-    if before and after is not None and ratio is not None and not _close(ratio, after / before, ratio):
+    if before and after is not None and ratio is not None and not close(ratio, after / before, ratio):
         yield "perplexity_ratio"
     flips = scores.flips
-    if flips is not None and (flips.changed > flips.n or _beyond_share(flips.rate) or _upside_down(flips.rate)):
+    if flips is not None and (flips.changed > flips.n or beyond_share(flips.rate) or upside_down(flips.rate)):
         yield "flips"
     for index, task in enumerate(scores.tasks):
-        if any(_beyond_share(share) or _upside_down(share) for share in (task.original, task.plan)) or _upside_down(task.change):
+        if any(beyond_share(share) or upside_down(share) for share in (task.original, task.plan)) or upside_down(task.change):
             yield f"tasks.{index}"
 
 
@@ -123,13 +123,13 @@ def _as_measured(result: GuardrailResult, parts: Parts) -> bool:
     found, said = read(result.guardrail, parts).estimate.value, result.measured.value
     if found is None or said is None:
         return found is said
-    return _close(found, said, found)
+    return close(found, said, found)
 
 
 def _follows(result: GuardrailResult) -> bool:
     """Whether a verdict follows from its own figure: the end that decides meets the limit, or misses it."""
     limit, measured = result.guardrail, result.measured
-    if _upside_down(measured):
+    if upside_down(measured):
         return False
     if result.verdict == "undecided":
         return True
@@ -142,14 +142,17 @@ def _follows(result: GuardrailResult) -> bool:
     return over <= slack if result.verdict == "within" else over >= -slack
 
 
-def _upside_down(estimate: Estimate) -> bool:
+def upside_down(estimate: Estimate) -> bool:
+    """Whether an interval ends before it begins."""
     return estimate.low is not None and estimate.high is not None and estimate.low > estimate.high
 
 
-def _beyond_share(estimate: Estimate) -> bool:
+def beyond_share(estimate: Estimate) -> bool:
+    """Whether a share is below 0 or above 1."""
     figures = (estimate.value, estimate.low, estimate.high)
     return any(figure is not None and not -_ROUNDING <= figure <= 1 + _ROUNDING for figure in figures)
 
 
-def _close(first: float, second: float, size: float) -> bool:
+def close(first: float, second: float, size: float) -> bool:
+    """Whether two figures that must agree do, as far as rounding lets them."""
     return abs(first - second) <= _ROUNDING * max(1.0, abs(size))

@@ -1,4 +1,4 @@
-"""What belongs to a plan and stays when the plan is deleted: the part that verifications and trials share."""
+"""What belongs to a plan and stays when the plan is deleted: what verifications, trials, healings and robustness tests share."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import re
 from abc import abstractmethod
 from typing import Any, TypeVar
 
-from analysis.contracts import ProjectionError, Trial, Verification
+from analysis.contracts import Healing, ProjectionError, Robustness, Trial, Verification
 from analysis.runs.document_library import DocumentLibrary, Origin, stem_of
+from analysis.runs.plan_evidence import EvidenceField
 
-P = TypeVar("P", Trial, Verification)
+P = TypeVar("P", Trial, Verification, Healing, Robustness)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{6,48}")
 
 
 class PlanDocuments(DocumentLibrary[P]):
-    """Documents by id, each about one plan. What was run here answers the same request here and on no other machine."""
+    """Documents by id, each about one plan. What was run here answers the same request here and on no other machine.
+
+    Attributes:
+        evidence: the field of a plan that holds the newest of them.
+    """
+
+    evidence: EvidenceField
 
     @abstractmethod
     def _facts(self, document: P) -> dict[str, Any]:
         """What a list shows of a document."""
 
-    @abstractmethod
     def _compared(self, document: P) -> P:
         """What two documents have in common when they are the same one, under whatever id each is stored."""
+        return document
 
     def _about(self, document: P) -> dict[str, Any]:
         """Further columns of the row."""
@@ -36,10 +43,9 @@ class PlanDocuments(DocumentLibrary[P]):
         """
         if origin == "imported" and (known := self._same(document)):
             return known
-        errors = [error.model_dump(mode="json") for error in document.projection_errors]
         values = {"plan_id": document.plan_id, "origin": origin, "request_key": request_key, "summary": self._facts(document)}
         wanted = document.id if _PLAIN_ID.fullmatch(document.id) else stem_of(document.id)
-        return self._insert(document, wanted, {**values, "projection_errors": errors, **self._about(document)})
+        return self._insert(document, wanted, {**values, **self._about(document)})
 
     def find(self, document_id: str) -> P:
         """The document with that id.
@@ -84,6 +90,11 @@ class PlanDocuments(DocumentLibrary[P]):
     def _numbered(document: P, document_id: str) -> P:
         """The document under the id it is stored by."""
         return document.model_copy(update={"id": document_id})
+
+
+def projections_compared(document: Trial | Verification) -> dict[str, Any]:
+    """The column of a row that holds how far projections were off."""
+    return {"projection_errors": [error.model_dump(mode="json") for error in document.projection_errors]}
 
 
 def projection_errors(stored: list[Any]) -> tuple[ProjectionError, ...]:

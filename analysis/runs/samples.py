@@ -1,4 +1,4 @@
-"""What comes with Strata beside the sample run: search, traces, plans and their evidence, cases, rollouts. Never changed, only hidden."""
+"""What comes with Strata beside the sample run: search, ranking, traces, plans with their evidence, cases, rollouts. Only ever hidden."""
 
 from __future__ import annotations
 
@@ -10,24 +10,38 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select
 
-from analysis.contracts import BusinessCase, Message, Plan, Rollout, Search, Semantics, Trial, Verification
+from analysis.contracts import (
+    BusinessCase,
+    Healing,
+    Message,
+    Plan,
+    Ranking,
+    Robustness,
+    Rollout,
+    Search,
+    Semantics,
+    Trial,
+    Verification,
+)
 from analysis.i18n import Language
 from analysis.runs.database import Database
 from analysis.runs.documents import Document, parse_document
+from analysis.runs.plan_evidence import Evidence, field_of, travelling
 from analysis.runs.tables import meta
 
 EXAMPLE = Message(id="an example for the sample; type your own bill")
 """Where the bill of a bundled case comes from."""
 _HIDDEN = "hidden_samples"
-S = TypeVar("S", BusinessCase, Plan, Rollout, Search, Semantics, Trial, Verification)
+S = TypeVar("S", BusinessCase, Plan, Rollout, Search, Semantics, Trial, Verification, Ranking, Healing, Robustness)
+Bundled = BusinessCase | Plan | Rollout | Search | Semantics | Trial | Verification | Ranking | Healing | Robustness
 
 
 class Samples:
     """The bundled documents in a folder; any of them may be missing.
 
     Args:
-        folder: holds sample_search.json.gz, sample_semantics.json.gz, sample_plans/, sample_verifications/, sample_trials/,
-            sample_cases/ and sample_rollouts/ (with a folder for another language).
+        folder: holds sample_search.json.gz, sample_semantics.json.gz, sample_ranking.json.gz, sample_plans/, sample_verifications/,
+            sample_trials/, sample_healings/, sample_robustness/, sample_cases/ and sample_rollouts/ (with a folder for another language).
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -42,6 +56,10 @@ class Samples:
         """The sample run's traces; None: there are none, or they are hidden."""
         return next(iter(self._shown(Semantics, "sample_semantics.json*")), None)
 
+    def ranking(self) -> Ranking | None:
+        """The sample run's ranking of its layers by many voters; None: there is none, or it is hidden."""
+        return next(iter(self._shown(Ranking, "sample_ranking.json*")), None)
+
     def verifications(self) -> list[Verification]:
         """Verifications of the sample plans."""
         return self._shown(Verification, "sample_verifications/*.json*")
@@ -49,6 +67,14 @@ class Samples:
     def trials(self) -> list[Trial]:
         """Trials of the sample plans that freeze."""
         return self._shown(Trial, "sample_trials/*.json*")
+
+    def healings(self) -> list[Healing]:
+        """Healings of the sample plans that cut."""
+        return self._shown(Healing, "sample_healings/*.json*")
+
+    def robustness_tests(self) -> list[Robustness]:
+        """Robustness tests of the sample plans that cut."""
+        return self._shown(Robustness, "sample_robustness/*.json*")
 
     def cases(self) -> list[BusinessCase]:
         """Business cases of the sample plans."""
@@ -60,12 +86,12 @@ class Samples:
         return [*own.values(), *(found for found in self._shown(Rollout, "sample_rollouts/*.json*") if found.plan_id not in own)]
 
     def plans(self) -> list[Plan]:
-        """The sample plans, each with its verification and its trial."""
+        """The sample plans, each with what it was run by."""
         plans = self._shown(Plan, "sample_plans/*.json*")
         if not plans:
             return []
-        verifications, trials = self.verifications(), self.trials()
-        return [_with_evidence(plan, verifications, trials) for plan in plans]
+        found: list[Evidence] = [*self.verifications(), *self.trials(), *self.healings(), *self.robustness_tests()]
+        return [_with_evidence(plan, found) for plan in plans]
 
     def hide(self, document_id: str) -> bool:
         """Leaves a sample out of every list from now on; always True, so that a caller can note that there was one."""
@@ -91,15 +117,15 @@ class Samples:
         return [item for item in found if isinstance(item, kind) and shown_id(item) not in hidden]
 
 
-def shown_id(item: BusinessCase | Plan | Rollout | Search | Semantics | Trial | Verification) -> str:
+def shown_id(item: Bundled) -> str:
     """What a bundled document is hidden by."""
     return f"rollout-{item.plan_id}" if isinstance(item, Rollout) else item.id
 
 
-def _with_evidence(plan: Plan, verifications: Sequence[Verification], trials: Sequence[Trial]) -> Plan:
-    verification = next((found.without_texts() for found in verifications if found.plan_id == plan.id), plan.verification)
-    trial = next((found for found in trials if found.plan_id == plan.id), plan.trial)
-    return plan.model_copy(update={"verification": verification, "trial": trial})
+def _with_evidence(plan: Plan, found: Sequence[Evidence]) -> Plan:
+    """The first of each kind that is about this plan."""
+    mine: dict[str, Evidence] = {field_of(one): travelling(one) for one in reversed(found) if one.plan_id == plan.id}
+    return plan.model_copy(update=mine)
 
 
 @lru_cache(maxsize=64)

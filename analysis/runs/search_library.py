@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
+from sqlalchemy import RowMapping
 
-from analysis.contracts import MeasuredSet, Profile, Search, SearchSettings, SearchSummary
+from analysis.contracts import MeasuredSet, Search, SearchSettings, SearchSummary
 from analysis.errors import DocumentError, InputError
 from analysis.runs.answered import answered_by, steering
-from analysis.runs.document_library import NAME_LIMIT, DocumentLibrary, Origin, answered, clipped, free_id, iso, note_answer, stem_of
+from analysis.runs.document_library import Origin, answered, iso
+from analysis.runs.growing_library import GrowingLibrary, facts_of, sample_facts
 from analysis.runs.tables import searches
 
 
-class SearchLibrary(DocumentLibrary[Search]):
+class SearchLibrary(GrowingLibrary[Search]):
     """Searches by id. What was measured here grows under one id; an imported search is kept beside it and answers nothing."""
 
     table = searches
@@ -30,39 +29,13 @@ class SearchLibrary(DocumentLibrary[Search]):
         Args:
             asked: the request that this search answers wholly; None: it is still going on.
         """
-        written = list[str]()
 
-        def work(connection: Connection) -> tuple[str, str | None]:
-            mine = (searches.c.content_key == search.id) & (searches.c.origin == "measured")
-            known = connection.execute(select(searches).where(mine).with_for_update()).mappings().first()
-            before = None if known is None else self._readable(known)
+        def grow(row: RowMapping | None, before: Search | None) -> tuple[Search, dict[str, Any]]:
             grown = search if before is None else joined(before, search)
-            written.append(artifact := self._write(grown))
-            standing = {} if known is None or before is None else _still_answered(known["answered"], before, grown)
-            noted = {**standing, **(steering(asked) if asked is not None else {})}
-            changing = {"artifact": artifact, "summary": _facts(grown), "answered": noted, "stored_at": time.time()}
-            if known is not None:
-                connection.execute(update(searches).where(searches.c.id == known["id"]).values(**changing))
-                return known["id"], known["artifact"]
-            search_id = free_id(connection, searches.c.id, stem_of(grown.id))
-            connection.execute(searches.insert().values(id=search_id, **_about(grown, "measured"), **changing))
-            return search_id, None
+            standing = {} if row is None or before is None else _still_answered(row["answered"], before, grown)
+            return grown, {"answered": {**standing, **(steering(asked) if asked is not None else {})}}
 
-        try:
-            search_id, old = self._database.write(work)
-        except BaseException:
-            self._forget(written)
-            raise
-        self._forget([*written[:-1], *filter(None, (old,))])
-        return search_id
-
-    def add_imported(self, search: Search) -> str:
-        """Stores a search made elsewhere; the same document is not stored twice."""
-        rows = self._rows(searches.c.content_key == search.id)
-        if known := next((row["id"] for row in rows if self._readable(row) == search), None):
-            return str(known)
-        values = {"summary": _facts(search), "answered": {}, **_about(search, "imported")}
-        return self._insert(search, stem_of(search.id), values)
+        return self._keep(search, grow)
 
     def searches(self) -> list[SearchSummary]:
         """All searches, the one that grew last first; the bundled sample comes last."""
@@ -75,55 +48,24 @@ class SearchLibrary(DocumentLibrary[Search]):
             InputError: there is no such search.
             DocumentError: its file is gone or damaged.
         """
-        found = self._find((searches.c.id == search_id) | (searches.c.content_key == search_id))
-        if found is not None:
-            return found
-        if (sample := self._samples.search()) and search_id == sample.id:
-            return sample
-        raise self._not_here(search_id)
-
-    def measured(self, content_key: str) -> Search | None:
-        """What was measured here under a content key, to go on from; None: nothing, or its file is gone."""
-        with suppress(DocumentError):
-            return self._find((searches.c.content_key == content_key) & (searches.c.origin == "measured"))
-        return None
+        return self._by_id(search_id)
 
     def for_model(self, commit: str, stack: str, workload_hash: str) -> Search | None:
         """The search of a model on a workload: measured here before imported, the newest first, the sample last."""
         stored = map(self._readable, self._of_model(commit, stack, workload_hash))
-        wanted = (commit, stack, workload_hash)
-        fits = (found for found in self._bundled() if (found.model.commit, found.stack, found.workload.content_hash) == wanted)
+        fits = (found for found in self._bundled() if self._fits(found, commit, stack, workload_hash))
         return next(filter(None, stored), None) or next(fits, None)
-
-    def for_profile(self, profile: Profile) -> Search | None:
-        """The search over the same model and workload as a profile's."""
-        return self.for_model(profile.model.commit, profile.stack, profile.workload.content_hash)
 
     def answer(self, shaping_key: str, asked: SearchSettings) -> str | None:
         """The id of the stored search that holds all that is asked for; None: something is left to measure."""
         row = answered(self._database, searches, shaping_key)
         return str(row["id"]) if row is not None and answered_by(row["answered"], asked) else None
 
-    def remember(self, shaping_key: str, search_id: str) -> None:
-        """Notes which search holds the losses of a way of measuring."""
-        note_answer(self._database, shaping_key, search_id)
+    def _about(self, document: Search, origin: Origin) -> dict[str, Any]:
+        return {"answered": {}, **super()._about(document, origin)}
 
-    def delete(self, search_id: str) -> None:
-        """Takes a search out of the store; the sample is only hidden."""
-        self._remove(search_id)
-
-    def _find(self, where: ColumnElement[bool]) -> Search | None:
-        """Reads twice at most: a search that grows between finding its file and reading it has a new file."""
-        for last in (False, True):
-            rows = self._rows(where)
-            if not rows:
-                return None
-            try:
-                return self._open(rows[0])
-            except DocumentError:
-                if last:
-                    raise
-        return None
+    def _facts(self, document: Search) -> dict[str, Any]:
+        return _facts(document)
 
     def _bundled(self) -> Sequence[Search]:
         sample = self._samples.search()
@@ -170,22 +112,9 @@ def _union(known: Iterable[MeasuredSet], found: Iterable[MeasuredSet]) -> tuple[
     return tuple(kept.values())
 
 
-def _about(search: Search, origin: Origin) -> dict[str, Any]:
-    about = {"model_commit": search.model.commit, "stack": search.stack, "workload_hash": search.workload.content_hash}
-    return {"content_key": search.id, "origin": origin, "name": clipped(search.name, fallback=search.model.name), **about}
-
-
 def _facts(search: Search) -> dict[str, Any]:
-    return {
-        "model_name": search.model.name[:NAME_LIMIT],
-        "model_commit": search.model.commit,
-        "stack": search.stack[:NAME_LIMIT],
-        "workload_name": search.workload.name[:NAME_LIMIT],
-        "workload_hash": search.workload.content_hash,
-        "n_measured": len(search.singles) + len(search.pairs) + len(search.sets),
-        "strategies": list(search.paths),
-        "device_name": search.device_name[:NAME_LIMIT],
-    }
+    n_measured = len(search.singles) + len(search.pairs) + len(search.sets)
+    return {**facts_of(search), "n_measured": n_measured, "strategies": list(search.paths)}
 
 
 def _summary(row: RowMapping) -> SearchSummary:
@@ -193,5 +122,4 @@ def _summary(row: RowMapping) -> SearchSummary:
 
 
 def _sample_summary(search: Search) -> SearchSummary:
-    name = clipped(search.name, fallback=search.model.name)
-    return SearchSummary(id=search.id, name=name, created_at=search.created_at, is_sample=True, **_facts(search))
+    return SearchSummary(**sample_facts(search), **_facts(search))

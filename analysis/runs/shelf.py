@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
 
-from analysis.contracts import Freeze, Operation, Plan, PlanEvent, PlanState, PlanSummary, Trial, Verification
+from analysis.contracts import Freeze, Operation, Plan, PlanEvent, PlanState, PlanSummary, Trial
 from analysis.errors import DocumentError, InputError
 from analysis.runs.artifacts import Artifacts
 from analysis.runs.database import Database
 from analysis.runs.document_library import NAME_LIMIT, clipped, iso
 from analysis.runs.documents import parse_document
+from analysis.runs.plan_evidence import Evidence, EvidenceField, evidence_in, field_of, travelling
 from analysis.runs.plan_life import NOTE_LIMIT, PLAN_STATES, check_move, is_proven
 from analysis.runs.samples import Samples
 from analysis.runs.tables import plan_events, plans
 from analysis.runs.trial_library import kept_gain
 
 __all__ = ["PLAN_STATES", "PlanShelf", "in_short"]
-Evidence = Literal["verification", "trial"]
 
 
 class PlanShelf:
@@ -48,40 +48,29 @@ class PlanShelf:
         self._database.write(work)
         return plan.id
 
-    def attach(self, plan: Plan, verification: Verification) -> None:
-        """Writes a verification (without texts) into its plan, which is stored if it is not yet; a draft is then verified."""
-        self._attach(plan, {"verification": verification.without_texts()})
+    def attach(self, plan: Plan, evidence: Evidence) -> None:
+        """Writes what a plan was run by (without texts) into it; the plan is stored if it is not yet. A draft is verified by a
+        verification, and by a trial if it only freezes."""
 
-    def attach_trial(self, plan: Plan, trial: Trial) -> None:
-        """Writes a trial into its plan, which is stored if it is not yet; a draft that only freezes is then verified."""
-        self._attach(plan, {"trial": trial}, note=trial.id)
-
-    def detach(self, plan_id: str, verification_id: str, other: Verification | None) -> None:
-        """Takes a deleted verification out of its plan, for an older one if there is one; never run, it is a draft again."""
-        self._detach(plan_id, verification_id, "verification", other.without_texts() if other is not None else None)
-
-    def detach_trial(self, plan_id: str, trial_id: str, other: Trial | None) -> None:
-        """Takes a deleted trial out of its plan, for an older one if there is one; never run, it is a draft again."""
-        self._detach(plan_id, trial_id, "trial", other)
-
-    def _attach(self, plan: Plan, evidence: Mapping[str, Verification | Trial], note: str = "") -> None:
         def work(connection: Connection) -> None:
             known = self._row(connection, plan.id)
             current = (self._readable(known) if known is not None else self._bundled(plan.id)) or plan
-            proven = current.model_copy(update=dict(evidence))
+            proven = current.model_copy(update={field_of(evidence): travelling(evidence)})
             self._write(connection, proven, known, moved=False)
-            _follow(connection, proven, note)
+            _follow(connection, proven, evidence.id if isinstance(evidence, Trial) else "")
 
         self._database.write(work)
 
-    def _detach(self, plan_id: str, document_id: str, field: Evidence, left: Verification | Trial | None) -> None:
+    def detach(self, plan_id: str, document_id: str, field: EvidenceField, other: Evidence | None) -> None:
+        """Takes what was deleted out of its plan, for an older one if there is one; never run, the plan is a draft again."""
+
         def work(connection: Connection) -> None:
             known = self._row(connection, plan_id)
             plan = self._readable(known) if known is not None else None
-            attached: Verification | Trial | None = getattr(plan, field, None)
+            attached = evidence_in(plan).get(field) if plan is not None else None
             if known is None or plan is None or attached is None or attached.id != document_id:
                 return
-            without = plan.model_copy(update={field: left})
+            without = plan.model_copy(update={field: None if other is None else travelling(other)})
             self._write(connection, without, known, moved=False)
             if not is_proven(without) and known["state"] == "verified":
                 _move(connection, plan_id, "draft", "", "")
@@ -214,9 +203,7 @@ def _operation(operation: Operation) -> str:
 
 def _with_evidence_of(plan: Plan, known: Plan | None) -> Plan:
     """The new form of a plan, with what the stored one was run by where it brings nothing itself."""
-    if known is None:
-        return plan
-    return plan.model_copy(update={"verification": plan.verification or known.verification, "trial": plan.trial or known.trial})
+    return plan if known is None else plan.model_copy(update={**evidence_in(known), **evidence_in(plan)})
 
 
 def _follow(connection: Connection, plan: Plan, note: str = "") -> None:

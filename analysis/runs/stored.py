@@ -1,5 +1,5 @@
-"""What is stored, as pages and terminal may ask for it: runs, traces, searches, plans, verifications, trials, exports, cases,
-rollouts. Free of torch."""
+"""What is stored, as pages and terminal may ask for it: runs, traces, searches, rankings, plans and what they were run by,
+exports, cases, rollouts. Free of torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from analysis.contracts import (
     CaseEvidence,
     CaseSummary,
     ExportReport,
+    Healing,
+    HealingSummary,
     Plan,
     PlanEvent,
     PlanState,
     PlanSummary,
     Profile,
     ProjectionError,
+    Ranking,
+    RankingSummary,
+    Robustness,
+    RobustnessSummary,
     Rollout,
     RunSummary,
     Search,
@@ -35,7 +41,20 @@ from analysis.runs.documents import parse_document
 from analysis.runs.store import Store
 from analysis.runs.uploads import safe_name
 
-DocumentKind = Literal["profile", "plan", "search", "verification", "semantics", "trial", "business_case", "rollout", "assumptions"]
+DocumentKind = Literal[
+    "profile",
+    "plan",
+    "search",
+    "verification",
+    "semantics",
+    "trial",
+    "business_case",
+    "rollout",
+    "assumptions",
+    "ranking",
+    "healing",
+    "robustness",
+]
 
 
 class StoredThings:
@@ -101,6 +120,28 @@ class StoredThings:
         """Takes a search out of the store (the sample is only hidden). Plans made from it stay."""
         self._store.searches.delete(search_id)
 
+    # Rankings
+
+    def rankings(self) -> list[RankingSummary]:
+        """Stored rankings, the one that grew last first; the bundled sample comes last."""
+        return self._store.rankings.rankings()
+
+    def ranking(self, ranking_id: str) -> Ranking:
+        """A stored ranking, by id or content key. InputError: no such ranking."""
+        return self._store.rankings.ranking(ranking_id)
+
+    def rankings_for(self, model_commit: str, stack: str, workload_hash: str) -> list[RankingSummary]:
+        """The rankings of a model's stack on a workload: measured here before imported, the newest first, the sample last."""
+        return self._store.rankings.all_of(model_commit, stack, workload_hash)
+
+    def ranking_for(self, profile: Profile) -> Ranking | None:
+        """The ranking of a profile's model on its workload to plan by, complete before stopped on the way; None: not measured yet."""
+        return self._store.rankings.for_profile(profile)
+
+    def delete_ranking(self, ranking_id: str) -> None:
+        """Takes a ranking out of the store (the sample is only hidden). Plans made from it stay."""
+        self._store.rankings.delete(ranking_id)
+
     # Plans
 
     def plans(self) -> list[PlanSummary]:
@@ -108,11 +149,11 @@ class StoredThings:
         return self._store.plans.plans()
 
     def plan(self, plan_id: str) -> Plan:
-        """A stored plan, with its newest verification (without texts) and its newest trial. InputError: no such plan."""
+        """A stored plan, with its newest verification (without texts), trial, healing and robustness test. InputError: no such plan."""
         return self._store.plans.plan(plan_id)
 
     def save_plan(self, plan: Plan, name: str | None = None) -> str:
-        """Stores a plan and returns its id; one that is there keeps its state, its verification and its trial."""
+        """Stores a plan and returns its id; one that is there keeps its state and what it was run by."""
         return self._store.plans.save(plan, name)
 
     def rename_plan(self, plan_id: str, name: str) -> None:
@@ -120,7 +161,7 @@ class StoredThings:
         self._store.plans.rename(plan_id, name)
 
     def delete_plan(self, plan_id: str) -> None:
-        """Takes a plan out of the store (a sample is only hidden). Its verifications and trials stay."""
+        """Takes a plan out of the store (a sample is only hidden). What it was run by stays."""
         self._store.plans.delete(plan_id)
 
     def plan_history(self, plan_id: str) -> list[PlanEvent]:
@@ -170,6 +211,32 @@ class StoredThings:
     def delete_trial(self, trial_id: str) -> None:
         """Takes a trial out of the store and out of its plan; a verified plan that nothing else proves is a draft again."""
         self._store.delete_trial(trial_id)
+
+    # Healings and robustness tests
+
+    def healings(self, plan_id: str | None = None) -> list[HealingSummary]:
+        """Stored healings, of one plan or all, newest first; the bundled samples come last."""
+        return self._store.healings.healings(plan_id)
+
+    def healing(self, healing_id: str) -> Healing:
+        """A stored healing. InputError: no such healing."""
+        return self._store.healings.healing(healing_id)
+
+    def delete_healing(self, healing_id: str) -> None:
+        """Takes a healing out of the store and out of its plan; a model it wrote stays where it is."""
+        self._store.delete_healing(healing_id)
+
+    def robustness_tests(self, plan_id: str | None = None) -> list[RobustnessSummary]:
+        """Stored robustness tests, of one plan or all, newest first; the bundled samples come last."""
+        return self._store.robustness.robustness_tests(plan_id)
+
+    def robustness(self, robustness_id: str) -> Robustness:
+        """A stored robustness test. InputError: no such test."""
+        return self._store.robustness.robustness(robustness_id)
+
+    def delete_robustness(self, robustness_id: str) -> None:
+        """Takes a robustness test out of the store and out of its plan."""
+        self._store.delete_robustness(robustness_id)
 
     # Exports
 
@@ -239,7 +306,7 @@ class StoredThings:
     # Documents made elsewhere
 
     def import_document(self, data: bytes, filename: str) -> tuple[DocumentKind, str]:
-        """Opens a document made elsewhere (profile, traces, plan, search, verification, trial, case, rollout) and returns what it is
+        """Opens a document made elsewhere (profile, plan, ranking, healing, case, ...: see `DocumentKind`) and returns what it is
         and its id here. Assumptions are kept nowhere: their id is empty, and who opened the file reads them out of it.
 
         Raises:
@@ -250,12 +317,12 @@ class StoredThings:
             return "profile", self._store.runs.add(document, origin="imported")
         if isinstance(document, Search):
             return "search", self._store.searches.add_imported(document)
-        if isinstance(document, Verification):
-            return "verification", self._store.add_verification(document)
+        if isinstance(document, Ranking):
+            return "ranking", self._store.rankings.add_imported(document)
+        if isinstance(document, Verification | Trial | Healing | Robustness):
+            return document.kind, self._store.add_evidence(document)
         if isinstance(document, Semantics):
             return "semantics", self._store.semantics.add(document, origin="imported")
-        if isinstance(document, Trial):
-            return "trial", self._store.add_trial(document)
         if isinstance(document, BusinessCase):
             return "business_case", self._store.add_case(document)
         if isinstance(document, Rollout):

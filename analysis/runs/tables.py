@@ -112,6 +112,21 @@ searches = Table(
     Column("stored_at", Float, nullable=False),
 )
 
+rankings = Table(
+    "rankings",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_key", Text, nullable=False),
+    Column("model_commit", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("workload_hash", Text, nullable=False),
+    Column("artifact", Text, nullable=False),  # another file after every step, as with searches
+    Column("origin", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
 verifications = Table(
     "verifications",
     metadata,
@@ -153,6 +168,30 @@ trials = Table(
     Column("request_key", String(64), nullable=False, index=True),  # empty: answers no request
     Column("summary", JSON, nullable=False),
     Column("projection_errors", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+healings = Table(
+    "healings",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("artifact", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("request_key", String(64), nullable=False, index=True),  # empty: answers no request
+    Column("summary", JSON, nullable=False),
+    Column("stored_at", Float, nullable=False),
+)
+
+robustness_tests = Table(
+    "robustness_tests",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("plan_id", String(64), nullable=False, index=True),
+    Column("artifact", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("request_key", String(64), nullable=False, index=True),  # empty: answers no request
+    Column("summary", JSON, nullable=False),
     Column("stored_at", Float, nullable=False),
 )
 

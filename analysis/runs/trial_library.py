@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from analysis.contracts import Trial, TrialSummary
 from analysis.errors import DocumentError, InputError
 from analysis.runs.document_library import NAME_LIMIT, iso
-from analysis.runs.plan_documents import PlanDocuments
+from analysis.runs.plan_documents import PlanDocuments, projections_compared
 from analysis.runs.tables import trials
 
 
@@ -20,6 +20,7 @@ class TrialLibrary(PlanDocuments[Trial]):
     table = trials
     kind = Trial
     folder = "trials"
+    evidence = "trial"
 
     def trials(self, plan_id: str | None = None) -> list[TrialSummary]:
         """All trials, or those of one plan, newest first; the bundled samples come last."""
@@ -53,7 +54,7 @@ class TrialLibrary(PlanDocuments[Trial]):
 
     def _about(self, document: Trial) -> dict[str, Any]:
         about = {"model_commit": document.model_commit, "stack": document.stack}
-        return {**about, "workload_hash": document.workload.content_hash}
+        return {**about, "workload_hash": document.workload.content_hash, **projections_compared(document)}
 
     def _facts(self, document: Trial) -> dict[str, Any]:
         return {
@@ -66,9 +67,6 @@ class TrialLibrary(PlanDocuments[Trial]):
             "kept": kept_gain(document),
             "device_name": document.machine.device_name[:NAME_LIMIT],
         }
-
-    def _compared(self, document: Trial) -> Trial:
-        return document
 
     def _sample_summary(self, found: Trial) -> TrialSummary:
         return TrialSummary(id=found.id, plan_id=found.plan_id, created_at=found.machine.started_at, is_sample=True, **self._facts(found))

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from analysis.contracts import ProjectionError, Verification, VerificationSummary
 from analysis.errors import DocumentError, InputError
 from analysis.runs.document_library import NAME_LIMIT, iso
-from analysis.runs.plan_documents import PlanDocuments, projection_errors
+from analysis.runs.plan_documents import PlanDocuments, projection_errors, projections_compared
 from analysis.runs.tables import verifications
 
 
@@ -20,6 +20,7 @@ class VerificationLibrary(PlanDocuments[Verification]):
     table = verifications
     kind = Verification
     folder = "verifications"
+    evidence = "verification"
 
     def verifications(self, plan_id: str | None = None) -> list[VerificationSummary]:
         """All verifications, or those of one plan, newest first; the bundled samples come last."""
@@ -39,6 +40,9 @@ class VerificationLibrary(PlanDocuments[Verification]):
 
     def _bundled(self) -> Sequence[Verification]:
         return self._samples.verifications()
+
+    def _about(self, document: Verification) -> dict[str, Any]:
+        return projections_compared(document)
 
     def _facts(self, document: Verification) -> dict[str, Any]:
         return {
