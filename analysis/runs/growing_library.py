@@ -81,12 +81,12 @@ class GrowingLibrary(DocumentLibrary[G]):
     def _changed(self, work: Callable[[Connection], tuple[str, str | None]], written: list[str]) -> str:
         """Runs a change; files that no row names afterwards are taken away: of tries that failed, and the one before."""
         try:
-            document_id, before = self._database.write(work)
+            changed: tuple[str, str | None] = self._database.write(work)
         except BaseException:
             self._forget(written)
             raise
-        self._forget([*written[:-1], *filter(None, (before,))])
-        return document_id
+        self._forget([*written[:-1], *filter(None, changed[1:])])
+        return changed[0]
 
     def _find(self, where: ColumnElement[bool]) -> G | None:
         """Reads twice at most: a document that grows between finding its file and reading it has a new file."""
