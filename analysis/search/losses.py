@@ -132,7 +132,8 @@ class Measurer:
         self.run_tokens = sum(batch.n_tokens for batch in self.batches)
         self._causal = causal
         self._pace = Pace(loaded.device, self._check)
-        self._untouched: dict[int, Tensor] = {}
+        self.untouched: dict[int, Tensor] = {}
+        """Batch number -> the untouched model's final states, where sets are held against them."""
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -237,7 +238,7 @@ class Measurer:
         work: _Work,
     ) -> None:
         while True:
-            onlooker = None if self.witness is None else self.witness.onlooker(batch, Traveller(self.walk, self.room).decisions)
+            onlooker = None if self.witness is None else self.witness.onlooker(batch)
             traveller = Traveller(self.walk, self.room, lambda: self._pause(batch, len(group), traveller, work), onlooker)  # noqa: B023
             try:
                 losses = self._travel(traveller, batch, group, sets, kept)
@@ -253,7 +254,7 @@ class Measurer:
 
     def _judge(self, batch: Batch) -> Judge:
         head = self.head if self.objective == "loss" else None
-        return Judge(batch, self.loaded.device, head, self._untouched, self.room.head_tokens, self._pace.step)
+        return Judge(batch, self.loaded.device, head, self.untouched, self.room.head_tokens, self._pace.step)
 
     @torch.no_grad()
     def _travel(

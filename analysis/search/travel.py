@@ -117,8 +117,8 @@ class Traveller:
         """Passes of one batch through one block so far; a half counts as one half."""
 
     def decisions(self, removed: UnitSet) -> Decisions:
-        """One decision per block. Both halves of a block are the block where nothing else stands in it."""
-        return tuple(_decision(frozenset(removed), index, taps.layout in _EMPTY_WHEN_NEITHER) for index, taps in enumerate(self.stack.taps))
+        """One decision per block."""
+        return decisions_of(self.stack, removed)
 
     @torch.no_grad()
     def travel(
@@ -251,6 +251,11 @@ class Traveller:
         for first, stop in _runs(targets):
             buffer[first:stop].copy_(left[place : place + stop - first])
             place += stop - first
+
+
+def decisions_of(stack: Stack, removed: UnitSet) -> Decisions:
+    """What a set does at every block. Both halves of a block are the block where nothing else stands in it."""
+    return tuple(_decision(frozenset(removed), index, taps.layout in _EMPTY_WHEN_NEITHER) for index, taps in enumerate(stack.taps))
 
 
 def _decision(removed: frozenset[UnitRef], index: int, empty_when_neither: bool) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analysis.contracts import UnitSet
 from analysis.search.batches import Batch
-from analysis.search.travel import Decisions, Onlooker
+from analysis.search.travel import Onlooker
 
 
 class Witness(Protocol):
@@ -29,7 +29,7 @@ class Witness(Protocol):
             states: [n, wanted, d] final states of the places asked for.
         """
 
-    def onlooker(self, batch: Batch, decisions: Callable[[UnitSet], Decisions]) -> Onlooker | None:
+    def onlooker(self, batch: Batch) -> Onlooker | None:
         """Who watches a set on its way through this batch."""
 
     def whole_run(self, batch: Batch, removed: UnitSet) -> AbstractContextManager[None]:
