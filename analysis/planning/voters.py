@@ -43,7 +43,7 @@ VOTER_WORDS: Mapping[Voter, VoterWords] = {
     for words in (
         VoterWords(
             "cka",
-            N_("CKA"),
+            N_("Linear CKA"),
             N_("Low: without the layer, the model's final states arrange the tokens almost as before (1 - CKA)."),
             f"{_CONSENSUS}; arXiv 1905.00414, biased",
             _SHARED,
