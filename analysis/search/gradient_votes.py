@@ -119,17 +119,7 @@ def taylor_scores(
             rows = run.values()
     except (MemoryError, RuntimeError, NotImplementedError) as exc:
         return abstaining(len(refs), len(examples), failed(loaded, exc, batch_tokens))
-    weights, members = _shares(groups, len(examples))
-    return GradientScores(
-        values=averaged(rows, weights),
-        per_group=rows,
-        group_weights=weights,
-        groups=tuple(tuple(one.index for one in group) for group in groups),
-        members=members,
-        n_tokens=sum(one.judged for group in groups for one in group),
-        passes=1.0,
-        notes=(*_taylor_notes(len(groups)), *told(taken, examples)),
-    )
+    return scores_of(groups, rows, len(examples), passes=1.0, notes=(*_taylor_notes(len(groups)), *told(taken, examples)))
 
 
 # -- which prompts -----------------------------------------------------------------------------------------------------
@@ -195,18 +185,25 @@ def _groups(taken: Sequence[Taken]) -> list[list[Taken]]:
     return groups
 
 
-def _shares(groups: Sequence[Sequence[Taken]], n_examples: int) -> tuple[Floats, Floats]:
+def scores_of(
+    groups: Sequence[Sequence[Taken]], rows: Floats, n_examples: int, *, passes: float, notes: tuple[Message, ...]
+) -> GradientScores:
+    """From each group's values [G, M] to the voter's; one group that is undefined makes a unit undefined."""
     members = np.zeros((len(groups), n_examples))
     for row, group in enumerate(groups):
         for one in group:
             members[row, one.index] = one.weight
-    return members.sum(axis=1), members
-
-
-def averaged(rows: Floats, weights: Floats) -> Floats:
-    """[G, M] to [M]; one group that is undefined makes a unit undefined."""
-    found: Floats = weights @ np.where(np.isfinite(rows), rows, np.nan) / weights.sum()
-    return found
+    weights = members.sum(axis=1)
+    return GradientScores(
+        values=weights @ np.where(np.isfinite(rows), rows, np.nan) / weights.sum(),
+        per_group=rows,
+        group_weights=weights,
+        groups=tuple(tuple(one.index for one in group) for group in groups),
+        members=members,
+        n_tokens=sum(one.judged for group in groups for one in group),
+        passes=passes,
+        notes=notes,
+    )
 
 
 # -- abstaining --------------------------------------------------------------------------------------------------------
@@ -272,7 +269,7 @@ class _Taylor:
     def values(self) -> Floats:
         """[G, M]."""
         walk = Walk(self.loaded, self.stack)
-        with torch.enable_grad(), _only_these_learn(self.loaded.model, self.reader.parameters), self.reader:
+        with torch.enable_grad(), only_these_learn(self.loaded.model, self.reader.parameters), self.reader:
             return np.stack([self._group(walk, group) for group in self.groups])
 
     def _group(self, walk: Walk, group: Sequence[Taken]) -> Floats:
@@ -349,7 +346,7 @@ def _weights(stack: Stack, ref: UnitRef) -> list[nn.Parameter]:
 
 
 @contextmanager
-def _only_these_learn(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+def only_these_learn(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Inside, only these parameters want a gradient and have none yet; afterwards all is as before."""
     before = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     try:
