@@ -21,7 +21,7 @@ from analysis.contracts.workload import TokenCounts, WorkloadInfo
 HealMethod = Literal["lora", "full"]
 HealObjective = Literal["next_token", "distillation", "both"]
 HealStop = Literal["done", "no_gain", "budget", "cancelled"]
-HealArmName = Literal["healed", "control", "distillation", "next_token"]
+HealArmName = Literal["healed", "control", "distillation", "next_token", "both"]
 
 
 class HealSettings(Contract):

@@ -175,6 +175,10 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
         if not diary.diverged:
             self._judge(state.global_step, now=diary.stop == "budget")
+        unfinished = diary.stop == "done" and not diary.diverged and state.global_step < len(task.steps)
+        if unfinished and task.enough is not None and task.enough(diary.points):
+            diary.stop = "no_gain"
+            control.should_training_stop = True
 
     def rewind(self) -> None:
         """Chance as it stood before a step that was not finished."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from analysis.contracts import Message
 from analysis.errors import WorkloadError
 from analysis.verification.batches import Batch, batch_of
 from analysis.workload import RESPONSE, EncodedExample, EncodedWorkload
+
+Learned = Callable[[EncodedExample], NDArray[np.bool_]]
+"""bool [S]: which tokens of an example are learnt, or judged."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,14 @@ def split_examples(encoded: EncodedWorkload, tuning_share: float, seed: int) -> 
     usable = [example for example in encoded.examples if learned_tokens(example).any()]
     if not usable:
         raise _nothing_to_learn(encoded)
-    kept_back = _chosen({_digest(example, seed) for example in usable}, tuning_share)
-    train = tuple(example for example in usable if _digest(example, seed) not in kept_back)
-    tuning = tuple(example for example in usable if _digest(example, seed) in kept_back)
-    return Parts(train, tuning, _left_out(encoded, usable))
+    return Parts(*parted(usable, tuning_share, seed), _left_out(encoded, usable))
+
+
+def parted(examples: Sequence[EncodedExample], share: float, seed: int) -> tuple[tuple[EncodedExample, ...], tuple[EncodedExample, ...]]:
+    """(the others, a share of the different examples that is kept back), chosen by their text alone."""
+    kept_back = _chosen({_digest(example, seed) for example in examples}, share)
+    others = tuple(example for example in examples if _digest(example, seed) not in kept_back)
+    return others, tuple(example for example in examples if _digest(example, seed) in kept_back)
 
 
 def schedule(n_examples: int, batch_size: int, seed: int, *, epochs: int, n_steps: int | None = None) -> tuple[tuple[int, ...], ...]:
@@ -85,13 +92,19 @@ def steps_in_epoch(n_examples: int, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Examples ready to be put into batches."""
+    """Examples ready to be put into batches.
+
+    Attributes:
+        examples: to learn from.
+        learned: which of their tokens; as a rule those of the response.
+    """
 
     examples: tuple[EncodedExample, ...]
+    learned: Learned = learned_tokens
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_sequences", [example.input_ids for example in self.examples])
-        object.__setattr__(self, "_judged", [learned_tokens(example) for example in self.examples])
+        object.__setattr__(self, "_judged", [self.learned(example) for example in self.examples])
         object.__setattr__(self, "_weights", np.array([example.weight for example in self.examples], dtype=np.float64))
 
     def __len__(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class Task:
         max_seconds: training time after which it stops.
         meter: energy; None: the device cannot tell.
         watch: told how far it is, and asked whether to stop.
+        enough: asked after every judgement whether to end early; None: never.
     """
 
     name: str
@@ -75,3 +76,4 @@ class Task:
     max_seconds: float | None
     meter: Meter | None
     watch: Watch
+    enough: Callable[[Sequence[TrialPoint]], bool] | None = None

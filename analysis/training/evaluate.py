@@ -19,7 +19,7 @@ from analysis.contracts import Estimate, Message
 from analysis.models.head import Head
 from analysis.models.stack import LoadedModel, Stack
 from analysis.profiling.stream import Watch
-from analysis.training.data import learned_tokens
+from analysis.training.data import Learned, learned_tokens
 from analysis.verification.batches import Batch, Runner, batch_of, examples_of
 from analysis.verification.quality import chunk_rows
 from analysis.verification.statistics import Bootstrap, Floats
@@ -52,7 +52,7 @@ class Judged:
     @property
     def loss(self) -> float:
         """Nats per response token, prompts weighted; not a number without any."""
-        weights = _weights(self.examples)
+        weights = weights_of(self.examples)
         n = float((weights * self.tokens).sum())
         return float((weights * self.sums).sum()) / n if n else float("nan")
 
@@ -73,6 +73,7 @@ def judge(
     watch: Watch | None = None,
     *,
     stage: Message = _JUDGING,
+    learned: Learned = learned_tokens,
 ) -> Judged:
     """Runs the model as it is now on prompts with their responses. Nothing is learnt and nothing is kept.
 
@@ -83,13 +84,14 @@ def judge(
         batch_tokens: padded tokens in a batch; halved when memory runs short.
         watch: told how far it is, and asked whether to stop.
         stage: what is being done.
+        learned: which tokens are judged; as a rule those of the response.
 
     Raises:
         Cancelled: `watch` said so.
         ResourceError: one prompt does not fit the memory even alone.
     """
     runner = Runner(loaded, stack, batch_tokens, watch or Watch())
-    pass_ = _Pass(runner, Head(loaded, stack), tuple(examples))
+    pass_ = _Pass(runner, Head(loaded, stack), tuple(examples), learned)
     sums = np.zeros(len(examples))
     with runner.interruptible():
         for batch, losses in runner.all_of([len(ids) for ids in pass_.sequences], pass_.run, stage):
@@ -102,10 +104,11 @@ class _Pass:
     runner: Runner
     head: Head
     examples: tuple[EncodedExample, ...]
+    learned: Learned
 
     def __post_init__(self) -> None:
         self.sequences = examples_of(self.examples)
-        self.judged = [learned_tokens(example) for example in self.examples]
+        self.judged = [self.learned(example) for example in self.examples]
 
     @torch.no_grad()
     def run(self, members: tuple[int, ...]) -> tuple[Batch, Floats]:
@@ -136,7 +139,7 @@ class Chance:
 
     def of(self, columns: Sequence[Floats], judged: Judged) -> Bootstrap:
         """Resamples of weighted columns [n], with the weighted tokens as the last."""
-        weights = _weights(judged.examples)
+        weights = weights_of(judged.examples)
         values = np.column_stack([*columns, judged.tokens.astype(np.float64)]) * weights[:, None]
         return Bootstrap(values, replicates=self.replicates, seed=self.seed)
 
@@ -154,13 +157,15 @@ def reduction(before: Judged, after: Judged, chance: Chance) -> Estimate:
 def slice_reductions(before: Judged, after: Judged, chance: Chance) -> dict[str, Estimate]:
     """Slice -> its reduction."""
     names = np.array([example.slice for example in before.examples])
-    return {str(name): reduction(_some(before, names == name), _some(after, names == name), chance) for name in sorted(set(names))}
+    return {str(name): reduction(some(before, names == name), some(after, names == name), chance) for name in sorted(set(names))}
 
 
-def _some(judged: Judged, chosen: Bools) -> Judged:
+def some(judged: Judged, chosen: Bools) -> Judged:
+    """The chosen ones of the prompts."""
     examples = tuple(example for example, take in zip(judged.examples, chosen, strict=True) if take)
     return Judged(examples, judged.sums[chosen], judged.tokens[chosen])
 
 
-def _weights(examples: Sequence[EncodedExample]) -> Floats:
+def weights_of(examples: Sequence[EncodedExample]) -> Floats:
+    """[n] how much each prompt counts."""
     return np.array([example.weight for example in examples], dtype=np.float64)

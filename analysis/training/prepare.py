@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from analysis.contracts import Message, ModelInfo, Plan, TrialRequest, TrialSettings, VerifyRequest
+from analysis.contracts.plan import HealRequest
 from analysis.errors import ModelError, PlanError, WorkloadError
 from analysis.models import estimate
 from analysis.models.card import ModelCard
@@ -46,7 +47,7 @@ def prepare(request: TrialRequest, watch: Watch) -> Prepared:
     check_plan_trains(request.plan)
     check_settings(request.settings, request.plan.model.n_blocks)
     say(watch, Message(id="Reading the workload"))
-    asked = _as_verification(request)
+    asked = as_verification(request)
     workload = plan_workload(asked)
     check_answered(workload, request.settings)
     say(watch, Message(id="Looking at the model"))
@@ -121,16 +122,17 @@ def check_model(plan: Plan, info: ModelInfo) -> None:
         raise ModelError.from_message(info.refusal)
     check_fits(plan, info)
     if not info.stack(stack_of(plan)).causal or info.head_flops_per_token == 0:
-        raise _no_words(info)
+        raise no_words(info)
 
 
 def check_head(loaded: LoadedModel, stack: Stack) -> None:
     """The same once more of the model in memory: encoder-decoders have a head that needs both stacks."""
     if not stack.info.causal or not Head(loaded, stack).exists:
-        raise _no_words(loaded.info)
+        raise no_words(loaded.info)
 
 
-def _no_words(info: ModelInfo) -> ModelError:
+def no_words(info: ModelInfo) -> ModelError:
+    """Said of a model without a loss to train on."""
     return ModelError(
         "{model} does not write word after word from one stack of layers with an output head, so there is no loss of a response to train "
         "on. Profiles, scans and plans that remove layers work with it; for a trial choose a language model.",
@@ -199,7 +201,7 @@ def _encoded(workload: Workload, card: ModelCard, settings: TrialSettings, part:
     )
 
 
-def _as_verification(request: TrialRequest) -> VerifyRequest:
+def as_verification(request: TrialRequest | HealRequest) -> VerifyRequest:
     """The same choice of a workload, for what verifications and trials share."""
     known = request.plan.workload
     if not request.workload_paths and known is not None and not known.is_sample and not known.paths:
