@@ -208,4 +208,9 @@ class CaseEvidence(Contract):
     mean_new_tokens: NonNegativeFloat | None = Field(default=None, description="of a response in the workload; null: it has none")
     seed: NonNegativeInt = 0
     is_sample: bool = False
+    agreement: tuple[NonNegativeInt, NonNegativeInt] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # a case without a vote keeps the hash it had before votes were known
+        description="a plan that measures voted for: how many agree, of how many that voted; absent: nothing was voted",
+    )
     notes: tuple[Message, ...] = ()

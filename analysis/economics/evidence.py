@@ -178,8 +178,15 @@ def _common(tests: _Tests, times: _Times) -> CaseEvidence:
         training=times.training,
         quality=quality_of(plan, verification, trial),
         n_critical=_n_critical(verification, trial),
+        agreement=_agreement(plan),
         **_of_workload(tests),
     )
+
+
+def _agreement(plan: Plan) -> tuple[int, int] | None:
+    """How many measures agree to what the plan takes out, of how many that voted; None: nothing was voted."""
+    voted = plan.provenance.consensus
+    return None if voted is None or not voted.voters else (voted.n_agree, len(voted.voters))
 
 
 def _of_workload(tests: _Tests) -> dict[str, Any]:

@@ -31,6 +31,14 @@ MISTAKES = (
     N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). They stay on the full model until stage {k}."),
 )
 WHY = (N_("Why these layers?"), N_('{n_agree} of {n_measures} measures agree, and taking them out was tested; see "How do we know?".'))
+WHY_UNTESTED = N_('{n_agree} of {n_measures} measures agree; leaving them out has not been tested yet. See "How do we know?".')
+WHY_COMPROMISE = N_(
+    'They are the compromise of {n_measures} measures, the choice of no single one, and taking them out was tested; see "How do we know?".'
+)
+WHY_COMPROMISE_UNTESTED = N_(
+    "They are the compromise of {n_measures} measures, the choice of no single one; leaving them out has not been tested yet. "
+    'See "How do we know?".'
+)
 ERRORS = (N_("How many errors would eat the saving?"), N_("{break_even_errors} more a month at {error_price} each."))
 SIMPLER = (
     N_("Why not something simpler?"),
@@ -75,7 +83,7 @@ def _questions(case: BusinessCase, known: Facts, language: Language, with_texts:
     else:
         yield answer(CASH, N_("Nothing within the evaluation period: {avoided} is avoided and {freed} is capacity."))
     yield answer(MISTAKES, N_("Measured: {flips} of {n_critical} changed (at most {flip_upper}). No stage is set up for critical work."))
-    yield answer(WHY, _why(case))
+    yield _why(case, t)
     yield answer(
         ERRORS,
         N_("Nobody has entered a price; at {thousandth_price} each, one more wrong answer in a thousand would eat the saving."),
@@ -92,7 +100,18 @@ def _training(case: BusinessCase, known: Facts, t: Translator) -> str:
     return t("nothing is trained")
 
 
-def _why(case: BusinessCase) -> str:
+def _why(case: BusinessCase, t: Translator) -> Answer:
+    """Why these layers: how many measures agree where they voted, and whether leaving them out was tested."""
+    agreed = case.evidence.agreement
+    if agreed is None or freezes(case):
+        return Answer(t(WHY[0]), t(_how_chosen(case)))
+    untested = case.standing == "rough"
+    if agreed[0] == 0:
+        return Answer(t(WHY[0]), t(WHY_COMPROMISE_UNTESTED if untested else WHY_COMPROMISE, n_measures=agreed[1]))
+    return Answer(t(WHY[0]), t(WHY_UNTESTED if untested else WHY[1], n_agree=agreed[0], n_measures=agreed[1]))
+
+
+def _how_chosen(case: BusinessCase) -> str:
     """What can be said of the choice without a count of measures."""
     if case.standing == "rough" and freezes(case):
         return N_('The boundary was chosen by a first measurement; no training has tried it yet. See "How do we know?".')
