@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from analysis.contracts import MeasuredSet, Message, SearchSettings, UnitRef, UnitSet
+from analysis.errors import Cancelled
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
 from analysis.search.batches import Batch, Ints
@@ -25,7 +26,7 @@ from analysis.search.steering import with_unit
 from analysis.search.token_losses import TokenLosses
 from analysis.search.travel import decisions_of
 from analysis.search.walk import Walk
-from analysis.workload import EncodedExample, EncodedWorkload, scored
+from analysis.workload import EncodedWorkload, scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,15 @@ class Subject:
     walk: Walk
     watch: Watch
     states: dict[int, Tensor] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Between two pieces of work.
+
+        Raises:
+            Cancelled: somebody asked to stop.
+        """
+        if self.watch.should_stop():
+            raise Cancelled("Stopped at your request.")
 
     def measurer(self, witness: Recorder | None = None, untouched: TokenLosses | None = None) -> Measurer:
         """A measurer that runs everything anew, told what the untouched model loses."""
@@ -266,8 +276,3 @@ class Recorder:
             states[: len(keep)] = states.index_select(0, index)
         left = self._features[:, : len(keep)]
         return Features(left[0], left[1:], Positions(self.positions.examples[keep], self.positions.places[keep]))
-
-
-def examples_of(subject: Subject) -> tuple[EncodedExample, ...]:
-    """The examples that are run: those with a token that can be judged."""
-    return subject.measurer().examples

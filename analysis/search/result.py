@@ -14,6 +14,7 @@ from analysis.contracts import (
     MeasuredSet,
     Message,
     ModelInfo,
+    RankingSettings,
     Search,
     SearchCost,
     SearchSettings,
@@ -46,7 +47,7 @@ def resolve_settings(settings: SearchSettings, model: ModelInfo, device: torch.d
     )
 
 
-def most_tokens(settings: SearchSettings, device: torch.device) -> int:
+def most_tokens(settings: SearchSettings | RankingSettings, device: torch.device) -> int:
     """Calibration tokens that are run at most: as asked, or what a search on the device gets through in minutes."""
     return settings.max_total_tokens or (GPU_TOKENS if device.type == "cuda" else CPU_TOKENS)
 

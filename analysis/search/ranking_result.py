@@ -1,0 +1,84 @@
+"""A ranking, finished or not, as it is stored."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import torch
+import transformers
+
+from analysis import __version__
+from analysis.contracts import FeatureInfo, LostWith, Message, Objective, Ranking, RankingSettings, RankingStep
+from analysis.models.device import device_name
+from analysis.search.counterfactual import Subject
+from analysis.search.ranking_settings import methods_of, ranking_key
+
+
+@dataclass
+class Findings:
+    """What a ranking has found so far; grows step by step.
+
+    Attributes:
+        base_loss: of the untouched model.
+        n_tokens: tokens whose loss counts.
+        n_examples: prompts behind them.
+        features, replicate_ranks, lost: of the first step.
+        lost_together: one for each step that took something.
+    """
+
+    objective: Objective
+    base_loss: float
+    n_tokens: int
+    n_examples: int
+    features: FeatureInfo | None = None
+    steps: tuple[RankingStep, ...] = ()
+    replicate_ranks: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    lost: tuple[LostWith, ...] = ()
+    lost_together: tuple[LostWith, ...] = ()
+    notes: tuple[Message, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, ranking: Ranking) -> Findings:
+        """What a stored ranking has found."""
+        return cls(**{name: getattr(ranking, name) for name in cls.__dataclass_fields__})
+
+
+def assemble_ranking(subject: Subject, settings: RankingSettings, findings: Findings, *, complete: bool, name: str) -> Ranking:
+    """Everything found so far as a contract."""
+    info, encoded = subject.loaded.info, subject.encoded
+    return Ranking(
+        id=ranking_key(info, settings.stack, encoded.info.content_hash, settings),
+        name=name or f"{info.name} · {encoded.info.name}",
+        model=info,
+        stack=info.stack(settings.stack).name,
+        workload=encoded.info,
+        counts=encoded.counts,
+        settings=settings,
+        objective=findings.objective,
+        base_loss=findings.base_loss,
+        n_tokens=findings.n_tokens,
+        n_examples=findings.n_examples,
+        methods=methods_of(settings.voters),
+        features=findings.features,
+        steps=findings.steps,
+        replicate_ranks=findings.replicate_ranks,
+        lost=findings.lost,
+        lost_together=findings.lost_together,
+        complete=complete,
+        device_name=device_name(subject.loaded.device),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={
+            "strata": __version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "python": platform.python_version(),
+        },
+        notes=_once(findings.notes),
+    )
+
+
+def _once(notes: Sequence[Message]) -> tuple[Message, ...]:
+    return tuple({note.in_english(): note for note in notes}.values())
