@@ -18,6 +18,7 @@ QUESTIONS = {
     "workload": (N_("Workload"), "list_alt", N_("Choose a model and its work, see what would run, and measure it.")),
     "similarity": (N_("Similarity"), "grid_on", N_("What every layer changes, and what it leaves alike.")),
     "plans": (N_("Plans"), "layers", N_("Which layers to take out, why, and what that should save.")),
+    "consensus": (N_("Consensus"), "how_to_vote", N_("Which layers most measures call replaceable, and what is lost with each.")),
     "freeze": (N_("Freeze"), "ac_unit", N_("Which layers a fine-tune may leave as they are, and why.")),
     "verify": (N_("Verify"), "fact_check", N_("The plan beside the original, held against your limits.")),
     "trials": (N_("Trials"), "model_training", N_("A freeze plan tried by a short training.")),
@@ -33,7 +34,7 @@ PAGES = {
 GROUPS = {
     "": ("overview",),
     t("Profile"): ("workload", "similarity"),
-    t("Plan"): ("plans", "freeze"),
+    t("Plan"): ("plans", "consensus", "freeze"),
     t("Verify"): ("verify", "trials"),
     t("Business case"): ("roi", "briefing"),
     t("Roll out"): ("stages",),

@@ -6,7 +6,19 @@ from typing import Literal
 
 import streamlit as st
 
-from analysis.contracts import Assumptions, LatencyModel, Plan, PlanSummary, Profile, Search, Semantics, Trial, Verification
+from analysis.contracts import (
+    Assumptions,
+    LatencyModel,
+    Plan,
+    PlanSummary,
+    Profile,
+    Ranking,
+    RankingSummary,
+    Search,
+    Semantics,
+    Trial,
+    Verification,
+)
 from analysis.runs.client import Client, open_client
 
 Remembered = Literal[
@@ -26,8 +38,20 @@ Remembered = Literal[
     "semantics_job",
     "trial_job",
     "steps_job",
+    "ranking",
+    "ranking_job",
 ]
-JOBS: tuple[Remembered, ...] = ("job", "search_job", "verify_job", "export_job", "latency_job", "semantics_job", "trial_job", "steps_job")
+JOBS: tuple[Remembered, ...] = (
+    "job",
+    "search_job",
+    "verify_job",
+    "export_job",
+    "latency_job",
+    "semantics_job",
+    "trial_job",
+    "steps_job",
+    "ranking_job",
+)
 
 
 def ensure_session(page: str) -> None:
@@ -87,6 +111,16 @@ def _semantics_of(run_id: str, stored: tuple[tuple[str, str], ...]) -> Semantics
 def trial(trial_id: str) -> Trial:
     """A stored trial, parsed once; trials never change under their id."""
     return client().trial(trial_id)
+
+
+def ranking(stored: RankingSummary) -> Ranking:
+    """A stored ranking as far as it has come: it grows step by step under its id."""
+    return _ranking(stored.id, stored.created_at, stored.n_taken, stored.complete)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _ranking(ranking_id: str, created_at: str, n_taken: int, complete: bool) -> Ranking:
+    return client().ranking(ranking_id)
 
 
 def latency_of(commit: str, stack: str | None = None) -> LatencyModel | None:

@@ -30,6 +30,7 @@ def _open_run(run_id: str) -> None:
     """Makes a run the one that all pages are about, and shows it."""
     remember("run", run_id)
     forget("plan")
+    forget("ranking")
     go("similarity")
 
 

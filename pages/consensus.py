@@ -1,0 +1,97 @@
+"""Consensus: which layers most measures call replaceable, how sure that is, what is lost with each, and the plan in one click."""
+
+import streamlit as st
+
+from analysis.reporting.headlines_consensus import consensus_headline
+from pages.ui.consensus_film import show_film
+from pages.ui.consensus_form import ranking_box
+from pages.ui.consensus_lost import chosen_loss, options_of, show_lost
+from pages.ui.consensus_matrix import columns_of, free_order, show_agreement, show_matrix, show_sureness, voted
+from pages.ui.consensus_plan import plan_box, plan_fields
+from pages.ui.consensus_subject import ranked_subject, ranking_picker, watch_ranking
+from pages.ui.consensus_view import about_ranking, ask_first, order_table
+from pages.ui.consensus_weights import mark_of_ranking, weigh
+from pages.ui.frame import empty_state, footer, headline, standing
+from pages.ui.job_box import running
+from pages.ui.language import say, words
+from pages.ui.messages import stopping_on_errors
+from pages.ui.session import ensure_session
+
+TERMS = (
+    "consensus",
+    "layer",
+    "attention",
+    "MLP",
+    "ablation",
+    "Block Influence (BI)",
+    "angular distance",
+    "CKA",
+    "plan",
+    "prune",
+    "skip",
+    "slice",
+    "token",
+    "perplexity",
+    "calibration / verification examples",
+    "confidence interval",
+    "measured",
+    "projected",
+)
+
+ensure_session("consensus")
+t = words()
+with stopping_on_errors():
+    subject = ranked_subject()
+    found = subject.ranking
+about, profile = subject.about, subject.found
+if found is None and profile is None:
+    empty_state(about, t("There is nothing to vote on yet: the measures look at the layers of a model that was run."))
+answer, jobs = st.container(), st.container()
+with jobs:
+    watch_ranking()
+busy = running("ranking_job")
+
+if found is None and profile is not None:
+    with answer:
+        ask_first(about)
+    with st.container(border=True):
+        ranking_box(profile, None, primary=not busy)
+    footer(TERMS)
+    st.stop()
+
+assert found is not None
+with st.container(border=True):
+    choices, more = st.columns([12, 4], gap="medium")
+    with choices:
+        weighed = weigh(found)
+    with more:
+        how = plan_fields(found)
+with stopping_on_errors():
+    now = voted(mark_of_ranking(found), weighed, found)
+    sentence = consensus_headline(found, rule=weighed.rule, weights=weighed.by_voter, voters=weighed.voters, k=weighed.k)
+with answer:
+    headline(say(sentence))
+    standing(about, sample=found.workload.is_sample or found.model.source.kind == "sample")
+    ranking_picker(subject.past, found.id)
+    plan_box(found, profile, weighed, how)
+
+order = free_order(found, now)
+places = {ref: place for place, ref in enumerate(found.steps[0].candidates)}
+looked_at = chosen_loss(found, f"one-{places[order[0]]}" if order else "")
+removed = options_of(found)[looked_at].removed if looked_at else ()
+columns = columns_of(found, now, weighed, removed[0] if len(removed) == 1 else None)
+show_matrix(found, weighed, now, columns)
+order_table(found, weighed, now)
+if looked_at:
+    show_lost(found, looked_at)
+left, right = st.columns([6, 5], gap="large")
+with left:
+    show_sureness(found, weighed, now, columns)
+with right:
+    show_agreement(found, weighed)
+show_film(found)
+if profile is not None:
+    with st.expander(t("Let the measures vote again, otherwise"), icon=":material/replay:", key=f"rank_form_{found.id}_{busy}"):
+        ranking_box(profile, found, primary=False)
+about_ranking(found)
+footer(TERMS)
