@@ -156,7 +156,8 @@ def filled(order: Sequence[int], lengths: Sequence[int], fewest: int, room: int)
         groups[-1].append(member)
         tokens += lengths[member]
     if len(groups) > 1 and len(groups[-1]) < fewest:
-        groups[-2] += groups.pop()
+        rest = groups.pop()
+        groups[-1] += rest
     return [tuple(group) for group in groups]
 
 
