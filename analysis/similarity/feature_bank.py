@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+_CONSTANT = 1e-6
+"""Features whose values differ by less than this share of their size are the same but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,13 @@ class FeatureBank:
     def judged(self) -> Bool[Tensor, " positions"]:
         """Positions of the test prompts."""
         return self.test.to(self.prompts.device)[self.prompts]
+
+
+def is_finite(features: Float[Tensor, "positions width"]) -> bool:
+    """Whether every value is a number."""
+    return bool(torch.isfinite(features).all())
+
+
+def varies(features: Float[Tensor, "positions width"]) -> bool:
+    """Whether positions differ by more than rounding."""
+    return bool((features.amax(0) - features.amin(0)).amax() > _CONSTANT * features.abs().amax())

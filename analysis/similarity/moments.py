@@ -56,6 +56,13 @@ def moments(x: Float[Tensor, "*batch n d"], y: Float[Tensor, "*batch n d"]) -> M
     return Moments(n, x.sum(-2), y.sum(-2), x.mT @ x, x.mT @ y, y.mT @ y)
 
 
+def covariance(rows: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch d d"]:
+    """About the rows' mean, divided by n."""
+    centred = rows - rows.mean(-2, keepdim=True)
+    found: Tensor = centred.mT @ centred / rows.shape[-2]
+    return found
+
+
 def prompt_moments(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], layout: Layout) -> Moments:
     """Of each prompt by itself; float64."""
     x, y = layout.by_prompt(x.double()), layout.by_prompt(y.double())
@@ -74,9 +81,9 @@ class Layout:
     places: Int[Tensor, "prompts longest"]
     sizes: Float[Tensor, " prompts"]
 
-    def by_prompt(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "prompts longest d"]:
-        """Rows laid out by prompt, zeros where a prompt has fewer than the longest."""
-        return torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[self.places]
+    def by_prompt(self, rows: Float[Tensor, "n d"], missing: float = 0.0) -> Float[Tensor, "prompts longest d"]:
+        """Rows laid out by prompt, filled up where a prompt has fewer than the longest."""
+        return torch.cat([rows, rows.new_full((1, rows.shape[1]), missing)])[self.places]
 
 
 def layout_of(prompts: Int[Tensor, " n"], n_prompts: int) -> Layout:

@@ -13,6 +13,7 @@ from analysis.contracts import Message
 POSITIONS_PER_DIMENSION = 10
 """Whitening needs many more positions than dimensions: with as many, the fitted distance is exactly 0 whatever is compared."""
 _NO_VARIANCE = 1e-10  # of the largest eigenvalue
+_STEPS = 1e5  # rows nearer than their spread divided by this are the same: float32 of the same prompt in another batch
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _distinct(centred: Tensor) -> int:
-    """How many rows differ, told by their places along one direction drawn by a fixed seed."""
+    """How many rows differ by more than rounding, told by their places along three directions drawn by a fixed seed."""
     generator = torch.Generator().manual_seed(0)
-    direction = torch.randn(centred.shape[1], generator=generator, dtype=torch.float64).to(centred.device)
-    places = centred @ direction
+    directions = torch.randn(centred.shape[1], 3, generator=generator, dtype=torch.float64).to(centred.device)
+    places = centred @ directions
     spread = places.abs().amax() if len(places) else places.sum()
-    return len(torch.unique((places / spread * 1e7).round())) if spread > 0 else min(1, len(places))
+    return len(torch.unique((places / spread * _STEPS).round(), dim=0)) if spread > 0 else min(1, len(places))

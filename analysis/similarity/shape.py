@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.similarity.moments import Moments, Scatter, moments
+from analysis.similarity.polar import polar
 
 CLIP = 1e-10
 """Eigenvalues below this share of the largest are raised to it before whitening; relative, so that units do not matter."""
@@ -81,7 +82,7 @@ def shape_distance(fit: Moments, judged: Moments, alpha: float) -> Float[Tensor,
     seen = fitted if judged is fit else judged.about(*centres)
     usable = _finite(fitted) & _finite(seen) & (_trace(fitted.xx) > 0) & (_trace(fitted.yy) > 0)
     if alpha < 1:
-        z_x, z_y = whitener(_safe(fitted.xx, usable), alpha), whitener(_safe(fitted.yy, usable), alpha)
+        z_x, z_y = _whitener(_safe(fitted.xx, usable), alpha), _whitener(_safe(fitted.yy, usable), alpha)
         fitted, seen = _mapped(fitted, z_x, z_y), _mapped(seen, z_x, z_y)
     rotation = polar(_safe(fitted.xy, usable))
     return torch.where(usable, angle((seen.xy * rotation).sum((-2, -1)), _trace(seen.xx), _trace(seen.yy)), torch.nan)
@@ -104,11 +105,16 @@ def whitener(scatter: Float[Tensor, "*batch d d"], alpha: float) -> Float[Tensor
     return whitening
 
 
-def polar(matrix: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
-    """The orthogonal matrix nearest to each matrix: U V' of its singular value decomposition."""
-    u, _, vt = torch.linalg.svd(matrix)
-    rotation: Tensor = u @ vt
-    return rotation
+def _whitener(scatter: Tensor, alpha: float) -> Tensor:
+    """`whitener`; for alpha 0 by triangular factors where nothing is clipped: they differ by a rotation, which is forgiven anyway."""
+    if alpha == 0:
+        factor, failed = torch.linalg.cholesky_ex(scatter)
+        pivots = factor.diagonal(dim1=-2, dim2=-1)
+        if not failed.any() and bool((pivots.amin(-1) ** 2 > 1e3 * CLIP * pivots.amax(-1) ** 2).all()):
+            eye = torch.eye(scatter.shape[-1], dtype=scatter.dtype, device=scatter.device).expand_as(factor)
+            inverse: Tensor = torch.linalg.solve_triangular(factor, eye, upper=False)
+            return inverse.mT
+    return whitener(scatter, alpha)
 
 
 def _mapped(scatter: Scatter, z_x: Tensor, z_y: Tensor) -> Scatter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,9 +17,20 @@ def wasserstein_distance(x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"])
     Returns:
         0 or more, in the features' units. float64.
 
-    >>> import torch
     >>> float(wasserstein_distance(torch.tensor([0.0, 1.0, 3.0]), torch.tensor([5.0, 6.0, 8.0])))
     5.0
     """
-    a, b = x.flatten().sort().values, y.flatten().sort().values
-    return (a.double() - b.double()).abs_().mean()
+    return sorted_distance(ascending(x.flatten()), ascending(y.flatten()))
+
+
+def sorted_distance(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """`wasserstein_distance` of values that are in ascending order already."""
+    return (x.double() - y.double()).abs_().mean()
+
+
+def ascending(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
+    """Each row in ascending order. On the CPU by numpy, whose sort of plain numbers is some ten times as fast as torch's."""
+    if values.device.type != "cpu":
+        return values.sort().values
+    whole = values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+    return torch.from_numpy(np.sort(whole.detach().numpy(), axis=-1))
