@@ -10,7 +10,26 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli import export, plan, profile, report, roi, run_plan, scan, schema, search, stages, steps, sweep, trial, verify, worker
+from analysis.cli import (
+    export,
+    heal,
+    plan,
+    profile,
+    rank,
+    report,
+    robustness,
+    roi,
+    run_plan,
+    scan,
+    schema,
+    search,
+    stages,
+    steps,
+    sweep,
+    trial,
+    verify,
+    worker,
+)
 from analysis.cli.runs import runs
 from analysis.cli.sample import sample_model
 from analysis.cli.terminal import StrataGroup, Terminal, chosen_language, hush_libraries
@@ -49,7 +68,10 @@ app.command("profile", help=profile.HELP, short_help=profile.SHORT_HELP)(profile
 app.command("plan", help=plan.HELP, short_help=plan.SHORT_HELP)(plan.plan)
 app.command("scan", help=scan.HELP, short_help=scan.SHORT_HELP)(scan.scan)
 app.command("search", help=search.HELP, short_help=search.SHORT_HELP)(search.search)
+app.command("rank", help=rank.HELP, short_help=rank.SHORT_HELP)(rank.rank)
 app.command("verify", help=verify.HELP, short_help=verify.SHORT_HELP)(verify.verify)
+app.command("heal", help=heal.HELP, short_help=heal.SHORT_HELP)(heal.heal)
+app.command("robustness", help=robustness.HELP, short_help=robustness.SHORT_HELP)(robustness.robustness)
 app.command("trial", help=trial.HELP, short_help=trial.SHORT_HELP)(trial.trial)
 app.command("sweep", help=sweep.HELP, short_help=sweep.SHORT_HELP)(sweep.sweep)
 app.command("steps", help=steps.HELP, short_help=steps.SHORT_HELP)(steps.steps)

@@ -1,4 +1,4 @@
-"""Reading and writing profiles, traces, plans, searches, verifications and trials from the terminal."""
+"""Reading and writing profiles, traces, plans, searches, rankings, verifications and trials from the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.cli.terminal import Terminal
-from analysis.contracts import BusinessCase, Contract, Message, Plan, Profile, Search, Semantics, Trial, Verification
+from analysis.contracts import BusinessCase, Contract, Message, Plan, Profile, Ranking, Search, Semantics, Trial, Verification
 from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
 from analysis.i18n import N_
@@ -27,9 +27,12 @@ _KINDS = {
     "business_case": N_("business case"),
     "rollout": N_("rollout"),
     "assumptions": N_("set of assumptions"),
+    "ranking": N_("ranking"),
+    "healing": N_("healing"),
+    "robustness": N_("robustness test"),
 }
 """What a document is, by its own name for it."""
-Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial, Verification, BusinessCase)
+Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial, Verification, BusinessCase, Ranking)
 
 
 def read_profile(given: str) -> Profile:
@@ -77,6 +80,34 @@ def read_search(given: str) -> Search:
         raise DocumentError.from_message(
             Message(
                 id="{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
+                values={"path": given, "kind": kind_of(document)},
+            )
+        )
+    return document
+
+
+def read_ranking(given: str) -> Ranking:
+    """The ranking in a file, or a kept one.
+
+    Raises:
+        DocumentError: not a readable file and not a kept ranking, or not a ranking of this version.
+    """
+    document = opened(given)
+    if document is None:
+        return kept(
+            given,
+            lambda store: store.rankings.ranking(whole_id(given, [ranking.id for ranking in store.rankings.rankings()])),
+            DocumentError(
+                "{given} is neither a file nor the id of a kept ranking. Make one: "
+                "python -m analysis rank --profile profile.json --out ranking.json",
+                given=given,
+            ),
+        )
+    if not isinstance(document, Ranking):
+        raise DocumentError.from_message(
+            Message(
+                id="{path} is a {kind}, and a ranking is needed. Make one: "
+                "python -m analysis rank --profile profile.json --out ranking.json",
                 values={"path": given, "kind": kind_of(document)},
             )
         )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import typer
 
-from analysis.cli import options, options_training
+from analysis.cli import options, options_consensus, options_training
 from analysis.cli.choosing import layers, units_named
 from analysis.cli.documents import read_profile, read_search, write_document
+from analysis.cli.plan_consensus import CONSENSUS, Asked, Voting, voted_plan
 from analysis.cli.plan_freeze import Freezing, ShapeGiven, frozen_plan, summarise_freeze
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
 from analysis.contracts import LatencyModel, Plan, Quantity, Search, Unit
@@ -31,6 +30,7 @@ HELP = paragraphs(
         "python -m analysis plan --profile profile.json --op skip --unit attention --budget 6layers --protect 0,1",
         "python -m analysis plan --profile profile.json --criterion angular_distance --budget 1GiB",
         "python -m analysis plan --search search.json --strategy beam --budget 20%flops --out plan.json",
+        "python -m analysis plan --criterion consensus --profile profile.json --budget 20% --out plan.json",
         "python -m analysis plan --op freeze --semantics semantics.json --max-trainable-layers 10 --out plan.json",
     ),
     N_(
@@ -49,6 +49,11 @@ def plan(
     unit: options_training.PlanUnits = None,
     criterion: options_training.Criterion = None,
     strategy: options_training.PlanStrategy = None,
+    ranking: options_consensus.RankingFile = None,
+    rule: options_consensus.PlanRule = None,
+    weights: options_consensus.PlanWeights = None,
+    criteria: options_consensus.PlanVoters = None,
+    one_shot: options_consensus.OneShot = False,
     protect: options.Protect = "",
     context: options.Context = None,
     semantics: options_training.SemanticsFile = None,
@@ -73,8 +78,11 @@ def plan(
     terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
+    voting = Voting(ranking, rule, weights, criteria, one_shot)
+    by_vote = criterion == CONSENSUS or (ranking is not None and criterion is None)
     if op == "freeze":
-        _refuse_with(op, {"--search": search, "--unit": unit, "--criterion": criterion, "--protect": protect, "--context": context})
+        _refuse_with(op, {"--search": search, "--unit": unit, "--criterion": criterion, "--protect": protect, "--context": context,
+                          **voting.given})  # fmt: skip
         freezing = Freezing(
             profile, semantics, trial, model, strategy, aggregate, eof_layer, max_trainable_layers, budget, name, epochs, price, currency,
             ShapeGiven(batch_size, sequence_tokens, method, lora_rank, base_bits),
@@ -83,10 +91,12 @@ def plan(
     else:
         _refuse_with(op, {"--semantics": semantics, "--trial": trial, "--model": model, "--eof-layer": eof_layer,
                           "--max-trainable-layers": max_trainable_layers, "--method": method, "--price": price})  # fmt: skip
-        if budget is None:
-            raise InputError("--budget is missing. Say how much to remove, for example --budget 20%.")
-        asked = _Asked(budget, op, layers(protect), context or DEFAULT_CONTEXT_TOKENS, name)
-        proposed = _proposed(profile, search, unit, criterion or "block_influence", strategy or "beam", asked, store)
+        asked = Asked(budget, op, layers(protect), context or DEFAULT_CONTEXT_TOKENS, name)
+        if by_vote:
+            proposed = voted_plan(voting, profile, units_named(unit, ()), {"--search": search, "--strategy": strategy}, asked)
+        else:
+            voting.refuse()
+            proposed = _proposed(profile, search, unit, criterion or "block_influence", strategy or "beam", asked, store)
     if out is not None:
         write_document(proposed, out)
     if store:
@@ -104,27 +114,17 @@ def _refuse_with(op: str, given: Mapping[str, object]) -> None:
 
 
 def _proposed(
-    profile: str | None, search: str | None, unit: list[str] | None, criterion: str, strategy: str, asked: _Asked, store: bool
+    profile: str | None, search: str | None, unit: list[str] | None, criterion: str, strategy: str, asked: Asked, store: bool
 ) -> Plan:
+    amount = asked.needed
     if profile is not None and search is None:
-        return _from_profile(profile, units_named(unit, ("block",)), criterion, asked)
+        return _from_profile(profile, units_named(unit, ("block",)), criterion, amount, asked)
     if search is not None and profile is None:
-        return _from_search(search, units_named(unit, ()), strategy, asked, latency=store)
+        return _from_search(search, units_named(unit, ()), strategy, amount, asked, latency=store)
     raise InputError("A plan is made from one thing: give either --profile or --search.")
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What a plan is asked for, whatever it is made from."""
-
-    amount: str
-    op: Literal["prune", "skip"]
-    protect: tuple[int, ...]
-    context_tokens: int
-    name: str
-
-
-def _from_profile(given: str, units: tuple[Unit, ...], criterion: str, asked: _Asked) -> Plan:
+def _from_profile(given: str, units: tuple[Unit, ...], criterion: str, amount: str, asked: Asked) -> Plan:
     if len(units) > 1:
         raise InputError("From a profile one kind of unit can be planned at a time. Give --unit once, or plan from a search (--search).")
     return propose_plan(
@@ -132,19 +132,19 @@ def _from_profile(given: str, units: tuple[Unit, ...], criterion: str, asked: _A
         op=asked.op,
         unit=units[0],
         criterion=criterion,
-        amount=asked.amount,
+        amount=amount,
         protect=asked.protect,
         context_tokens=asked.context_tokens,
         name=asked.name,
     )
 
 
-def _from_search(given: str, units: tuple[Unit, ...], strategy: str, asked: _Asked, *, latency: bool) -> Plan:
+def _from_search(given: str, units: tuple[Unit, ...], strategy: str, amount: str, asked: Asked, *, latency: bool) -> Plan:
     found = read_search(given)
     return propose_from_search(
         found,
         strategy=strategy,
-        amount=asked.amount,
+        amount=amount,
         op=asked.op,
         units=units or None,
         protect=asked.protect,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
+from analysis.cli.figures import aligned
 from analysis.cli.terminal import Terminal
-from analysis.cli.trial_words import aligned
 from analysis.contracts import Assumption, BusinessCase, FieldProblem, Message, Standing, Swing
 from analysis.economics.check import unit_of
 from analysis.economics.defaults import unsourced

@@ -15,7 +15,10 @@ from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, 
 from analysis.contracts import (
     CaseSummary,
     Contract,
+    HealingSummary,
     PlanSummary,
+    RankingSummary,
+    RobustnessSummary,
     RunSummary,
     SearchSummary,
     SemanticsSummary,
@@ -30,7 +33,7 @@ from analysis.reporting.money_words import money
 if TYPE_CHECKING:
     from analysis.runs.client import Client
 
-SHORT_HELP = N_("List, open, rename or delete what is kept: runs, traces, searches, plans, verifications, trials and business cases.")
+SHORT_HELP = N_("List, open, rename or delete what is kept: runs, traces, searches, rankings, plans and their tests, and business cases.")
 HELP = paragraphs(
     SHORT_HELP,
     N_("Examples:"),
@@ -44,7 +47,18 @@ HELP = paragraphs(
 )
 _Id = Annotated[str, typer.Argument(help=N_("Id of what is kept, or its first characters."))]
 
-Kept = RunSummary | SemanticsSummary | SearchSummary | PlanSummary | VerificationSummary | TrialSummary | CaseSummary
+Kept = (
+    RunSummary
+    | SemanticsSummary
+    | SearchSummary
+    | RankingSummary
+    | PlanSummary
+    | VerificationSummary
+    | TrialSummary
+    | HealingSummary
+    | RobustnessSummary
+    | CaseSummary
+)
 
 runs = typer.Typer(help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
@@ -129,9 +143,12 @@ def _everything(client: Client) -> dict[str, Sequence[Kept]]:
         "runs": client.runs(),
         "semantics": client.semantics_list(),
         "searches": client.searches(),
+        "rankings": client.rankings(),
         "plans": client.plans(),
         "verifications": client.verifications(),
         "trials": client.trials(),
+        "healings": client.healings(),
+        "robustness": client.robustness_tests(),
         "cases": client.cases(),
     }
 
@@ -141,9 +158,12 @@ def _document(client: Client, found: Kept) -> Contract:
         RunSummary: client.profile,
         SemanticsSummary: client.semantics,
         SearchSummary: client.search,
+        RankingSummary: client.ranking,
         PlanSummary: client.plan,
         VerificationSummary: lambda id: client.verification(id).without_texts(),
         TrialSummary: client.trial,
+        HealingSummary: client.healing,
+        RobustnessSummary: client.robustness,
         CaseSummary: client.case,
     }
     return opening[type(found)](found.id)
@@ -154,16 +174,21 @@ def _deleting(client: Client, found: Kept) -> Callable[[str], None]:
         RunSummary: client.delete_run,
         SemanticsSummary: client.delete_semantics,
         SearchSummary: client.delete_search,
+        RankingSummary: client.delete_ranking,
         PlanSummary: client.delete_plan,
         VerificationSummary: client.delete_verification,
         TrialSummary: client.delete_trial,
+        HealingSummary: client.delete_healing,
+        RobustnessSummary: client.delete_robustness,
         CaseSummary: client.delete_case,
     }
     return deleting[type(found)]
 
 
 def _name(found: Kept) -> str:
-    return found.plan_name or found.plan_id if isinstance(found, VerificationSummary | TrialSummary) else found.name
+    if isinstance(found, VerificationSummary | TrialSummary | HealingSummary | RobustnessSummary):
+        return found.plan_name or found.plan_id
+    return found.name
 
 
 def _line(found: Kept, terminal: Terminal) -> str:
@@ -185,6 +210,15 @@ def _about(found: Kept, terminal: Terminal) -> tuple[str, list[str]]:
         return t("plan"), [found.operations]
     if isinstance(found, VerificationSummary):
         return t("verification"), [found.verdict or "-", t("{n} prompts", n=found.n_examples)]
+    if isinstance(found, RankingSummary):
+        taken = t("{n} taken out", n=found.n_taken) if found.n_taken else ""
+        unfinished = "" if found.complete else t("not finished")
+        return t("ranking"), [t("{n} measures", n=found.n_voters), taken, unfinished]
+    if isinstance(found, HealingSummary):
+        won = "" if found.recovered is None else t("won back {share}", share=percent(found.recovered, language))
+        return t("healing"), [t("{n} taken out", n=found.n_removed), won]
+    if isinstance(found, RobustnessSummary):
+        return t("robustness test"), [t("more sensitive in {worse} of {n}", worse=found.n_worse, n=found.n_tested)]
     if isinstance(found, CaseSummary):
         return t("business case"), [t("{money} a month", money=money(found.net_per_month, found.currency, language, about=False))]
     kept = t("kept {share} of full fine-tuning's gain", share=percent(found.kept, language)) if found.kept is not None else ""

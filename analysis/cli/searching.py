@@ -11,7 +11,19 @@ from analysis.cli.choosing import seconds_of, stoppable
 from analysis.cli.documents import write_document
 from analysis.cli.progress import shown_progress
 from analysis.cli.terminal import Terminal, stopping
-from analysis.contracts import BlockInfo, LatencyModel, ModelInfo, Profile, Progress, Search, SearchRequest, Unit, VerificationSettings
+from analysis.contracts import (
+    BlockInfo,
+    LatencyModel,
+    ModelInfo,
+    Profile,
+    Progress,
+    RankingRequest,
+    RankingSettings,
+    Search,
+    SearchRequest,
+    Unit,
+    VerificationSettings,
+)
 from analysis.errors import Cancelled, ModelError, ResourceError
 
 if TYPE_CHECKING:
@@ -76,11 +88,11 @@ def announce(request: SearchRequest, terminal: Terminal) -> None:
 
     if terminal.quiet:
         return
-    info, n_tokens = _about(request, request.settings.max_tokens)
+    info, n_tokens = described(request, request.settings.max_tokens)
     blocks = info.stack(request.settings.stack).blocks
     free = [block for block in blocks if block.index not in request.settings.protect]
     units = request.settings.units
-    n_units = sum(_has(block, unit) for unit in units for block in free)
+    n_units = sum(has_unit(block, unit) for unit in units for block in free)
     tokens = min(n_tokens, most_tokens(request.settings, resolve_device(request.settings.device)))
     terminal.tell(
         "To be left out one at a time: {n} units of {model}, over {tokens} tokens; what is measured already is not run again.{time}",
@@ -88,18 +100,19 @@ def announce(request: SearchRequest, terminal: Terminal) -> None:
         model=info.name,
         tokens=tokens,
         time=seconds_of(
-            tokens * _passes([block.index for block in free for unit in units if _has(block, unit)], len(blocks)), info.name, terminal
+            tokens * passes_of([block.index for block in free for unit in units if has_unit(block, unit)], len(blocks)), info.name, terminal
         ),
     )
     if request.settings.strategies:
         terminal.tell("Then sets are tried: {strategies}.", strategies=request.settings.strategies)
 
 
-def _has(block: BlockInfo, unit: Unit) -> bool:
+def has_unit(block: BlockInfo, unit: Unit) -> bool:
+    """Whether a block has such a unit."""
     return unit == "block" or getattr(block, unit) is not None
 
 
-def _passes(blocks: Sequence[int], n_blocks: int) -> float:
+def passes_of(blocks: Sequence[int], n_blocks: int) -> float:
     """Passes of the whole model that a scan comes to: what is left out in a block runs again from that block on."""
     return 1 + sum((n_blocks - index) / n_blocks for index in blocks)
 
@@ -137,7 +150,7 @@ def _profile(request: SearchRequest, terminal: Terminal, store: Store | None) ->
     if not needing:
         return None
     asked = profile_request(request)
-    info, n_tokens = _about(request, asked.settings.max_tokens)
+    info, n_tokens = described(request, asked.settings.max_tokens)
     if store is not None:
         found = profile_at_hand(store, request, info, requested_workload(request).info.content_hash)
         if found is not None:
@@ -186,22 +199,23 @@ def _latency(
     )[0]
 
 
-def _about(request: SearchRequest, max_tokens: int) -> tuple[ModelInfo, int]:
-    """The model, and how many tokens its calibration half has."""
+def described(request: SearchRequest | RankingRequest, max_tokens: int) -> tuple[ModelInfo, int]:
+    """The model, and how many tokens its calibration half has, as far as nothing of it is held out."""
     from analysis.models.load import describe_model
+    from analysis.search.ranking_settings import slices_to_run
     from analysis.workload import Encoder, encode_workload, requested_workload
 
     card = describe_model(request.model)
     if card.info.refusal is not None:
         raise ModelError.from_message(card.info.refusal)
     assert card.tokenizer_folder is not None
-    settings = request.settings
+    settings, workload = request.settings, requested_workload(request)
     encoded = encode_workload(
-        requested_workload(request),
+        workload,
         Encoder.from_folder(card.tokenizer_folder),
         max_tokens=max_tokens,
         chat_template=settings.chat_template,
-        slices=settings.slices,
+        slices=slices_to_run(workload.info, settings) if isinstance(settings, RankingSettings) else settings.slices,
     )
     return card.info, encoded.counts.n_tokens
 

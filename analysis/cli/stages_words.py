@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import typer
 
+from analysis.cli.figures import aligned
 from analysis.cli.terminal import Terminal
-from analysis.cli.trial_words import aligned
 from analysis.contracts import BusinessCase, Currency, PlanAgainstActual, Rollout, Stage, StageAdvice
 from analysis.errors import InputError
 from analysis.i18n import N_

@@ -13,6 +13,7 @@ from analysis.cli.trying import boundaries_of, trial_settings, tried
 from analysis.contracts import TrialRequest
 from analysis.errors import InputError
 from analysis.i18n import N_
+from analysis.runs.plan_evidence import lean
 
 SHORT_HELP = N_("Fine-tune with several last frozen layers, side by side.")
 HELP = paragraphs(
@@ -81,8 +82,7 @@ def sweep(
     start = start_of(Given(plan, profile, semantics, model), read_as, settings, terminal, keep=store)
     if not release or boundaries is not None:
         settings = settings.model_copy(update={"boundaries": boundaries_of(boundaries, start.plan.model.n_blocks)})
-    lean = start.plan.model_copy(update={"verification": None, "trial": None, "business_case": None})
-    request = TrialRequest(**start.choice.model_dump(), plan=lean, settings=settings)
+    request = TrialRequest(**start.choice.model_dump(), plan=lean(start.plan), settings=settings)
     found = tried(request, terminal, keep=store, out=out, semantics=start.semantics)
     summarise_trial(found, out, terminal)
     summarise_sweep(found, terminal)

@@ -12,6 +12,7 @@ from analysis.cli.trial_words import summarise_trial
 from analysis.cli.trying import trial_settings, tried
 from analysis.contracts import TrialRequest, TrialSettings
 from analysis.i18n import N_
+from analysis.runs.plan_evidence import lean
 
 SHORT_HELP = N_("Fine-tune with a plan's layers frozen, beside full fine-tuning.")
 HELP = paragraphs(
@@ -70,6 +71,5 @@ def trial(
     settings = trial_settings(ctx.params)
     chosen = read_plan(plan, terminal)
     choice = chosen_workload(parse_source(model) if model else chosen.model.source, data, map_, slicing, mask)
-    lean = chosen.model_copy(update={"verification": None, "trial": None, "business_case": None})
-    found = tried(TrialRequest(**choice.model_dump(), plan=lean, settings=settings), terminal, keep=store, out=out)
+    found = tried(TrialRequest(**choice.model_dump(), plan=lean(chosen), settings=settings), terminal, keep=store, out=out)
     summarise_trial(found, out, terminal)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
+from analysis.cli.figures import UNKNOWN, aligned, figure, share
 from analysis.cli.terminal import Terminal
-from analysis.contracts import EofChoice, Estimate, Message, ProjectionError, Trial, TrialArm
+from analysis.contracts import EofChoice, Message, ProjectionError, Trial, TrialArm
 from analysis.i18n import N_, render
-from analysis.i18n.numbers import number, percent, size, span
+from analysis.i18n.numbers import number, percent, size
 from analysis.reporting import headlines, verification_words
 from analysis.reporting import training_words as words
 
@@ -25,7 +25,6 @@ _HEADS = (
     N_("gain kept"),
     N_("at equal cost"),
 )
-_UNKNOWN = "-"
 _EXACT = 0.0005
 """Error of a projection below which it is said to have come true: it would be shown as 0.0%."""
 
@@ -55,10 +54,10 @@ def _tell_table(trial: Trial, terminal: Terminal) -> None:
     terminal.tell(
         "Median time of a step by epoch; loss on the verification half, {before} nats a token before training; share of full fine-tuning's "
         "gain that was kept.",
-        before=_figure(trial.arms[0].loss_before.value, terminal),
+        before=figure(trial.arms[0].loss_before.value, terminal),
     )
     rows = [[terminal.t(head) for head in _HEADS], *(_row(arm, terminal) for arm in trial.arms)]
-    known = [column for column in zip(*rows, strict=True) if set(column[1:]) != {_UNKNOWN}]
+    known = [column for column in zip(*rows, strict=True) if set(column[1:]) != {UNKNOWN}]
     for line in aligned(list(zip(*known, strict=True))):
         typer.echo(line, err=True)
 
@@ -70,11 +69,11 @@ def _row(arm: TrialArm, terminal: Terminal) -> list[str]:
         _name(arm, terminal),
         f"{arm.learning_rate:g}",
         _time(cost.first_epoch_ms.p50, terminal),
-        _UNKNOWN if later is None else _time(later.p50, terminal),
-        _UNKNOWN if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, language),
-        _figure(arm.loss_after.value, terminal),
-        _share(arm.kept_at_tokens, terminal),
-        _UNKNOWN if arm.kept_at_cost is None else percent(arm.kept_at_cost, language),
+        UNKNOWN if later is None else _time(later.p50, terminal),
+        UNKNOWN if cost.peak_memory_bytes is None else size(cost.peak_memory_bytes, language),
+        figure(arm.loss_after.value, terminal),
+        share(arm.kept_at_tokens, terminal),
+        UNKNOWN if arm.kept_at_cost is None else percent(arm.kept_at_cost, language),
     ]
 
 
@@ -84,30 +83,6 @@ def _time(milliseconds: float, terminal: Terminal) -> str:
 
 def _name(arm: TrialArm, terminal: Terminal) -> str:
     return render(words.arm(arm), terminal.language)
-
-
-def _figure(value: float | None, terminal: Terminal) -> str:
-    return _UNKNOWN if value is None else number(value, terminal.language, 3)
-
-
-def _share(found: Estimate | None, terminal: Terminal) -> str:
-    """A share with its interval: "94% (88 to 101%)"."""
-    if found is None or found.value is None:
-        return _UNKNOWN
-    said = percent(found.value, terminal.language)
-    if found.low is None or found.high is None:
-        return said
-    return f"{said} ({span(number(100 * found.low, terminal.language, 0), percent(found.high, terminal.language), terminal.language)})"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines with their columns under one another, full-width characters counted double."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(text + " " * (wide - _width(text)) for text, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def _tell_checks(arms: Sequence[TrialArm], terminal: Terminal) -> None:
@@ -128,25 +103,25 @@ def _tell_checks(arms: Sequence[TrialArm], terminal: Terminal) -> None:
 
 
 def _tell_error(error: ProjectionError, terminal: Terminal) -> None:
-    language, share = terminal.language, abs(error.error_share)
+    language, apart = terminal.language, abs(error.error_share)
     values = {
         "quantity": render(quantity(error.quantity), language),
         "projected": verification_words.quantity_value(error.quantity, error.projected, language),
         "measured": verification_words.quantity_value(error.quantity, error.measured, language),
     }
-    if share < _EXACT:
+    if apart < _EXACT:
         terminal.tell("  {quantity}: projected {projected}, measured {measured}: as projected", **values)
     elif error.error_share > 0:
         terminal.tell(
             "  {quantity}: projected {projected}, measured {measured}: projected {error} too much",
             **values,
-            error=percent(share, language, 1),
+            error=percent(apart, language, 1),
         )
     else:
         terminal.tell(
             "  {quantity}: projected {projected}, measured {measured}: projected {error} too little",
             **values,
-            error=percent(share, language, 1),
+            error=percent(apart, language, 1),
         )
 
 
@@ -182,7 +157,7 @@ def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:
         terminal.tell("{rule}: {layers}", rule=rule, layers=words.frozen_layers(choice.eof_layer))
         return
     if nearest.eof_layer == choice.eof_layer:
-        kept = _share(nearest.kept_at_tokens, terminal)
+        kept = share(nearest.kept_at_tokens, terminal)
         terminal.tell("{rule}: {layers}; kept {share} of the gain", rule=rule, layers=words.frozen_layers(choice.eof_layer), share=kept)
         return
     terminal.tell(
@@ -190,7 +165,7 @@ def _tell_rule(choice: EofChoice, trial: Trial, terminal: Terminal) -> None:
         rule=rule,
         layers=words.frozen_layers(choice.eof_layer),
         run=words.arm(nearest),
-        share=_share(nearest.kept_at_tokens, terminal),
+        share=share(nearest.kept_at_tokens, terminal),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from analysis.contracts import Ranking, RankingSummary
+from analysis.contracts import Ranking, RankingSummary, Unit
 from analysis.errors import DocumentError, InputError
 from analysis.runs.document_library import answered, iso
 from analysis.runs.growing_library import GrowingLibrary, facts_of, sample_facts
@@ -48,13 +48,19 @@ class RankingLibrary(GrowingLibrary[Ranking]):
         samples = [found for found in self._bundled() if self._fits(found, commit, stack, workload_hash)]
         return [*map(_summary, self._of_model(commit, stack, workload_hash)), *map(_sample_summary, samples)]
 
-    def for_model(self, commit: str, stack: str, workload_hash: str) -> Ranking | None:
-        """The one to plan by: complete before stopped on the way, else in the order of `all_of`."""
-        rows = sorted(self._of_model(commit, stack, workload_hash), key=lambda row: not row["summary"]["complete"])
+    def for_model(self, commit: str, stack: str, workload_hash: str, unit: Unit | None = None) -> Ranking | None:
+        """The one to plan by: complete before stopped on the way, else in the order of `all_of`.
+
+        Args:
+            unit: only rankings of this kind of unit; None: of any.
+        """
+        fit = [row for row in self._of_model(commit, stack, workload_hash) if unit in (None, row["summary"]["unit"])]
+        rows = sorted(fit, key=lambda row: not row["summary"]["complete"])
         stored = next(filter(None, map(self._readable, rows)), None)
         if stored is not None and stored.complete:
             return stored
-        return next((found for found in self._bundled() if self._fits(found, commit, stack, workload_hash)), stored)
+        samples = (found for found in self._bundled() if self._fits(found, commit, stack, workload_hash))
+        return next((found for found in samples if unit in (None, found.settings.unit)), stored)
 
     def answer(self, request_key: str) -> str | None:
         """The id of the complete ranking that answered this request before."""

@@ -31,6 +31,7 @@ from analysis.contracts import (
     SemanticsSummary,
     Trial,
     TrialSummary,
+    Unit,
     Verification,
     VerificationSummary,
     WorkloadInfo,
@@ -134,9 +135,10 @@ class StoredThings:
         """The rankings of a model's stack on a workload: measured here before imported, the newest first, the sample last."""
         return self._store.rankings.all_of(model_commit, stack, workload_hash)
 
-    def ranking_for(self, profile: Profile) -> Ranking | None:
-        """The ranking of a profile's model on its workload to plan by, complete before stopped on the way; None: not measured yet."""
-        return self._store.rankings.for_profile(profile)
+    def ranking_for(self, profile: Profile, unit: Unit | None = None) -> Ranking | None:
+        """The ranking of a profile's model on its workload to plan by, of that kind of unit or of any; complete before stopped on
+        the way, the newest first; None: not measured yet."""
+        return self._store.rankings.for_model(profile.model.commit, profile.stack, profile.workload.content_hash, unit)
 
     def delete_ranking(self, ranking_id: str) -> None:
         """Takes a ranking out of the store (the sample is only hidden). Plans made from it stay."""

@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
 from analysis.cli import app
-from analysis.cli.trial_words import aligned
+from analysis.cli.figures import aligned
 from analysis.cli.trying import arms_named, boundaries_of, bytes_of
 from analysis.contracts import ProjectionError, Trial, TrialRequest
 from analysis.errors import Cancelled, InputError, ResourceError

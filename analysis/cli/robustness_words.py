@@ -1,0 +1,130 @@
+"""A robustness test in a few lines: where the plan is more sensitive than the original, unknown work, energy and carbon."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from analysis.cli.figures import aligned, change, figure, share, with_interval
+from analysis.cli.terminal import Terminal
+from analysis.contracts import Comparison, Disturbance, Disturbed, EnergyUse, Robustness
+from analysis.i18n import N_
+from analysis.i18n.numbers import number
+
+_DISTURBANCES: Mapping[Disturbance, str] = {
+    "keyboard": N_("slips on the keyboard"),
+    "swap": N_("letters swapped"),
+    "case": N_("capitals and small letters"),
+    "spacing": N_("spaces lost or added"),
+    "words": N_("other words"),
+    "fgsm": N_("attack, one step (FGSM)"),
+    "pgd": N_("attack, several steps (PGD)"),
+}
+_COMPARISONS: Mapping[Comparison, str] = {
+    "worse": N_("more sensitive"),
+    "better": N_("less sensitive"),
+    "no_difference": N_("no difference"),
+    "unknown": N_("not known"),
+}
+_ON_UNKNOWN_WORK: Mapping[Comparison, str] = {**_COMPARISONS, "worse": N_("it loses more"), "better": N_("it loses less")}
+_HEADS = (N_("disturbance"), N_("strength"), N_("original"), N_("plan"), N_("difference"), N_("the plan is"))
+
+
+def summarise_robustness(found: Robustness, out: Path | None, terminal: Terminal) -> None:
+    """A sentence, a row for each disturbance and strength, unknown work, energy."""
+    if terminal.quiet:
+        return
+    _tell_headline(found, terminal)
+    if found.results:
+        terminal.tell("Rise of the loss under each disturbance (nats a token; difference: plan - original, with 95% interval):")
+        for line in aligned([[terminal.t(head) for head in _HEADS], *(_row(result, terminal) for result in found.results)]):
+            typer.echo(line, err=True)
+    for part in found.unknown_work:
+        terminal.tell(
+            "Unknown work, {slice}: {change} there, {others} on the slices that the plan was chosen by: {verdict}.",
+            slice=part.slice,
+            change=with_interval(part.change, terminal, signed=True),
+            others=with_interval(part.others, terminal, signed=True),
+            verdict=terminal.t(_ON_UNKNOWN_WORK[part.comparison]),
+        )
+    _tell_energy(found, terminal)
+    for result in found.results:
+        if result.note is not None:
+            terminal.tell("{what}: {note}", what=terminal.t(_DISTURBANCES[result.kind]), note=result.note)
+    for note in found.notes:
+        terminal.hear(note)
+    if out is not None and str(out) != "-":
+        terminal.tell("Wrote {path}.", path=str(out))
+
+
+def _tell_headline(found: Robustness, terminal: Terminal) -> None:
+    counts = Counter(result.comparison for result in found.results)
+    if not found.results:
+        return
+    terminal.tell(
+        "Of {n} tests with disturbed input, the plan is more sensitive than the original in {worse}, less in {better}, without a "
+        "difference in {same}, and in {unknown} it is not known ({prompts} prompts).",
+        n=len(found.results),
+        worse=counts["worse"],
+        better=counts["better"],
+        same=counts["no_difference"],
+        unknown=counts["unknown"],
+        prompts=found.n_examples,
+    )
+
+
+def _row(result: Disturbed, terminal: Terminal) -> list[str]:
+    return [
+        terminal.t(_DISTURBANCES[result.kind]),
+        f"{result.level:g}",
+        change(result.rise_original.value, terminal),
+        change(result.rise_plan.value, terminal),
+        with_interval(result.difference, terminal, signed=True),
+        terminal.t(_COMPARISONS[result.comparison]),
+    ]
+
+
+def _tell_energy(found: Robustness, terminal: Terminal) -> None:
+    """Energy and carbon for 1,000 prompts, measured or projected; else why there is none."""
+    if found.energy is None:
+        if found.energy_reason is not None:
+            terminal.hear(found.energy_reason)
+        return
+    used, said = found.energy, _energy_values(found.energy, terminal)
+    if used.origin == "measured":
+        terminal.tell("Energy for 1,000 prompts, measured: {before} -> {after} Wh ({ratio}), on {device}.", **said, device=_device(found))
+    else:
+        terminal.tell(
+            "Energy for 1,000 prompts, projected from the measured time at {watts} W: {before} -> {after} Wh ({ratio}), on {device}.",
+            **said,
+            watts=number(used.watts or 0, terminal.language, 0),
+            device=_device(found),
+        )
+    grid = used.grid
+    if grid is None or used.original_co2_g is None or used.plan_co2_g is None:
+        return
+    where = grid.country_name or terminal.t("own figure")
+    terminal.tell(
+        "Carbon for 1,000 prompts: {before} -> {after} g CO2, at {factor} kg/kWh ({where}{year}; {source}).",
+        before=figure(used.original_co2_g.value, terminal, 2),
+        after=figure(used.plan_co2_g.value, terminal, 2),
+        factor=number(grid.kg_per_kwh, terminal.language, 3),
+        where=where,
+        year=f", {grid.year}" if grid.year else "",
+        source=grid.source,
+    )
+
+
+def _energy_values(used: EnergyUse, terminal: Terminal) -> dict[str, str]:
+    return {
+        "before": figure(used.original_wh.value, terminal, 2),
+        "after": figure(used.plan_wh.value, terminal, 2),
+        "ratio": share(used.ratio, terminal),
+    }
+
+
+def _device(found: Robustness) -> str:
+    return found.machine.device_name
