@@ -15,7 +15,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -157,7 +157,7 @@ def _probed(stack: Stack, refs: Sequence[UnitRef], now: _Now) -> Iterator[list[_
     with ExitStack() as cleanup:
         for ref, probe in zip(refs, probes, strict=True):
             module, stand_in = ways_of(stack, [ref])[0][-1]
-            for handle in _hooked(module, stand_in, probe, now):
+            for handle in _hooked(module, replace(stand_in, cached_as=None), probe, now):  # nothing is left out: no cache is told
                 cleanup.callback(handle.remove)
         yield probes
 
