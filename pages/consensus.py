@@ -2,19 +2,23 @@
 
 import streamlit as st
 
+from analysis.contracts import UnitSet
 from analysis.reporting.headlines_consensus import consensus_headline
 from pages.ui.consensus_film import show_film
 from pages.ui.consensus_form import ranking_box
-from pages.ui.consensus_lost import chosen_loss, options_of, show_lost
+from pages.ui.consensus_lost import alone, first_looked_at, show_lost
 from pages.ui.consensus_matrix import columns_of, free_order, show_agreement, show_matrix, show_sureness, voted
-from pages.ui.consensus_plan import plan_box, plan_fields
+from pages.ui.consensus_plan import drafted, plan_box
 from pages.ui.consensus_subject import ranked_subject, ranking_picker, watch_ranking
 from pages.ui.consensus_view import about_ranking, ask_first, order_table
-from pages.ui.consensus_weights import mark_of_ranking, weigh
+from pages.ui.consensus_weights import mark_of_ranking, order_field, weigh
+from pages.ui.evidence import section
 from pages.ui.frame import empty_state, footer, headline, standing
+from pages.ui.glossary import term
 from pages.ui.job_box import running
 from pages.ui.language import say, words
-from pages.ui.messages import stopping_on_errors
+from pages.ui.messages import saying_errors, stopping_on_errors
+from pages.ui.pareto import removed_of
 from pages.ui.session import ensure_session
 
 TERMS = (
@@ -60,12 +64,11 @@ if found is None and profile is not None:
     st.stop()
 
 assert found is not None
-with st.container(border=True):
-    choices, more = st.columns([12, 4], gap="medium")
-    with choices:
-        weighed = weigh(found)
-    with more:
-        how = plan_fields(found)
+box = st.container(border=True)
+with box:
+    kept, choices = st.container(), st.container()
+with choices:
+    weighed, op, stepwise = weigh(found)
 with stopping_on_errors():
     now = voted(mark_of_ranking(found), weighed, found)
     sentence = consensus_headline(found, rule=weighed.rule, weights=weighed.by_voter, voters=weighed.voters, k=weighed.k)
@@ -73,20 +76,27 @@ with answer:
     headline(say(sentence))
     standing(about, sample=found.workload.is_sample or found.model.source.kind == "sample")
     ranking_picker(subject.past, found.id)
-    plan_box(found, profile, weighed, how)
+taken: UnitSet = ()
+with kept, saying_errors():
+    plan = drafted(mark_of_ranking(found), weighed, op, stepwise, found, profile)
+    taken = removed_of(plan)
+    plan_box(plan, profile)
 
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+    with st.container(width="content"):
+        section(t("What every measure says"), "measured", help=term("consensus"))
+    with st.container(width="content"):
+        by_consensus = order_field()
 order = free_order(found, now)
-places = {ref: place for place, ref in enumerate(found.steps[0].candidates)}
-looked_at = chosen_loss(found, f"one-{places[order[0]]}" if order else "")
-removed = options_of(found)[looked_at].removed if looked_at else ()
-columns = columns_of(found, now, weighed, removed[0] if len(removed) == 1 else None)
+looked_at = first_looked_at(found, order)
+columns = columns_of(found, now, by_consensus, taken, alone(found, looked_at))
 show_matrix(found, weighed, now, columns)
 order_table(found, weighed, now)
 if looked_at:
     show_lost(found, looked_at)
 left, right = st.columns([6, 5], gap="large")
 with left:
-    show_sureness(found, weighed, now, columns)
+    show_sureness(found, weighed, now, columns_of(found, now, by_consensus, order[: weighed.k]))
 with right:
     show_agreement(found, weighed)
 show_film(found)

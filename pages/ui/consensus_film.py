@@ -38,10 +38,10 @@ def show_film(found: Ranking) -> None:
     cost = found.steps[0].cost
     how_do_we_know(
         formula=t(
-            "score of a step: the consensus over all layers still in; loss: mean over the same calibration tokens, minus the untouched model's"
+            "score: the consensus over all layers still in; change: mean loss over the same calibration tokens - the untouched model's"
         ),
         source=t(
-            "Counted while running: {calls} passes through a layer in the first step, {naive} had every layer and measure been run one by one.",
+            "Counted while running, first step: {calls} passes through a layer; {naive} had every layer and measure been run by itself.",
             calls=number(cost.block_calls, language(), 0),
             naive=number(cost.naive_block_calls, language(), 0),
         ),
@@ -57,7 +57,7 @@ def _film(found: Ranking) -> None:
     """One frame, with what moves it on."""
     t, key, playing = words(), f"film_{found.id}", f"playing_{found.id}"
     last = sum(bool(step.chosen) for step in found.steps)
-    at = min(last, int(st.session_state.get(key, last)))
+    at = min(last, int(st.session_state.get(key, 0)))
     if st.session_state.pop(f"rewind_{found.id}", False):
         at = 0
     elif st.session_state.get(playing):

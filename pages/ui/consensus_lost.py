@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import streamlit as st
 
-from analysis.contracts import LostWith, Ranking
+from analysis.contracts import LostWith, Ranking, UnitRef
 from analysis.i18n.numbers import number
 from analysis.reporting.charts.lost import kind_names, lost_parts, lost_rows
 from pages.ui.charts import draw, look
@@ -25,11 +25,18 @@ def options_of(found: Ranking) -> Mapping[str, LostWith]:
     return singles | {f"all-{place}": lost for place, lost in enumerate(found.lost_together, start=1) if len(lost.removed) > 1}
 
 
-def chosen_loss(found: Ranking, first: str) -> str | None:
-    """Which one is looked at: the one clicked or picked, else the one given; None: nothing was measured."""
+def first_looked_at(found: Ranking, order: Sequence[UnitRef]) -> str | None:
+    """Which one is looked at: the one clicked or picked, else what goes first; None: nothing was measured."""
     options = options_of(found)
     asked = st.session_state.get(f"lost_{found.id}")
-    return asked if asked in options else first if first in options else next(iter(options), None)
+    first = next((name for name, lost in options.items() if order and lost.removed == (order[0],)), None)
+    return asked if asked in options else first or next(iter(options), None)
+
+
+def alone(found: Ranking, chosen: str | None) -> UnitRef | None:
+    """The single unit that is looked at; None: several at once, or none."""
+    removed = options_of(found)[chosen].removed if chosen else ()
+    return removed[0] if len(removed) == 1 else None
 
 
 def show_lost(found: Ranking, chosen: str) -> None:

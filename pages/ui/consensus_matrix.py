@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ from analysis.reporting.charts.agreement import agreement_matrix, agreement_rows
 from analysis.reporting.charts.membership import SURE, membership_bars, membership_rows
 from analysis.reporting.charts.palette import Look
 from analysis.reporting.charts.rank_matrix import (
-    UNIT_NAMES,
     Columns,
     consensus_row,
     matrix_rows,
@@ -26,6 +26,7 @@ from analysis.reporting.charts.rank_matrix import (
     rank_spans,
     voter_row,
 )
+from analysis.reporting.headlines_consensus import UNIT_OF_LAYER
 from pages.ui.charts import draw, look
 from pages.ui.consensus_weights import Weighed, mark_of_ranking
 from pages.ui.evidence import how_do_we_know, section
@@ -74,23 +75,22 @@ def free_order(found: Ranking, now: Consensus) -> tuple[UnitRef, ...]:
     return tuple(ref for ref in now.order if ref[1] not in found.settings.protect)
 
 
-def columns_of(found: Ranking, now: Consensus, weighed: Weighed, selected: UnitRef | None) -> Columns:
-    """The candidates as columns: by the consensus or by their place, with what would be taken and what is looked at."""
+def columns_of(found: Ranking, now: Consensus, by_consensus: bool, taken: Collection[UnitRef], selected: UnitRef | None = None) -> Columns:
+    """The candidates as columns: by the consensus or by their place, with what is taken and what is looked at marked."""
     candidates = found.steps[0].candidates
     places = {ref: place for place, ref in enumerate(candidates)}
-    order = tuple(places[ref] for ref in (*now.order, *now.unranked)) if weighed.by_consensus else tuple(range(len(candidates)))
     return Columns(
         unit=found.settings.unit,
         blocks=tuple(block for _, block in candidates),
-        order=order,
-        taken=frozenset(places[ref] for ref in free_order(found, now)[: weighed.k]),
+        order=tuple(places[ref] for ref in (*now.order, *now.unranked)) if by_consensus else tuple(range(len(candidates))),
+        taken=frozenset(places[ref] for ref in taken if ref in places),
         selected=None if selected is None else places.get(selected),
     )
 
 
 def unit_words(ref: UnitRef) -> str:
     """One unit in words."""
-    return words()(UNIT_NAMES[ref[0]], block=ref[1])
+    return words()(UNIT_OF_LAYER[ref[0]], i=ref[1])
 
 
 def units_words(refs: tuple[UnitRef, ...]) -> str:
@@ -104,10 +104,9 @@ def units_words(refs: tuple[UnitRef, ...]) -> str:
 def show_matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Columns) -> None:
     """Every measure's ranks under the consensus; a click opens what is lost with that layer."""
     t, mark = words(), mark_of_ranking(found)
-    section(t("What every measure says"), "measured", help=term("consensus"))
     draw(
         partial(_matrix, found, weighed, now, columns, look()),
-        of=(mark, weighed, columns.selected),
+        of=(mark, weighed, columns),
         key="rank_matrix",
         alt=t("Matrix of ranks: one row a measure, one column a layer. The same figures are in the table below."),
         on_click=lambda at: _select(found, at),
@@ -123,7 +122,7 @@ def show_matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Colum
         + (
             "; "
             + t(
-                "final features: {n} positions ({fit} to fit maps, {test} to judge them), {dim} directions that hold {share} of the variance",
+                "final features: {n} positions ({fit} to fit maps, {test} to judge them), {dim} directions with {share} of the variance",
                 n=info.n_positions,
                 fit=info.n_fit,
                 test=info.n_test,
@@ -183,7 +182,7 @@ def show_sureness(found: Ranking, weighed: Weighed, now: Consensus, columns: Col
         )
         draw(
             partial(membership_bars, shares, columns, weighed.k, look()),
-            of=(mark_of_ranking(found), weighed, columns.selected),
+            of=(mark_of_ranking(found), weighed, columns),
             key="membership",
             alt=t("Bars: the share of resamples in which each layer is among the most replaceable. The table below has the figures."),
             on_click=lambda at: _select(found, at),

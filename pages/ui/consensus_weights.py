@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import streamlit as st
 
@@ -17,8 +17,10 @@ from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
 from pages.ui.evidence import badge
 from pages.ui.glossary import term
 from pages.ui.language import language, say, words
+from pages.ui.plan_form import operation_field
 
 HEAVIEST, STEP = 3.0, 0.25
+Op = Literal["prune", "skip"]
 ORDERS = {"consensus": N_("by the consensus"), "model": N_("by place in the model")}
 _COLUMNS = 4
 
@@ -31,7 +33,6 @@ class Weighed:
     voters: tuple[Voter, ...]
     weights: tuple[tuple[Voter, float], ...]
     k: int
-    by_consensus: bool
 
     @property
     def by_voter(self) -> Mapping[Voter, float]:
@@ -51,15 +52,15 @@ def how_many(found: Ranking) -> tuple[int, int]:
     return most, min(most, len(found.taken) or max(1, len(found.steps[0].candidates) // 5))
 
 
-def weigh(found: Ranking) -> Weighed:
-    """Draws the choices and returns what they amount to."""
+def weigh(found: Ranking) -> tuple[Weighed, Op, bool]:
+    """Draws the choices; returns what they amount to, how it is taken out, and whether step by step as it was measured."""
     t, known = words(), found.id
     votes = [vote for vote in found.steps[0].votes if vote.votes]
-    left, middle, right = st.columns([4, 4, 4], gap="medium", vertical_alignment="bottom")
-    most, first = how_many(found)
-    with left:
-        k = first if most < 2 else st.slider(_how_many_words(found), 1, most, first, key=f"take_{known}", persist_state="session")
-    with middle:
+    first, second, third, fourth = st.columns([4, 4, 4, 3], gap="medium", vertical_alignment="bottom")
+    most, begin = how_many(found)
+    with first:
+        k = begin if most < 2 else st.slider(_how_many_words(found), 1, most, begin, key=f"take_{known}", persist_state="session")
+    with second:
         rule = st.selectbox(
             t("How the measures are put together"),
             RULES,
@@ -69,20 +70,42 @@ def weigh(found: Ranking) -> Weighed:
             persist_state="session",
             help=rules_help(),
         )
-    with right:
-        order = st.radio(
-            t("Order of the columns"),
-            list(ORDERS),
-            format_func=lambda name: t(ORDERS[name]),
-            horizontal=True,
-            key="columns_by",
-            persist_state="session",
-        )
+    with third:
+        op = operation_field()
+    with fourth:
+        stepwise = bool(found.taken) and _stepwise(found)
     chosen: Rule = rule or found.settings.rule
-    with st.expander(_weights_title(chosen), icon=":material/tune:", key=f"weights_{known}", on_change="rerun"):
+    with st.expander(_weights_title(chosen), icon=":material/tune:", key=f"weights_{known}"):
         voters = _who_votes(found, votes)
-        weights = _sliders(found, voters) if chosen == "borda" else ()
-    return Weighed(chosen, voters, weights, int(k or first), order != "model")
+        counted = tuple(vote.voter for vote in votes if vote.voter in voters)
+        weights = _sliders(found, counted) if chosen == "borda" else ()
+    return Weighed(chosen, voters, weights, int(k or begin)), op, stepwise
+
+
+def _stepwise(found: Ranking) -> bool:
+    t = words()
+    return st.toggle(
+        t("Step by step, as measured"),
+        value=True,
+        key=f"stepwise_{found.id}",
+        persist_state="session",
+        help=t("On: what the ranking took out one after the other, as far as it did. Off: the lowest of its first step, all at once."),
+    )
+
+
+def order_field() -> bool:
+    """Whether the columns stand by the consensus, most replaceable first; else by their place in the model."""
+    t = words()
+    order = st.radio(
+        t("Order of the columns"),
+        list(ORDERS),
+        format_func=lambda name: t(ORDERS[name]),
+        horizontal=True,
+        key="columns_by",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return order != "model"
 
 
 def _how_many_words(found: Ranking) -> str:
@@ -121,7 +144,9 @@ def _who_votes(found: Ranking, votes: Sequence[Vote]) -> tuple[Voter, ...]:
     )
     if not chosen:
         st.caption(t("Nobody is chosen, so all vote."))
-    return tuple(name for name in names if name in chosen) or tuple(names)
+    counted = [name for name in names if name in chosen] or names
+    silent = [vote.voter for vote in found.steps[0].votes if not vote.votes]  # they stay asked, so that it is said why they are silent
+    return tuple(vote.voter for vote in found.steps[0].votes if vote.voter in (*counted, *silent))
 
 
 def _sliders(found: Ranking, voters: Sequence[Voter]) -> tuple[tuple[Voter, float], ...]:
@@ -208,12 +233,12 @@ def _say_fitted(found: FittedWeights) -> None:
     }
     said = (
         t(
-            "On layers they have not seen, fitted weights order the {n} losses better than the plain sum: rank correlation {fitted}, plain sum {plain}.",
+            "Judged on layers that they have not seen, fitted weights do better: correlation {fitted}, plain sum {plain}, {n} layers.",
             **figures,
         )
         if found.better
         else t(
-            "On layers they have not seen, fitted weights do no better than the plain sum of ranks over {n} losses: rank correlation {fitted}, plain sum {plain}.",
+            "Judged on layers that they have not seen, fitted weights do no better: correlation {fitted}, plain sum {plain}, {n} layers.",
             **figures,
         )
     )

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import streamlit as st
 
-from analysis.contracts import Estimate, Plan, Profile, Projection, Quantity, Search, UnitReason
+from analysis.contracts import ConsensusChoice, Estimate, Plan, Profile, Projection, Quantity, Search, UnitReason
 from analysis.i18n.numbers import amount, number, percent, size, span
 from analysis.planning import CRITERIA, ComparedRow, compare_plans
 from analysis.planning.compare import QUANTITIES
 from analysis.planning.from_search import STRATEGY_WORDS
+from analysis.planning.voters import RULE_WORDS
 from pages.ui.evidence import Rows
 from pages.ui.language import language, plain, say, words
 from pages.ui.plan_form import UNITS
@@ -134,6 +135,8 @@ def _cell(row: ComparedRow, value: object, saved: object) -> str:
 def reasons_table(plan: Plan) -> list[dict[str, object]]:
     """Which units go and on what evidence, one a row."""
     t = words()
+    if plan.provenance.consensus:
+        return _voted_reasons(plan, plan.provenance.consensus)
     if is_from_search(plan):
         return [_loss_reason(reason) for reason in plan.provenance.reasons]
     return [
@@ -161,6 +164,24 @@ def _loss_reason(reason: UnitReason) -> dict[str, object]:
     }
 
 
+def _voted_reasons(plan: Plan, choice: ConsensusChoice) -> list[dict[str, object]]:
+    """What the measures voted out: each unit's place, how sure it is, and what is lost without it alone."""
+    t, reasons = words(), plan.provenance.reasons
+    shares = choice.probabilities if len(choice.probabilities) == len(reasons) else (None,) * len(reasons)
+    return [
+        {
+            t("Layer"): reason.block,
+            t("Unit"): t(UNITS[reason.unit]),
+            t("Rank by the consensus"): reason.rank,
+            t("Share of resamples in which it goes"): "" if share is None else percent(share, language()),
+            t("Loss when left out alone"): _figure(reason.score),
+            t("95% interval"): span(_figure(reason.interval[0]), _figure(reason.interval[1]), language()) if reason.interval else "",
+            t("Most affected slice"): _worst(reason),
+        }
+        for reason, share in zip(reasons, shares, strict=True)
+    ]
+
+
 def _worst(reason: UnitReason) -> str:
     return f"{slice_title(reason.worst_slice)} ({_figure(reason.worst_slice_score)})" if reason.worst_slice else ""
 
@@ -181,6 +202,8 @@ def warnings_of(plan: Plan) -> None:
 def method_of(plan: Plan) -> tuple[str, str]:
     """What the plan's strategy means, and where it comes from."""
     t, name = words(), plan.provenance.criterion
+    if choice := plan.provenance.consensus:
+        return t(RULE_WORDS[choice.rule].meaning), RULE_WORDS[choice.rule].source
     if name == CHOSEN:
         return t("A set picked by hand among those that were measured."), ""
     found = STRATEGY_WORDS.get(name) if is_from_search(plan) else CRITERIA.get(name)
@@ -190,6 +213,9 @@ def method_of(plan: Plan) -> tuple[str, str]:
 def sample_of(plan: Plan, found: Profile, search: Search | None) -> tuple[str, str]:
     """What stands behind the reasons: how many prompts and tokens, and how the intervals were had."""
     t = words()
+    if choice := plan.provenance.consensus:
+        voters = t("{n} of {m} measures put all of them among their most replaceable", n=choice.n_agree, m=len(choice.voters))
+        return voters, t("95%, paired bootstrap over prompts")
     if is_from_search(plan) and search:
         counted = t("{n} prompts, {tokens} tokens", n=search.counts.n_examples, tokens=search.n_tokens)
         return counted, t("95%, paired bootstrap over prompts")

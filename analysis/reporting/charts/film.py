@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from analysis.contracts import ModelRef, Plan, Provenance, Prune, Ranking, RankingStep, Skip, Unit, UnitSet
 from analysis.i18n.numbers import duration, number, span
 from analysis.reporting.charts.palette import Look, dressed
-from analysis.reporting.charts.rank_matrix import UNIT_NAMES
 from analysis.reporting.charts.stack import stack_figure
+from analysis.reporting.headlines_consensus import UNIT_OF_LAYER
 
 _UNITS: tuple[Unit, ...] = ("block", "attention", "mlp")
 
@@ -26,13 +26,15 @@ def frame(ranking: Ranking, at: int, look: Look) -> go.Figure:
     t = look.t
     out = removed_after(ranking, at)
     figure = stack_figure(ranking.model, look, stack=ranking.stack, plans=_as_plan(ranking, out))
+    figure.update_layout(xaxis={"domain": [0, 0.6]})
     step = ranking.steps[at] if at < len(ranking.steps) else None
-    figure.update_layout(xaxis={"domain": [0, 0.6]}, xaxis2={"domain": [0.64, 1], "anchor": "y", "rangemode": "tozero"})
-    if step is not None:
-        figure.add_trace(_scores(step, look))
-    dressed_axis = {"showgrid": True, "gridcolor": look.palette.grid, "nticks": 4, "tickfont": {"color": look.palette.quiet, "size": 12}}
-    title = t("score of the consensus;<br>ringed: goes next") if step is not None else t("nothing more<br>was measured")
-    figure.update_layout(xaxis2={**dressed_axis, "title": {"text": title, "standoff": 6, "font": {"size": 13}}, "fixedrange": True})
+    if step is None:
+        return figure
+    figure.add_trace(_scores(step, look))
+    axis = {"domain": [0.64, 1], "anchor": "y", "rangemode": "tozero", "nticks": 4, "fixedrange": True}
+    title = {"text": t("score of the consensus;<br>ringed: goes next"), "standoff": 6, "font": {"size": 13}}
+    grid = {"showgrid": True, "gridcolor": look.palette.grid, "tickfont": {"color": look.palette.quiet, "size": 12}}
+    figure.update_layout(xaxis2={**axis, **grid, "title": title})
     return figure
 
 
@@ -90,7 +92,7 @@ def film_rows(ranking: Ranking, look: Look) -> list[dict[str, object]]:
         rows.append(
             {
                 t("step"): place,
-                t("taken out"): ", ".join(t(UNIT_NAMES[unit], block=block) for unit, block in step.chosen) or t("nothing"),
+                t("taken out"): ", ".join(t(UNIT_OF_LAYER[unit], i=block) for unit, block in step.chosen) or t("nothing"),
                 t("score"): ", ".join(number(score, look.language, 1) for ref in step.chosen if (score := scores.get(ref)) is not None),
                 t("loss"): step.loss,
                 t("change (nats per token)"): step.change,
@@ -144,7 +146,7 @@ def _scores(step: RankingStep, look: Look) -> go.Scatter:
             "line": {"width": 2},
         },
         text=[
-            f"<b>{look.t(UNIT_NAMES[ref[0]], block=ref[1])}</b><br>{look.t('score {score}', score=number(score, look.language, 1))}"
+            f"<b>{look.t(UNIT_OF_LAYER[ref[0]], i=ref[1])}</b><br>{look.t('score {score}', score=number(score, look.language, 1))}"
             for ref, score in known
         ],
         hovertemplate="%{text}<extra></extra>",
@@ -154,7 +156,7 @@ def _scores(step: RankingStep, look: Look) -> go.Scatter:
 
 def _hover(ranking: Ranking, place: int, look: Look) -> str:
     t, code, step = look.t, look.language, ranking.steps[place]
-    taken = ", ".join(t(UNIT_NAMES[unit], block=block) for unit, block in step.chosen)
+    taken = ", ".join(t(UNIT_OF_LAYER[unit], i=block) for unit, block in step.chosen)
     lines = [
         f"<b>{t('step {n}: {units} taken out', n=place + 1, units=taken)}</b>",
         t("loss {value}", value=number(step.loss or 0.0, code, 3)),

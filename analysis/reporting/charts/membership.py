@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from analysis.i18n import N_
 from analysis.i18n.numbers import percent
 from analysis.reporting.charts.palette import Look, dressed
-from analysis.reporting.charts.rank_matrix import AXIS, UNIT_NAMES, Columns, number_strip
+from analysis.reporting.charts.rank_matrix import AXIS, Columns, number_strip
+from analysis.reporting.headlines_consensus import UNIT_OF_LAYER
 
 SURE = 0.9
 """Share from which on a layer is among them nearly whatever prompts are drawn."""
@@ -85,4 +86,4 @@ def _bars(
 def _hover(share: float | None, block: int, columns: Columns, look: Look) -> str:
     t = look.t
     said = t("not known: no resamples") if share is None else t("in {share} of the resamples", share=percent(share, look.language))
-    return f"<b>{t(UNIT_NAMES[columns.unit], block=block)}</b><br>{said}"
+    return f"<b>{t(UNIT_OF_LAYER[columns.unit], i=block)}</b><br>{said}"

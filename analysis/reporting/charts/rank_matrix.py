@@ -16,6 +16,7 @@ from analysis.i18n.numbers import number, span
 from analysis.reporting.charts.palette import RAMP, Look, dressed, hatched, steps
 from analysis.reporting.charts.series import box
 from analysis.reporting.charts.text import escaped
+from analysis.reporting.headlines_consensus import UNIT_OF_LAYER
 
 AXIS: Mapping[Unit, str] = {
     "block": N_("layer, counted from 0"),
@@ -23,11 +24,6 @@ AXIS: Mapping[Unit, str] = {
     "mlp": N_("MLP of layer, counted from 0"),
 }
 HEADS: Mapping[Unit, str] = {"block": N_("layer"), "attention": N_("attention of layer"), "mlp": N_("MLP of layer")}
-UNIT_NAMES: Mapping[Unit, str] = {
-    "block": N_("layer {block}"),
-    "attention": N_("attention of layer {block}"),
-    "mlp": N_("MLP of layer {block}"),
-}
 UNIT_TITLES: Mapping[Unit, str] = {"block": N_("layer"), "attention": N_("attention"), "mlp": N_("MLP")}
 _UNSEEN = "\u200b"
 _ROW, _GAP = 27, 0.45
@@ -215,7 +211,7 @@ def _says(vote: Vote, title: str, place: int, columns: Columns, look: Look, betw
 
 
 def _head(title: str, place: int, columns: Columns, look: Look) -> str:
-    return f"{escaped(title)} · {look.t(UNIT_NAMES[columns.unit], block=columns.blocks[place])}"
+    return f"{escaped(title)} · {look.t(UNIT_OF_LAYER[columns.unit], i=columns.blocks[place])}"
 
 
 def _folded(text: str, look: Look) -> str:
@@ -229,13 +225,16 @@ def _rank(rank: float, look: Look) -> str:
 
 
 def _cells(rows: Sequence[MatrixRow], heights: Sequence[float], columns: Columns) -> go.Heatmap:
-    z = [[row.ranks[place] for place in columns.order] for row in rows]
+    z: list[list[float | None]] = [[row.ranks[place] for place in columns.order] for row in rows]
+    texts, ys = [["" if rank is None else f"{rank:g}" for rank in row] for row in z], list(heights)
+    if len(rows) == 1:  # see number_strip
+        z, texts, ys = [*z, [None] * len(columns.order)], [*texts, [_UNSEEN] * len(columns.order)], [ys[0], ys[0] + 1]
     written = len(columns.order) <= _READABLE
     return go.Heatmap(
         x=list(range(len(columns.order))),
-        y=list(heights),
+        y=ys,
         z=z,
-        text=[["" if rank is None else f"{rank:g}" for rank in row] for row in z] if written else None,
+        text=texts if written else None,
         texttemplate="%{text}" if written else None,
         xgap=1,
         ygap=1,
