@@ -25,7 +25,7 @@ class Consensus:
         voters: whose ranks count, in the order of the votes.
         abstained: who was asked and did not vote, and why.
         candidates: [M] as they were given.
-        scores: [M] low = taken out first; None where no voter says anything.
+        scores: [M] low = taken out first; None where fewer than half of the voters say anything.
         order: candidates with a score, best first; equal scores by rank sum, then as given.
         ties: groups of candidates with the same score, each in the order above.
         worst_ranks: [M] the worst rank that any voter gives, on the scale of M; None where none does.
@@ -47,7 +47,7 @@ class Consensus:
 
     @property
     def unranked(self) -> tuple[UnitRef, ...]:
-        """Candidates that no voter says anything about: they are never taken."""
+        """Candidates that fewer than half of the voters say anything about: they are never taken."""
         return tuple(ref for ref, score in zip(self.candidates, self.scores, strict=True) if score is None)
 
     def place(self, ref: UnitRef) -> int | None:

@@ -5,7 +5,8 @@ ones go through the same lines. Low values and low ranks mean "replaceable"; NaN
 
 What a voter does not say is taken as what the others say on average of that candidate. A voter that ranks K of M candidates
 has its ranks stretched to the scale of M, (rank - 1/2) x M / K + 1/2, so that ranking few candidates gives it no louder voice.
-Where every voter ranks every candidate nothing is filled or stretched.
+Where every voter ranks every candidate nothing is filled or stretched. A candidate that fewer than half of the voters rank has no
+score at all: what breaks so many measures (states that overflow without the layer) must not look replaceable to the rest.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def mid_ranks(values: ArrayLike) -> Floats:
 
 
 def consensus_scores(ranks: ArrayLike, rule: Rule = "rank_sum", weights: Mapping[Voter, float] | Sequence[float] = ()) -> Floats:
-    """The consensus over candidates by a rule; low = most replaceable; NaN where no voter says anything.
+    """The consensus over candidates by a rule; low = most replaceable; NaN where fewer than half of the voters say anything.
 
     * ``rank_sum``: sum of ranks, un-weighted, as released. Over candidates it adds up to V M (M + 1) / 2.
     * ``borda``: the same with weights, scaled so that they average 1: equal weights give the rank sum.
@@ -63,15 +64,25 @@ def consensus_scores(ranks: ArrayLike, rule: Rule = "rank_sum", weights: Mapping
     """
     given = np.asarray(ranks, dtype=np.float64)
     checked_rule(rule)
+    return np.where(_heard(given), _scores(given, rule, weights), np.nan)
+
+
+def _scores(given: Floats, rule: Rule, weights: Mapping[Voter, float] | Sequence[float]) -> Floats:
     if rule == "kemeny":
         return kemeny_places(given)
     known = stretched(given)
     if rule == "unanimity":
-        return _over_known(known, np.fmax.reduce(known, axis=-2, initial=-np.inf))
+        return np.asarray(np.fmax.reduce(known, axis=-2), dtype=np.float64)
     if rule == "median_rank":
         return _median(known)
-    factors = _factors(weights, given.shape[-2]) if rule == "borda" else np.ones(given.shape[-2])
-    return _weighted_sum(known, factors)
+    return _weighted_sum(known, _factors(weights, given.shape[-2]) if rule == "borda" else np.ones(given.shape[-2]))
+
+
+def _heard(ranks: Floats) -> NDArray[np.bool_]:
+    """[..., M] whether at least half of those that vote, and at least one, rank a candidate."""
+    told = ~np.isnan(ranks)
+    n_told, n_voters = told.sum(-2), told.any(-1).sum(-1)[..., None]
+    return np.asarray((2 * n_told >= n_voters) & (n_told > 0))
 
 
 def stretched(ranks: Floats) -> Floats:
@@ -123,10 +134,6 @@ def _median(known: Floats) -> Floats:
     upper, lower = np.maximum(n_told, 1) // 2, np.maximum(n_told - 1, 0) // 2
     ends = (np.take_along_axis(ordered, at[..., None, :], axis=-2)[..., 0, :] for at in (lower, upper))
     return np.asarray(sum(ends) / 2, dtype=np.float64)
-
-
-def _over_known(known: Floats, scores: Floats) -> Floats:
-    return np.where(np.isnan(known).all(-2), np.nan, scores)
 
 
 def _factors(weights: Any, n_voters: int) -> Floats:

@@ -13,7 +13,7 @@ from analysis.i18n import N_
 from analysis.planning.agreement import agreement
 from analysis.planning.consensus import Consensus, a_fifth, asked_votes, consensus, rank_table
 from analysis.planning.consensus_rules import mid_ranks, stretched
-from analysis.planning.from_ranking import lost_alone, worst_slice_of
+from analysis.planning.ranking_losses import lost_alone, worst_slice_of
 from analysis.planning.voters import VOTER_WORDS
 from analysis.reporting.figures import percent_figure
 
@@ -103,7 +103,7 @@ class _View:
 
 def _finding(view: _View, large: float) -> Message:
     if not view.free:
-        return Message(id="No layer may go: all are protected, or no measure says anything about them.")
+        return Message(id="No layer may go: all are protected, or too few measures say anything about them.")
     least = view.least_loss()
     if least is not None and least[1] >= large:
         return _nothing(*least)

@@ -132,6 +132,21 @@ def test_what_nobody_ranks_has_no_score_and_is_not_in_the_order(rule: Rule) -> N
     assert found.place(("block", 1)) is None
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_what_breaks_most_measures_does_not_look_replaceable_to_the_rest(rule: Rule) -> None:
+    """Without layer 0 the states overflow: only the measure that never takes it out can rank it, and ranks it first."""
+    broken = [a_vote(voter, [None, 1.0, 2.0]) for voter in MEMBERS]
+    found = consensus([*broken, a_vote("block_influence", [1.0, 2.0, 3.0])], layers(3), rule=rule)
+    assert blocks(found) == [1, 2]
+    assert found.scores[0] is None
+    assert found.unranked == (("block", 0),)
+
+
+def test_what_half_of_the_measures_rank_has_a_score() -> None:
+    found = consensus([a_vote("cka", [None, 1.0, 2.0]), a_vote("taylor", [1.0, 2.0, 3.0])], layers(3))
+    assert found.place(("block", 0)) == 1
+
+
 def test_a_tie_is_named_and_decided_by_the_order_of_the_candidates() -> None:
     found = consensus([a_vote("cka", [1.0, 2.0, 3.0]), a_vote("taylor", [2.0, 1.0, 3.0])], layers(3))
     assert blocks(found) == [0, 1, 2]
