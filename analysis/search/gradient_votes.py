@@ -111,7 +111,7 @@ def taylor_scores(
         return abstaining(len(refs), len(examples), taken)
     parameters = [_weights(stack, ref) for ref in refs]
     if any(not one.is_floating_point() for unit in parameters for one in unit):
-        return abstaining(len(refs), len(examples), _no_gradients(loaded, "weights are whole numbers"))
+        return abstaining(len(refs), len(examples), _no_gradients(loaded, Message(id="some of its weights are whole numbers")))
     groups = _groups(taken)
     run = _Taylor(loaded, stack, _Reader(parameters), groups, batch_tokens, pause)
     try:
@@ -226,7 +226,7 @@ def failed(loaded: LoadedModel, exc: BaseException, tokens: int) -> Message:
     return _no_gradients(loaded, str(exc).splitlines()[0][:100] if str(exc) else type(exc).__name__)
 
 
-def _no_gradients(loaded: LoadedModel, reason: str) -> Message:
+def _no_gradients(loaded: LoadedModel, reason: str | Message) -> Message:
     return Message(
         id="{model} could not be run backwards ({reason}), so there are no gradients. Load it unquantised, or leave the gradients out.",
         values={"model": loaded.info.name, "reason": reason},
