@@ -9,7 +9,7 @@ import torch
 
 from analysis.contracts import LostWith, Message, Progress, Ranking, RankingRequest, RankingSettings, TokenKind, UnitRef, UnitSet
 from analysis.contracts.search import ordered
-from analysis.errors import ModelError, PlanError
+from analysis.errors import PlanError
 from analysis.models.card import ModelCard
 from analysis.models.device import resolve_device, resolve_dtype
 from analysis.models.load import describe_model, load_model
@@ -30,7 +30,7 @@ from analysis.search.ranking_settings import (
     slices_to_run,
 )
 from analysis.search.ranking_step import Asked, Taken, take_step
-from analysis.search.run import Loader, within_tokens
+from analysis.search.run import Loader, check_readable, within_tokens
 from analysis.search.scan import candidates, check_model
 from analysis.search.steering import Steering, steering_for, with_unit
 from analysis.search.token_losses import TokenLosses
@@ -73,8 +73,7 @@ def run_ranking(
     device = resolve_device(request.settings.device)
     on_progress(Progress(stage=Message(id="Looking at the model")))
     card = describe_model(request.model, on_progress=lambda stage: on_progress(Progress(stage=stage)))
-    if card.info.refusal is not None:
-        raise ModelError.from_message(card.info.refusal)
+    check_readable(card.info, request.settings.stack)
     dtype = resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
     settings = resolve_ranking_settings(request.settings, card.info, device, dtype)
     check_ranking(settings, card.info)

@@ -12,10 +12,10 @@ from analysis.errors import PlanError, WorkloadError
 from analysis.models import estimate
 from analysis.planning.consensus_rules import checked_rule, weights_of
 from analysis.planning.rank import units_in
-from analysis.planning.spending import limit_of
 from analysis.search.result import most_tokens
 from analysis.search.scan import check_protected
-from analysis.similarity import registry
+from analysis.search.steering import steering_for
+from analysis.similarity.registry import VOTER_METHODS
 from analysis.workload.shown import shown, shown_names
 
 GPU_POSITIONS, CPU_POSITIONS = 8_192, 2_048
@@ -51,7 +51,7 @@ def ranking_key(info: ModelInfo, stack: str | None, workload_hash: str, settings
 
 def methods_of(voters: Sequence[Voter]) -> dict[Voter, str]:
     """Voter -> version of its method."""
-    return {voter: registry.VOTER_METHODS[voter].version for voter in voters}
+    return {voter: VOTER_METHODS[voter].version for voter in voters}
 
 
 def check_ranking(settings: RankingSettings, info: ModelInfo) -> None:
@@ -69,7 +69,7 @@ def check_ranking(settings: RankingSettings, info: ModelInfo) -> None:
     units: list[UnitRef] = [(settings.unit, block) for block in units_in(stack, settings.unit)]
     check_candidates(units, stack, settings)
     if settings.amount:
-        limit_of(info, settings.amount, units={settings.unit}, stack=stack.name)
+        steering_for(info, stack.name, [ref for ref in units if ref[1] not in settings.protect], settings.amount)
 
 
 def check_candidates(units: Sequence[UnitRef], stack: StackInfo, settings: RankingSettings) -> None:

@@ -81,7 +81,7 @@ def run_search(
     device = resolve_device(request.settings.device)
     on_progress(Progress(stage=Message(id="Looking at the model")))
     card = describe_model(request.model, on_progress=lambda stage: on_progress(Progress(stage=stage)))
-    _check_model(card.info, request.settings)
+    check_readable(card.info, request.settings.stack)
     settings = resolve_settings(
         request.settings, card.info, device, resolve_dtype(request.settings.dtype, device, getattr(torch, card.info.dtype))
     )
@@ -260,12 +260,17 @@ class Job:
         return assemble_search(self.measurer, self.encoded, costs=self.costs, paths=self.paths, name=self.name, earlier=self.earlier)
 
 
-def _check_model(info: ModelInfo, settings: SearchSettings) -> None:
+def check_readable(info: ModelInfo, stack: str | None) -> None:
+    """Refuses a model that cannot be run, or a stack it has not.
+
+    Raises:
+        ModelError: the sentence says which.
+    """
     if info.refusal is not None:
         raise ModelError.from_message(info.refusal)
-    names = tuple(stack.name for stack in info.stacks)
-    if settings.stack is not None and settings.stack not in names:
-        raise ModelError("{model} has no stack named {name}. It has: {names}.", model=info.name, name=settings.stack, names=names)
+    names = tuple(one.name for one in info.stacks)
+    if stack is not None and stack not in names:
+        raise ModelError("{model} has no stack named {name}. It has: {names}.", model=info.name, name=stack, names=names)
 
 
 def _check_early(
