@@ -97,7 +97,7 @@ def means_resampled(
     safe = [torch.where(present[..., None], mean, 0) for mean in means]
     gain = torch.linalg.svdvals(symmetric_root(safe[0] @ safe[0].mT) @ symmetric_root(safe[1] @ safe[1].mT)).sum(-1)
     squared = (sum(mean.square().sum((-2, -1)) for mean in safe) - 2 * gain) / present.sum(-1)
-    return torch.where(present.sum(-1) > 1, squared.clamp(min=0).sqrt(), torch.nan)
+    return torch.where(present.sum(-1) > 1, (2 * squared).clamp(min=0).sqrt(), torch.nan)
 
 
 def resampled(

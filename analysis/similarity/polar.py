@@ -22,17 +22,21 @@ def polar(matrix: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
     """
     if matrix.device.type == "cpu" or matrix.ndim == 2:
         return _decomposed(matrix)
-    flat = matrix.reshape(-1, *matrix.shape[-2:])
-    found = newton(flat)
-    eye = torch.eye(flat.shape[-1], dtype=flat.dtype, device=flat.device)
+    return side_by_side(matrix.reshape(-1, *matrix.shape[-2:])).reshape(matrix.shape)
+
+
+def side_by_side(matrix: Float[Tensor, "batch d d"]) -> Float[Tensor, "batch d d"]:
+    """The same by Newton's iteration, and by decomposition where that has gone astray."""
+    found = newton(matrix)
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     astray = ~((found.mT @ found - eye).abs().amax((-2, -1)) < _ORTHOGONAL)
     if astray.any():
-        found[astray] = _decomposed(flat[astray])
-    return found.reshape(matrix.shape)
+        found[astray] = _decomposed(matrix[astray])
+    return found
 
 
 def newton(matrix: Float[Tensor, "batch d d"]) -> Float[Tensor, "batch d d"]:
-    """The same by the scaled Newton iteration: about eight steps, however ill-conditioned; no number where singular.
+    """By the scaled Newton iteration: about eight steps, however ill-conditioned; no number, or no rotation, where singular.
 
     Source:
         Higham, Computing the Polar Decomposition - with Applications, SIAM J. Sci. Stat. Comput. 7 (1986).
@@ -42,9 +46,9 @@ def newton(matrix: Float[Tensor, "batch d d"]) -> Float[Tensor, "batch d d"]:
         inverse = torch.linalg.inv_ex(found).inverse
         scale = (_norms(inverse) / _norms(found)).pow(0.25)[:, None, None]
         following = (scale * found + inverse.mT / scale) / 2
-        moved = (following - found).abs().amax()
+        moved = (following - found).abs().nan_to_num(0.0)  # a singular one is lost; the others go on
         found = following
-        if not moved > 1e-10:  # true for NaN as well: others are decided by then, or are looked at afterwards
+        if moved.amax() < 1e-10:
             break
     return found
 

@@ -61,7 +61,8 @@ def linear_shape_distance(
         y_test: the same for y.
 
     Returns:
-        0 (same shape) to pi; NaN where either does not vary. float64.
+        0 (same shape) to pi; NaN where either does not vary, or where alpha is 0 and there are so few positions that
+        some map fits anything (no more than dimensions + 1). float64.
 
     Source:
         Williams et al., arXiv 2110.14739; with the split over samples that the released code lacks.
@@ -81,6 +82,8 @@ def shape_distance(fit: Moments, judged: Moments, alpha: float) -> Float[Tensor,
     fitted = fit.about(*centres)
     seen = fitted if judged is fit else judged.about(*centres)
     usable = _finite(fitted) & _finite(seen) & (_trace(fitted.xx) > 0) & (_trace(fitted.yy) > 0)
+    if alpha == 0:
+        usable &= fit.n > fit.x.shape[-1] + 1
     if alpha < 1:
         z_x, z_y = _whitener(_safe(fitted.xx, usable), alpha), _whitener(_safe(fitted.yy, usable), alpha)
         fitted, seen = _mapped(fitted, z_x, z_y), _mapped(seen, z_x, z_y)
