@@ -30,7 +30,7 @@ HELP = paragraphs(
     examples(
         "python -m analysis rank --profile profile.json --steps 6layers --out ranking.json",
         "python -m analysis rank --model ./my-model --workload prompts.jsonl --criteria members,taylor --rule median_rank --out r.json",
-        'python -m analysis rank --profile profile.json --steps 20% --protect 0,1 --most-perplexity 1.5x --held-out "customer mail" \\\\',
+        'python -m analysis rank --profile profile.json --steps 20% --protect 0,1 --most-perplexity 1.5x --held-out "customer mail" \\',
         "    --out ranking.json",
         "python -m analysis plan --op prune --criterion consensus --budget 20% --profile profile.json --out plan.json",
     ),

@@ -148,13 +148,19 @@ def _tell_odd(agreed: Agreement, terminal: Terminal) -> None:
 
 
 def _tell_silent(ranking: Ranking, terminal: Terminal) -> None:
-    """Who could not vote, and why; and what else a measure has to say of its own vote."""
+    """Who could not vote, and why; and what else measures have to say of their own votes: each reason once, with all it is true of."""
+    silent, noted = dict[str, list[Message]](), dict[str, list[Message]]()
     for vote in ranking.steps[0].votes:
         measure = Message(id=VOTER_WORDS[vote.voter].title)
         if vote.abstained is not None:
-            terminal.tell("{measure} could not vote: {reason}", measure=measure, reason=vote.abstained)
+            silent.setdefault(render(vote.abstained, terminal.language), []).append(measure)
+            continue
         for note in vote.notes:
-            terminal.tell("{measure}: {note}", measure=measure, note=note)
+            noted.setdefault(render(note, terminal.language), []).append(measure)
+    for reason, measures in silent.items():
+        terminal.tell("Could not vote: {measures}. {reason}", measures=measures, reason=reason)
+    for note, measures in noted.items():
+        terminal.tell("{measures}: {note}", measures=measures, note=note)
 
 
 def _tell_steps(ranking: Ranking, terminal: Terminal) -> None:
@@ -165,7 +171,7 @@ def _tell_steps(ranking: Ranking, terminal: Terminal) -> None:
             terminal.tell("Taken out step by step, everything measured again in between (loss: nats per token, with 95% interval):")
         else:
             terminal.tell("Taken out step by step, everything measured again in between (loss: 1 - cosine of the final states):")
-        heads = [N_("step"), N_("out"), N_("loss"), N_("change"), N_("passes"), N_("s model"), N_("s measures")]
+        heads = [N_("step no."), N_("out"), N_("loss"), N_("change"), N_("passes"), N_("s model"), N_("s measures")]
         rows = [[terminal.t(head) for head in heads], *(_step_row(n, step, terminal) for n, step in enumerate(taken, start=1))]
         for line in aligned(rows):
             typer.echo(line, err=True)

@@ -171,13 +171,13 @@ def _passes(blocks: Sequence[int], stack: StackInfo, steps: int) -> float:
 def _tell_steps(settings: RankingSettings, steps: int | None, terminal: Terminal) -> None:
     if steps is None:
         terminal.tell(
-            "Then up to {amount} are taken out, {per_step} at a time, everything measured again in between.",
+            "Taken out step by step: up to {amount}, {per_step} at a time; everything is measured again in between.",
             amount=settings.amount,
             per_step=settings.per_step,
         )
         return
     terminal.tell(
-        "In {steps} steps {amount} are taken out, {per_step} at a time, everything measured again in between.",
+        "Taken out step by step: {amount}, in {steps} steps, {per_step} at a time; everything is measured again in between.",
         steps=steps,
         amount=settings.amount,
         per_step=settings.per_step,

@@ -30,7 +30,7 @@ HELP = paragraphs(
     N_("Examples:"),
     examples(
         "python -m analysis robustness --plan plan.json --country JPN --watts 65 --out robustness.json",
-        'python -m analysis robustness --plan plan.json --noise keyboard --noise case --attack none --held-out "customer mail" \\\\',
+        'python -m analysis robustness --plan plan.json --noise keyboard --noise case --attack none --held-out "customer mail" \\',
         "    --out robustness.json",
     ),
     N_("Only verification examples are used, and what is judged stays clean: only the text before it is disturbed."),

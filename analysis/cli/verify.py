@@ -30,7 +30,7 @@ HELP = paragraphs(
     N_("Examples:"),
     examples(
         'python -m analysis verify --plan plan.json --workload prompts.jsonl --guardrail "perplexity<=1.05x" --out verification.json',
-        'python -m analysis verify --plan plan.json --guardrail "perplexity@order entry<=+8%" --guardrail "flips@critical<=25%" \\\\',
+        'python -m analysis verify --plan plan.json --guardrail "perplexity@order entry<=+8%" --guardrail "flips@critical<=25%" \\',
         "    --certificate certificate.html --made-by Sato",
     ),
     N_(
