@@ -23,7 +23,7 @@ class Course:
     sizes: tuple[int, ...]
     tokens: int
     _number: int = 0
-    _told: Progress = field(default_factory=lambda: Progress(stage=Message(id="")))
+    _told: Progress | None = None
     _seconds: list[float] = field(default_factory=list)
     _from: float = 0.0
 
@@ -39,16 +39,17 @@ class Course:
     def stage(self, n_candidates: int) -> Message:
         """What a step does while it walks."""
         if len(self.sizes) == 1:
-            return Message(id="Leaving out each of {n} units in turn", values={"n": n_candidates})
+            return Message(id="Leaving out each of {n} candidates in turn", values={"n": n_candidates})
         return Message(
-            id="Step {step} of {steps}: leaving out each of {n} units in turn",
+            id="Step {step} of {steps}: leaving out each of {n} candidates in turn",
             values={"step": self._number + 1, "steps": max(len(self.sizes), self._number + 1), "n": n_candidates},
         )
 
     def arithmetic(self) -> None:
         """The walk is over; the voters work out what they say."""
         self._from = time.monotonic()
-        self.whole.on_progress(self._told.model_copy(update={"stage": Message(id="Working out what each measure says")}))
+        stage = Message(id="Working out what each measure says")
+        self.whole.on_progress(Progress(stage=stage) if self._told is None else self._told.model_copy(update={"stage": stage}))
 
     def end(self) -> None:
         """The step is over."""
@@ -56,7 +57,8 @@ class Course:
 
     def _tell(self, progress: Progress) -> None:
         total = self._tokens_of(len(self.sizes))
-        done = max(self._told.done, min(total, self._tokens_of(self._number) + progress.done))
+        before = 0 if self._told is None else self._told.done
+        done = max(before, min(total, self._tokens_of(self._number) + progress.done))
         rate = progress.tokens_per_second
         eta = (total - done) / rate + self._arithmetic_left() if rate else None
         self._told = progress.model_copy(update={"done": done, "total": total, "eta_seconds": eta})

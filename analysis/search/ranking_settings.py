@@ -80,11 +80,10 @@ def check_candidates(units: Sequence[UnitRef], stack: StackInfo, settings: Ranki
     """
     if len(units) < 2:
         raise PlanError(
-            "A ranking compares layers with each other, and this model has {n} that could be left out (of {n_blocks}; unit: {unit}). "
-            "Choose a model with more layers, or another unit.",
+            "A ranking needs at least two layers that can be left out; of this model's {n_blocks} it is {n}. Choose a model with more layers, "
+            "or rank attentions or MLPs.",
             n=len(units),
             n_blocks=stack.n_blocks,
-            unit=settings.unit,
         )
     if settings.amount and all(block in settings.protect for _, block in units):
         raise PlanError("All layers that could be taken out are protected. Protect fewer, or leave the amount empty to rank only.")

@@ -373,7 +373,7 @@ def test_a_bad_request_is_refused_before_the_model_is_loaded(
 
 
 def test_a_model_of_one_layer_has_nothing_to_compare() -> None:
-    with pytest.raises(PlanError, match="A ranking compares layers with each other, and this model has 1"):
+    with pytest.raises(PlanError, match="at least two layers that can be left out; of this model's 1 it is 1"):
         _ranked(loaded(tiny_llama(1)))
 
 
