@@ -169,7 +169,7 @@ class _Job:
             found = {arm.name: done for arm in arms if (done := runner.train(arm, cut if arm.removed else base)) is not None}
             self.notes += runner.notes
             if "healed" not in found:
-                raise PlanError("The cut model could not be trained to its end. Give more minutes, or smaller learning rates.")
+                raise PlanError("There was no time to train the cut model. Give more minutes (--max-minutes).")
             saved = self._saved(ground, found["healed"], course)
         machine = Machine(
             device=str(self.loaded.device),

@@ -84,6 +84,9 @@ class HealRunner:
         Args:
             arm: which.
             before: what the model made of the verification half before this training.
+
+        Raises:
+            AllDiverged: the healed arm itself diverged with every rate.
         """
         until = self.course.done + self.runs * self.settings.steps
         budget = self._budget()
@@ -94,6 +97,8 @@ class HealRunner:
                 return None
             return self._judged(arm, before, *self._best(arm, budget))
         except AllDiverged as exc:
+            if arm.name == "healed":
+                raise
             self.notes.append(Message(id="The arm {arm} was left out: {reason}", values={"arm": arm.name, "reason": exc.message}))
             return None
         finally:

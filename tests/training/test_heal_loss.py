@@ -54,9 +54,9 @@ def test_states_that_fit_neither_memory_nor_disk_are_refused_before_anything_tra
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefix_cache, "available_bytes", lambda _: 100)
-    with pytest.raises(ResourceError, match=r"26 training tokens takes .* GiB to keep.*--objective next_token"):
-        with taught(model, model.stack(), EXAMPLES, 16, None, Watch()):
-            pytest.fail("there is no room")
+    refused = pytest.raises(ResourceError, match=r"26 training tokens takes .* GiB to keep.*--objective next_token")
+    with refused, taught(model, model.stack(), EXAMPLES, 16, None, Watch()):
+        pytest.fail("there is no room")
 
 
 def test_where_memory_is_too_small_the_states_wait_on_disk(
