@@ -13,7 +13,7 @@ from analysis.planning.agreement import Agreement, agreement, n_agreeing
 from analysis.planning.consensus import Consensus, asked_votes, consensus
 from analysis.planning.consensus_odds import membership
 from analysis.planning.rank import units_in
-from analysis.planning.ranking_losses import UnitSet, lost_alone, worst_slice_of
+from analysis.planning.ranking_losses import UnitSet, broken_without, lost_alone, worst_slice_of
 from analysis.planning.spending import Limit, limit_of
 
 _AMOUNT = "20%"
@@ -21,7 +21,7 @@ _AMOUNT = "20%"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, and what follows from it at once."""
+    """What was asked for (see `plan_from_ranking`), and what follows from it at once."""
 
     ranking: Ranking
     amount: str | None
@@ -69,9 +69,27 @@ class Request:
         """The consensus of a step, as it is asked for now."""
         return consensus(step.votes, step.candidates, rule=self.the_rule, weights=self.the_weights, voters=self.voters)
 
+    @cached_property
+    def broken(self) -> frozenset[UnitRef]:
+        """Units that are never taken, whatever the other measures say."""
+        return broken_without(self.ranking)
+
+    @cached_property
+    def held_back(self) -> bool:
+        """Whether the ranking's own limit of quality ended its steps, so that more was refused and not merely left undone."""
+        ranking, amount = self.ranking, self.ranking.settings.amount
+        if ranking.settings.most_perplexity is None or not (amount and ranking.complete and self.step_by_step):
+            return False
+        return self.taken == ranking.taken and not uses_up(self.limit_of(amount), self.taken)
+
+    def limit_of(self, amount: str) -> Limit:
+        """What an amount allows of this model's units of the ranking's kind."""
+        ranking = self.ranking
+        return limit_of(ranking.model, amount, units=(ranking.settings.unit,), stack=ranking.stack, context_tokens=self.context_tokens)
+
     def free(self, order: UnitSet) -> UnitSet:
         """What of an order may be taken; the last unit of the model stays."""
-        may_go = tuple(ref for ref in order if ref[1] not in self.protected)
+        may_go = tuple(ref for ref in order if ref[1] not in self.protected and ref not in self.broken)
         return may_go[: len(units_in(self.stack, self.ranking.settings.unit)) - 1]
 
     @property
@@ -84,7 +102,9 @@ class Request:
         """What was taken step by step, as far as it would be taken now."""
         found: list[UnitRef] = []
         for step in self.ranking.steps if self.step_by_step else ():
-            now = step.chosen if self.as_ranked else tuple(ref for ref in self.at(step).order if ref[1] not in self.protected)
+            if not any(vote.votes for vote in asked_votes(step.votes, self.voters)):
+                break
+            now = step.chosen if self.as_ranked else self.free(self.at(step).order)
             if set(now[: len(step.chosen)]) != set(step.chosen) or any(block in self.protected for _, block in step.chosen):
                 break
             found += step.chosen
@@ -127,11 +147,22 @@ class Choice:
 
 
 def choose(request: Request, profile: Profile | None) -> Choice:
+    """What goes, and what the measures say of it.
+
+    Raises:
+        PlanError: the request cannot be understood, the profile is another model's, or nothing can be taken.
+    """
     _check(request, profile)
     ranking, limit = request.ranking, _limit(request)
     stepped = _within(limit, request.taken)
     lowest = _within(limit, request.free(request.voted.order))
-    stepwise = bool(stepped) and (uses_up(limit, stepped) or len(stepped) >= len(lowest))
+    if request.held_back and not stepped:
+        raise PlanError(
+            "The ranking took nothing out: the first removal already raises perplexity beyond {times} times the untouched model's. "
+            "Rank again with a higher limit, or take the lowest of the one ranking.",
+            times=ranking.settings.most_perplexity,
+        )
+    stepwise = bool(stepped) and (uses_up(limit, stepped) or len(stepped) >= len(lowest) or request.held_back)
     order = stepped if stepwise else lowest
     if not order:
         raise _nothing_to_take(request, limit)
@@ -172,9 +203,8 @@ def _check(request: Request, profile: Profile | None) -> None:
 
 
 def _limit(request: Request) -> Limit:
-    ranking = request.ranking
-    amount = request.amount or (f"{len(request.taken)} layers" if request.as_taken else ranking.settings.amount or _AMOUNT)
-    return limit_of(ranking.model, amount, units=(ranking.settings.unit,), stack=ranking.stack, context_tokens=request.context_tokens)
+    taken, settings = request.taken, request.ranking.settings
+    return request.limit_of(request.amount or (f"{len(taken)} layers" if request.as_taken else settings.amount or _AMOUNT))
 
 
 def _within(limit: Limit, order: UnitSet) -> UnitSet:

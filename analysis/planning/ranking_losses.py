@@ -18,6 +18,15 @@ def lost_alone(ranking: Ranking, ref: UnitRef) -> LostWith | None:
     return next((lost for lost in ranking.lost if lost.removed == (ref,)), None)
 
 
+def broken_without(ranking: Ranking) -> frozenset[UnitRef]:
+    """Units without which the model gave no usable numbers: their loss was to be measured and is undefined."""
+    step = ranking.steps[0]
+    loss = step.vote("ablation_loss")
+    votes = () if loss is None or not loss.votes else tuple(zip(step.candidates, loss.values, strict=True))
+    undefined = (lost.removed[0] for lost in ranking.lost if len(lost.removed) == 1 and lost.change.value is None)
+    return frozenset((*undefined, *(ref for ref, value in votes if value is None)))
+
+
 def worst_slice_of(lost: LostWith | None) -> str | None:
     """The slice whose loss rises most, per token; None: no slice has a figure."""
     known = {name: part.change.value for name, part in lost.slices.items() if part.change.value is not None} if lost else {}

@@ -57,7 +57,13 @@ def _unsure_warning(choice: Choice, ref: UnitRef) -> Message | None:
 
 
 def notes_of(choice: Choice) -> Iterator[Message]:
+    """What a reader should know of the choice: how it was found, what was left in and why, what was measured."""
     request, ranking, voted = choice.request, choice.request.ranking, choice.request.voted
+    if choice.stepwise and request.held_back and not uses_up(choice.limit, choice.chosen):
+        yield Message(
+            id="The ranking stopped after {n}: one more would have raised perplexity beyond {times} times the untouched model's.",
+            values={"n": len(choice.chosen), "times": ranking.settings.most_perplexity},
+        )
     yield _how_found(choice)
     yield from _why_not_stepwise(choice)
     yield Message(
@@ -72,12 +78,17 @@ def notes_of(choice: Choice) -> Iterator[Message]:
         yield Message(
             id="Layers about which fewer than half of the measures say anything were left in: {blocks}.", values={"blocks": blocks}
         )
-    yield from _aboutmeasured_quality(choice)
+    if request.broken:
+        blocks = tuple(sorted(block for _, block in request.broken))
+        yield Message(id="Layers without which the model gives no usable numbers were left in: {blocks}.", values={"blocks": blocks})
+    yield from _about_quality(choice)
     if len(choice.chosen) == len(request.free(voted.order)) and not uses_up(choice.limit, choice.chosen):
         yield Message(
             id='"{amount}" was asked for, but only {n} could be taken: the others are protected, have no score, or must stay.',
             values={"amount": choice.amount, "n": len(choice.chosen)},
         )
+    if not ranking.complete:
+        yield Message(id="The ranking was stopped on the way; it can go on from there.")
     if ranking.settings.held_out:
         yield Message(id="Nothing was chosen by these slices: {slices}.", values={"slices": ranking.settings.held_out})
     if not ranking.replicate_ranks:
@@ -90,6 +101,12 @@ def _how_found(choice: Choice) -> Message:
     blocks = tuple(block for _, block in choice.order)
     if len(blocks) == 1:
         return Message(id="Taken as the most replaceable by the consensus: {blocks}.", values={"blocks": blocks})
+    at_once = choice.request.ranking.settings.per_step
+    if choice.stepwise and at_once > 1:
+        return Message(
+            id="Taken out {n} at a time, everything measured again in between; in this order: {blocks}.",
+            values={"n": at_once, "blocks": blocks},
+        )
     if choice.stepwise:
         return Message(
             id="Taken out one after the other, everything measured again in between; in this order: {blocks}.", values={"blocks": blocks}
@@ -118,7 +135,7 @@ def _why_not_stepwise(choice: Choice) -> Iterator[Message]:
         )
 
 
-def _aboutmeasured_quality(choice: Choice) -> Iterator[Message]:
+def _about_quality(choice: Choice) -> Iterator[Message]:
     ranking = choice.request.ranking
     if ranking.objective == "state_change":
         yield Message(id="This model writes no words: loss is how far its final states turn (1 - cosine), not perplexity.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from analysis.i18n import N_
 from analysis.planning.agreement import agreement
 from analysis.planning.consensus import Consensus, a_fifth, asked_votes, consensus, rank_table
 from analysis.planning.consensus_rules import mid_ranks, stretched
-from analysis.planning.ranking_losses import lost_alone, worst_slice_of
+from analysis.planning.ranking_losses import broken_without, lost_alone, worst_slice_of
 from analysis.planning.voters import VOTER_WORDS
 from analysis.reporting.figures import percent_figure
 
@@ -80,10 +81,11 @@ class _View:
     found: Consensus
     k: int
 
-    @property
+    @cached_property
     def free(self) -> tuple[UnitRef, ...]:
         """What may go, best first."""
-        return tuple(ref for ref in self.found.order if ref[1] not in self.ranking.settings.protect)
+        broken, protected = broken_without(self.ranking), self.ranking.settings.protect
+        return tuple(ref for ref in self.found.order if ref[1] not in protected and ref not in broken)
 
     def ranks_of(self, ref: UnitRef) -> dict[Voter, float]:
         """Each voter's rank of one unit among those that may go; who does not rank it is missing."""

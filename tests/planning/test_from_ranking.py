@@ -124,6 +124,50 @@ def test_what_the_ranking_protected_stays() -> None:
     assert best not in plan.removed["block"]
 
 
+def limited(ranking: Ranking, amount: str, **changes: Any) -> Ranking:
+    """The ranking as if it had been asked for this amount and a limit of quality had ended it."""
+    settings = ranking.settings.model_copy(update={"most_perplexity": 1.5, "amount": amount})
+    return ranking.model_copy(update={"settings": settings, **changes})
+
+
+def test_what_a_limit_of_quality_refused_is_not_taken_after_all() -> None:
+    ranking = limited(make_ranking(n_taken=4), "20%")
+    plan = plan_from_ranking(ranking, amount="20%")
+    assert plan.removed["block"] == taken(ranking, 4)
+    assert notes(plan).startswith("The ranking stopped after 4: one more would have raised perplexity beyond 1.5 times")
+    assert len(plan_from_ranking(ranking, amount="20%", step_by_step=False).removed["block"]) == 6
+
+
+def test_where_the_limit_refused_nothing_it_is_not_mentioned() -> None:
+    ranking = limited(make_ranking(n_taken=6), "20%")
+    assert "The ranking stopped" not in notes(plan_from_ranking(ranking))
+    assert "The ranking stopped" not in notes(plan_from_ranking(limited(make_ranking(n_taken=4), "20%"), amount="2 layers"))
+
+
+def test_a_ranking_that_refused_the_first_removal_makes_no_plan_step_by_step() -> None:
+    ranking = limited(make_ranking(n_taken=0), "20%")
+    with pytest.raises(PlanError, match="first removal already raises perplexity beyond 1.5 times"):
+        plan_from_ranking(ranking, amount="20%")
+    assert plan_from_ranking(ranking, amount="1 layer", step_by_step=False).removed["block"] == lowest(ranking, 1)
+
+
+def test_a_ranking_stopped_on_the_way_says_so() -> None:
+    plan = plan_from_ranking(limited(make_ranking(n_taken=2), "20%", complete=False))
+    assert "stopped on the way" in notes(plan)
+    assert "The ranking stopped after" not in notes(plan)
+
+
+def test_a_layer_without_which_the_model_breaks_is_never_taken() -> None:
+    ranking = make_ranking(n_taken=0)
+    best = lowest(ranking, 1)[0]
+    broken = tuple(
+        lost.model_copy(update={"change": Estimate(value=None)}) if lost.removed == (("block", best),) else lost for lost in ranking.lost
+    )
+    plan = plan_from_ranking(ranking.model_copy(update={"lost": broken}))
+    assert best not in plan.removed["block"]
+    assert f"no usable numbers were left in: {best}." in notes(plan)
+
+
 def test_one_layer_always_stays() -> None:
     plan = plan_from_ranking(make_ranking(), amount="100%")
     assert len(plan.removed["block"]) == 29
@@ -267,13 +311,15 @@ def test_units_taken_several_at_once_are_a_group_of_one_step() -> None:
     ranking = make_ranking(n_taken=2)
     first = ranking.steps[0]
     both = first.model_copy(update={"chosen": ranking.taken, "change": 0.4, "interval": (0.3, 0.5)})
-    grouped = ranking.model_copy(update={"steps": (both,), "lost_together": ()})
+    settings = ranking.settings.model_copy(update={"per_step": 2})
+    grouped = ranking.model_copy(update={"settings": settings, "steps": (both,), "lost_together": ()})
     whole, part = plan_from_ranking(grouped), plan_from_ranking(grouped, amount="1 layer")
     assert whole.projection is not None
     assert whole.projection.quality is not None
     assert whole.projection.quality.loss_change == 0.4
     assert tuple(("block", block) for block in whole.removed["block"]) == ordered(ranking.taken)
     assert len(part.removed["block"]) == 1
+    assert "Taken out 2 at a time" in notes(whole)
 
 
 @pytest.mark.parametrize(

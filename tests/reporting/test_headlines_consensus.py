@@ -86,6 +86,12 @@ def test_a_protected_layer_is_neither_first_nor_the_cheapest() -> None:
     assert "No layer may go" in both(consensus_headline(ranking.model_copy(update={"settings": everything})))[0]
 
 
+def test_a_layer_without_which_the_model_breaks_is_not_called_replaceable() -> None:
+    ranking = voted(SAME, SAME)
+    broken = ranking.lost[0].model_copy(update={"change": Estimate(value=None)})
+    assert "layer 1" in both(consensus_headline(ranking.model_copy(update={"lost": (broken, *ranking.lost[1:])}), k=1))[0]
+
+
 def test_one_measure_is_no_consensus() -> None:
     english, japanese = both(consensus_headline(voted(SAME)))
     assert english == "Only one measure voted, Linear CKA, so there is no consensus: it finds layer 0 most replaceable."
