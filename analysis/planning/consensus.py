@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analysis.contracts import VOTERS, Message, Rule, Series, UnitRef, Vote, Voter
 from analysis.errors import PlanError
 from analysis.planning.consensus_rules import checked_rule, consensus_scores, order_by, weights_of
+from analysis.planning.kemeny import kemeny_order
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +31,7 @@ class Consensus:
         ties: groups of candidates with the same score, each in the order above.
         worst_ranks: [M] the worst rank that any voter gives, on the scale of M; None where none does.
         k: how many count as "among the most replaceable" for `unanimous`.
+        proved: with the rule kemeny, whether no other order contradicts the measures less; True with any other rule.
         unanimous: candidates that every voter that ranks them puts among its k most replaceable, in the order above.
     """
 
@@ -44,6 +46,7 @@ class Consensus:
     worst_ranks: Series
     k: int
     unanimous: tuple[UnitRef, ...]
+    proved: bool = True
 
     @property
     def unranked(self) -> tuple[UnitRef, ...]:
@@ -105,6 +108,7 @@ def consensus(
         worst_ranks=_series(worst),
         k=k if k is not None else a_fifth(len(candidates)),
         unanimous=(),
+        proved=rule != "kemeny" or kemeny_order(ranks).exact,
     )
     return _with_unanimous(found)
 

@@ -70,6 +70,10 @@ def notes_of(choice: Choice) -> Iterator[Message]:
         id="Voted for by {n} measures, put together by: {rule}.",
         values={"n": len(voted.voters), "rule": Message(id=RULE_WORDS[voted.rule].title)},
     )
+    if not voted.proved:
+        yield Message(
+            id="So many layers beat each other in a circle that their best order is not proved; it was improved until no move helped."
+        )
     if voted.abstained:
         names = tuple(Message(id=VOTER_WORDS[voter].title) for voter in voted.abstained)
         yield Message(id="These measures could not vote: {names}.", values={"names": names})

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from analysis.contracts import MEMBERS
 from analysis.planning import kemeny
+from analysis.planning.consensus import consensus
 from analysis.planning.consensus_rules import mid_ranks
 from analysis.planning.kemeny import EXACT_UP_TO, kemeny_order, kemeny_places, pair_costs
+from tests.planning.test_consensus import a_vote, layers
 
 Floats = NDArray[np.float64]
 
@@ -76,6 +79,9 @@ def test_a_large_group_in_doubt_is_said_not_to_be_proved() -> None:
     circle = np.stack([np.roll(np.arange(1.0, n + 1), shift) for shift in (0, n // 3, 2 * n // 3)])
     found = kemeny_order(circle)
     assert not found.exact
+    votes = [a_vote(voter, list(map(float, ranked))) for voter, ranked in zip(MEMBERS, circle, strict=False)]
+    assert not consensus(votes, layers(n), rule="kemeny").proved
+    assert consensus(votes, layers(n), rule="rank_sum").proved
     assert sorted(found.order) == list(range(n))
     assert found.cost == pytest.approx(cost_of(circle, found.order))
 
