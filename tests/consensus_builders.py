@@ -236,6 +236,7 @@ def make_healing(plan: Plan | None = None, *, recovered: float = 0.68, **changes
     plan = plan or make_cut_plan()
     base, cut = 2.60, 3.92
     healed, control = cut - recovered * (cut - base), base - 0.1
+    removed = tuple(("block", block) for block in plan.removed["block"])
     fields: dict[str, Any] = {
         "id": f"healing-{plan.id}",
         "plan_id": plan.id,
@@ -245,7 +246,7 @@ def make_healing(plan: Plan | None = None, *, recovered: float = 0.68, **changes
         "model_commit": plan.model.commit,
         "architecture": plan.model.architecture,
         "stack": plan.model.stack,
-        "removed": tuple(("block", block) for block in plan.removed["block"]),
+        "removed": removed,
         "workload": make_workload(),
         "counts": make_counts(),
         "verification_counts": make_counts(),
@@ -255,9 +256,9 @@ def make_healing(plan: Plan | None = None, *, recovered: float = 0.68, **changes
         "n_report": 84,
         "base_loss": near(base, 0.02),
         "cut_loss": near(cut, 0.02),
-        "healed": make_heal_arm("healed", cut, healed),
+        "healed": make_heal_arm("healed", cut, healed, removed=removed),
         "control": make_heal_arm("control", base, control),
-        "others": (make_heal_arm("distillation", cut, healed + 0.1),),
+        "others": (make_heal_arm("distillation", cut, healed + 0.1, removed=removed),),
         "recovered": near(recovered, 0.1),
         "recovered_against_control": near(1 - (healed - control) / (cut - base), 0.1),
         "slices": {

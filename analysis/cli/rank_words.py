@@ -12,7 +12,7 @@ from analysis.cli.figures import UNKNOWN, aligned, change, figure, with_interval
 from analysis.cli.terminal import Terminal
 from analysis.contracts import Estimate, LostWith, Message, PartLoss, Ranking, RankingStep, TokenKind, Unit, UnitRef
 from analysis.errors import PlanError
-from analysis.i18n import N_
+from analysis.i18n import N_, render
 from analysis.i18n.numbers import number, span
 from analysis.planning.agreement import Agreement, agreement
 from analysis.planning.consensus import Consensus, a_fifth, consensus
@@ -159,8 +159,8 @@ def _tell_silent(ranking: Ranking, terminal: Terminal) -> None:
             noted.setdefault(render(note, terminal.language), []).append(measure)
     for reason, measures in silent.items():
         terminal.tell("Could not vote: {measures}. {reason}", measures=measures, reason=reason)
-    for note, measures in noted.items():
-        terminal.tell("{measures}: {note}", measures=measures, note=note)
+    for remark, measures in noted.items():
+        terminal.tell("{measures}: {note}", measures=measures, note=remark)
 
 
 def _tell_steps(ranking: Ranking, terminal: Terminal) -> None:
