@@ -3,20 +3,19 @@
 import streamlit as st
 
 from analysis.contracts import UnitSet
-from analysis.reporting.headlines_consensus import consensus_headline
 from pages.ui.consensus_film import show_film
 from pages.ui.consensus_form import ranking_box
 from pages.ui.consensus_lost import alone, first_looked_at, show_lost
 from pages.ui.consensus_matrix import columns_of, free_order, show_agreement, show_matrix, show_sureness, voted
 from pages.ui.consensus_plan import drafted, plan_box
 from pages.ui.consensus_subject import ranked_subject, ranking_picker, watch_ranking
-from pages.ui.consensus_view import about_ranking, ask_first, order_table
+from pages.ui.consensus_view import about_ranking, answer_of, ask_first, order_table
 from pages.ui.consensus_weights import mark_of_ranking, order_field, weigh
 from pages.ui.evidence import section
 from pages.ui.frame import empty_state, footer, headline, standing
 from pages.ui.glossary import term
 from pages.ui.job_box import running
-from pages.ui.language import say, words
+from pages.ui.language import words
 from pages.ui.messages import saying_errors, stopping_on_errors
 from pages.ui.pareto import removed_of
 from pages.ui.session import ensure_session
@@ -71,9 +70,9 @@ with choices:
     weighed, op, stepwise = weigh(found)
 with stopping_on_errors():
     now = voted(mark_of_ranking(found), weighed, found)
-    sentence = consensus_headline(found, rule=weighed.rule, weights=weighed.by_voter, voters=weighed.voters, k=weighed.k)
+    sentence = answer_of(found, weighed)
 with answer:
-    headline(say(sentence))
+    headline(sentence)
     standing(about, sample=found.workload.is_sample or found.model.source.kind == "sample")
     ranking_picker(subject.past, found.id)
 taken: UnitSet = ()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analysis.contracts import Ranking, UnitRef, Voter
+from analysis.contracts import Interval, Ranking, UnitRef, Voter
 from analysis.i18n.numbers import listed, number, percent
 from analysis.planning.agreement import Agreement, agreement
 from analysis.planning.consensus import Consensus, consensus
@@ -57,6 +57,11 @@ def _shares(mark: Mark, weighed: Weighed, _found: Ranking) -> tuple[float | None
     return membership(
         _found, weighed.k, rule=weighed.rule, weights=weighed.by_voter, voters=weighed.voters, protect=_found.settings.protect
     )
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _spans(mark: Mark, _found: Ranking) -> Mapping[Voter, tuple[Interval | None, ...]]:
+    return rank_spans(_found)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -146,7 +151,7 @@ def _select(found: Ranking, at: list[int]) -> None:
 
 
 def _matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Columns, shown: Look) -> go.Figure:
-    t, spans = shown.t, rank_spans(found)
+    t, spans = shown.t, _spans(mark_of_ranking(found), found)
     ranks = tuple(None if rank != rank else float(rank) for rank in mid_ranks([_or_nan(score) for score in now.scores]))
     top = [consensus_row(t("Consensus"), ranks, now.scores, columns, shown)]
     if weighed.rule != "rank_sum":

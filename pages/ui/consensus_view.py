@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analysis.contracts import Ranking
+from analysis.contracts import Message, Ranking
 from analysis.i18n.numbers import listed, number
 from analysis.planning.consensus import Consensus
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
+from analysis.reporting.headlines_consensus import consensus_headline
 from pages.ui.consensus_matrix import free_order, plainly, units_words
 from pages.ui.consensus_subject import delete_button
 from pages.ui.consensus_weights import Weighed
@@ -15,6 +16,7 @@ from pages.ui.evidence import section, table
 from pages.ui.frame import Subject, headline, standing
 from pages.ui.language import language, plain, say, words
 from pages.ui.session import client, forget, remember
+from pages.ui.similarity_view import slice_title
 
 
 def ask_first(about: Subject) -> None:
@@ -42,6 +44,23 @@ def ask_first(about: Subject) -> None:
         remember("ranking", sample.id)
         st.query_params.pop("run", None)
         st.rerun()
+
+
+def answer_of(found: Ranking, weighed: Weighed) -> str:
+    """The page's first sentence, as the measures are put together now."""
+    told = consensus_headline(found, rule=weighed.rule, weights=weighed.by_voter, voters=weighed.voters, k=weighed.k)
+    return say(_with_slices(told))
+
+
+def _with_slices(message: Message) -> Message:
+    """The sample's slices in the language being spoken; slices of one's own are called what the file calls them."""
+
+    def said(name: str, value: object) -> object:
+        if isinstance(value, Message):
+            return _with_slices(value)
+        return slice_title(value) if name == "slice" and isinstance(value, str) else value
+
+    return Message(id=message.id, values={name: said(name, value) for name, value in message.values.items()})
 
 
 def order_table(found: Ranking, weighed: Weighed, now: Consensus) -> None:
@@ -76,6 +95,8 @@ def about_ranking(found: Ranking) -> None:
         ),
         t("Every step was decided by: {rule}.", rule=t(RULE_WORDS[settings.rule].title)),
     ]
+    if found.objective == "state_change":
+        said.append(t("This model writes no words: loss is how far its final states turn (1 - cosine), not perplexity."))
     if settings.protect:
         said.append(t("Layers that had to stay: {list}.", list=listed([str(block) for block in settings.protect], code)))
     notes = [say(note) for note in found.notes]
