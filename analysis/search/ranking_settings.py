@@ -80,8 +80,8 @@ def check_candidates(units: Sequence[UnitRef], stack: StackInfo, settings: Ranki
     """
     if len(units) < 2:
         raise PlanError(
-            "A ranking needs at least two layers that can be left out; of this model's {n_blocks} it is {n}. Choose a model with more layers, "
-            "or rank attentions or MLPs.",
+            "A ranking needs at least two layers that can be left out; of this model's {n_blocks} it is {n}. Choose a model with more "
+            "layers, or rank attentions or MLPs.",
             n=len(units),
             n_blocks=stack.n_blocks,
         )
