@@ -18,10 +18,11 @@ from types import MappingProxyType
 from analysis.contracts.robustness import GridIntensity
 from analysis.contracts.verification import Estimate
 from analysis.errors import InputError
+from analysis.i18n import N_
 
 _FILE = Path(__file__).with_name("grid.csv")
-SOURCE = "Our World in Data, from Ember and the Energy Institute (CC BY 4.0)"
-OWN = "own figure"
+SOURCE = N_("Our World in Data, from Ember and the Energy Institute (CC BY 4.0)")
+OWN = N_("own figure")
 _NEAR = 4
 
 
