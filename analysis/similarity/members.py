@@ -181,8 +181,10 @@ class _Asked:
         others = {place: space.coordinates(one) for place, one in enumerate(self.bank.ablated) if self.varied[place]}
         if space.dimension < self.dimension:
             self._note(fitted + gaussian, member_words.lowered(space.dimension, self.dimension))
-        self._fitted(fitted, base, others)
-        self._gaussian(gaussian, base, others)
+        if fitted:
+            self._fitted(fitted, base, others)
+        if gaussian:
+            self._gaussian(gaussian, base, others)
 
     def _fitted(self, members: tuple[Member, ...], base: Tensor, others: Mapping[int, Tensor]) -> None:
         n_test, judged = int(self.bank.judged.sum()), self.bank.test.to(base.device)
@@ -191,7 +193,7 @@ class _Asked:
             return
         assert self.space is not None
         self._note(members, member_words.split(len(base) - n_test, n_test, self.space) if n_test else member_words.NOTHING_HELD_BACK)
-        for place, features in others.items() if members else ():
+        for place, features in others.items():
             self.pause()
             with self._timed(*members):
                 parts = prompt_moments(base, features, self.layout)
@@ -214,7 +216,7 @@ class _Asked:
             self._note(members, member_words.shrunk(classes.n_shrunk, len(classes.places), 2 * base.shape[1]))
         if len(self.draws) > 1:
             self._note([member for member in members if GAUSSIAN[member] < 2], member_words.KEPT_OVER_RESAMPLES)
-        for member in members if others else ():
+        for member in members if others else ():  # none: every candidate is undefined
             with self._timed(member):
                 self._align(member, base, others, classes)
 
