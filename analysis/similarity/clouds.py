@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from analysis.contracts import Message
 from analysis.similarity.moments import covariance
-from analysis.similarity.stochastic import Aligned, Clouds, symmetric_root
+from analysis.similarity.stochastic import Aligned, Clouds, align, symmetric_root
 
 FEWEST = 10
 """Positions that a class needs to be looked at."""
@@ -156,3 +157,33 @@ def _estimated(plain: Tensor, classes: Classes) -> Tensor:
 
 def _varies(rows: Tensor) -> bool:
     return bool(rows.var(0, correction=0).sum() > 1e-12 * rows.square().sum(-1).mean())
+
+
+class Pairs:
+    """The base beside every candidate, class by class."""
+
+    def __init__(self, base: Float[Tensor, "n d"], others: Float[Tensor, "candidates n d"], classes: Classes) -> None:
+        self.base, self.others, self.classes = base, others, classes
+        self.clouds, self.other_clouds = clouds_of(base, classes), clouds_of(others, classes)
+
+    def distances(
+        self, alpha: float, each: Float[Tensor, "n resamples"], pause: Callable[[], None]
+    ) -> Float[Tensor, "one_and_resamples candidates"]:
+        """Every candidate's distance, and below it that of every resample."""
+        pause()
+        found = align(self.clouds, self.other_clouds, alpha, pause)
+        whole = found.squared.sqrt()[None]
+        if not each.shape[1]:
+            return whole
+        again = []
+        for place in range(len(self.others)):
+            pause()
+            again.append(self._resampled(place, found, alpha, each))
+        return torch.cat([whole, torch.stack(again, dim=1)])
+
+    def _resampled(self, place: int, found: Aligned, alpha: float, each: Tensor) -> Tensor:
+        if alpha == 2:
+            return means_resampled(self.base, self.others[place], self.classes, each)
+        one = torch.tensor([place], device=each.device)
+        costs = costs_of(self.clouds, self.other_clouds.of(one), found.of(one))
+        return resampled(self.base, self.others[place] @ found.rotation[place], self.classes, costs, each, alpha)

@@ -51,6 +51,11 @@ class FeatureBank:
         """Positions of the test prompts."""
         return self.test.to(self.prompts.device)[self.prompts]
 
+    def on_cpu(self) -> FeatureBank:
+        """The same in the main memory."""
+        classes = None if self.classes is None else self.classes.cpu()
+        return FeatureBank(self.base.cpu(), self.ablated.cpu(), self.prompts.cpu(), self.test.cpu(), classes)
+
 
 def is_finite(features: Float[Tensor, "positions width"]) -> bool:
     """Whether every value is a number."""

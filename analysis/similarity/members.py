@@ -19,14 +19,13 @@ from torch import Tensor
 from analysis.contracts import Message
 from analysis.contracts.ranking import Member
 from analysis.similarity import member_words
-from analysis.similarity.clouds import Classes, classes_of, clouds_of, costs_of, means_resampled, resampled
+from analysis.similarity.clouds import Pairs, classes_of
 from analysis.similarity.feature_bank import FeatureBank, is_finite, varies
 from analysis.similarity.moments import Layout, Moments, covariance, layout_of, prompt_moments
 from analysis.similarity.pca import POSITIONS_PER_DIMENSION, Space, fit_space
 from analysis.similarity.permutation import permutation_angle
 from analysis.similarity.resampled import Draws, PromptGram, PromptValues, cka_resamples, wasserstein_resamples
 from analysis.similarity.shape import CLIP, cka_distance, shape_distance
-from analysis.similarity.stochastic import align
 from analysis.similarity.wasserstein import wasserstein_distance
 
 FITTED: tuple[Member, ...] = ("procrustes", "cca", "permutation")
@@ -86,6 +85,8 @@ def member_scores(
         weights: how often each prompt is drawn in each resample; None: no resamples.
         pause: called between pieces of work; may raise to stop.
     """
+    if bank.base.device.type == "mps":
+        bank = bank.on_cpu()  # MPS has no float64
     asked = _Asked(bank, tuple(members), dimension, weights, pause)
     asked.run()
     return asked.scores()
@@ -216,29 +217,14 @@ class _Asked:
             self._note(members, member_words.shrunk(classes.n_shrunk, len(classes.places), 2 * base.shape[1]))
         if len(self.draws) > 1:
             self._note([member for member in members if GAUSSIAN[member] < 2], member_words.KEPT_OVER_RESAMPLES)
-        for member in members if others else ():  # none: every candidate is undefined
-            with self._timed(member):
-                self._align(member, base, others, classes)
-
-    def _align(self, member: Member, base: Tensor, others: Mapping[int, Tensor], classes: Classes) -> None:
-        alpha = GAUSSIAN[member]
-        self.pause()
-        stacked = torch.stack(list(others.values()))
-        clouds, other_clouds = clouds_of(base, classes), clouds_of(stacked, classes)
-        aligned = align(clouds, other_clouds, alpha)
+        if not others:
+            return  # every candidate is undefined
+        with self._timed(*members):
+            pairs = Pairs(base, torch.stack(list(others.values())), classes)
         each = self.draws[1:, self.bank.prompts].mT
-        for number, place in enumerate(others):
-            self.pause()
-            self.found[member][0, place] = aligned.squared[number].sqrt()
-            if len(self.draws) == 1:
-                continue
-            if alpha == 2:
-                again = means_resampled(base, stacked[number], classes, each)
-            else:
-                one = torch.tensor([number], device=base.device)
-                costs = costs_of(clouds, other_clouds.of(one), aligned.of(one))
-                again = resampled(base, stacked[number] @ aligned.rotation[number], classes, costs, each, alpha)
-            self.found[member][1:, place] = again.cpu()
+        for member in members:
+            with self._timed(member):
+                self.found[member][:, list(others)] = pairs.distances(GAUSSIAN[member], each, self.pause).cpu()
 
     def _note_undefined(self) -> None:
         if n := self.finite.count(False):

@@ -69,14 +69,15 @@ def fit_space(features: Float[Tensor, "positions width"], dimension: int) -> Spa
 
 
 def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
-    """Variances, largest first, and their directions; from the smaller of the two Gram matrices."""
+    """Variances, largest first, and their directions, the largest entry of each positive; from the smaller of the two Gram matrices."""
     n, width = centred.shape
     if width <= n:
         variances, axes = torch.linalg.eigh(centred.mT @ centred)
-        return variances.flip(0).clamp(min=0), axes.flip(1)
-    variances, sides = torch.linalg.eigh(centred @ centred.mT)
-    variances, sides = variances.flip(0).clamp(min=0), sides.flip(1)
-    return variances, centred.mT @ sides / variances.clamp(min=torch.finfo(variances.dtype).tiny).sqrt()
+    else:
+        variances, sides = torch.linalg.eigh(centred @ centred.mT)
+        axes = centred.mT @ sides / variances.clamp(min=torch.finfo(variances.dtype).tiny).sqrt()
+    largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
+    return variances.flip(0).clamp(min=0), (axes * largest.sign()).flip(1)
 
 
 def _distinct(centred: Tensor) -> int:

@@ -6,6 +6,7 @@ Pruning with Consensus (arXiv 2411.14345) uses it: alpha 0 compares covariances,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -97,7 +98,7 @@ def symmetric_root(covariance: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*b
     return root
 
 
-def align(base: Clouds, others: Clouds, alpha: float) -> Aligned:
+def align(base: Clouds, others: Clouds, alpha: float, pause: Callable[[], None] = lambda: None) -> Aligned:
     """The rotations by alternating updates: the best pairing of each class given the rotation, then the reverse.
 
     It starts from whichever is nearer, the Procrustes rotation of the class means or no rotation: base and candidate
@@ -112,6 +113,7 @@ def align(base: Clouds, others: Clouds, alpha: float) -> Aligned:
     moving = torch.arange(len(cross), device=cross.device)
     before, age, calm = best.rotation.clone(), torch.zeros_like(best.squared), torch.zeros_like(best.squared)
     for _ in range(MOST_UPDATES):
+        pause()
         mine = others.of(moving)
         pulls = (mine.roots.mT @ best.pairing[moving].mT @ base.roots).sum(1)
         updated = polar(alpha * cross[moving] + (2 - alpha) * pulls)

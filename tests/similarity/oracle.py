@@ -49,9 +49,10 @@ def wasserstein(x: Floats, y: Floats) -> float:
 
 
 def principal(x: Floats, dimension: int) -> tuple[Floats, Floats]:
-    """Mean and leading directions."""
+    """Mean and leading directions, the largest entry of each positive."""
     _, _, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    return x.mean(0), vt[:dimension].T
+    largest = np.take_along_axis(vt, np.abs(vt).argmax(1)[:, None], axis=1)
+    return x.mean(0), (vt * np.sign(largest))[:dimension].T
 
 
 def gaussian_at(means: Floats, covariances: Floats, others: Floats, other_covariances: Floats, alpha: float, rotation: Floats) -> float:
