@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from analysis.contracts.healing import HealObjective, HealSettings
 from analysis.contracts.search import UnitSet
@@ -16,6 +17,9 @@ from analysis.surgery.skip import left_out
 from analysis.training.prefix import Prefix
 from analysis.training.teacher import Teacher
 from analysis.training.trainee import Trainee
+
+_SCORES = {"cpu": 2**25, "cuda": 2**28}
+"""Word scores of a model that are held at once; several tensors of this size are needed."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +82,33 @@ class HealTrainee(Trainee):
             weights: [n, 2] each token's share of the step's next-token loss and of its distillation.
             indices: which examples these are, for the teacher.
         """
-        with ExitStack() as cut, self.autocast():
+        with ExitStack() as cut:
             cut.enter_context(left_out(self._stack, self.removed))
-            states = self.final_states(input_ids, attention_mask).flatten(0, 1)[rows]
-            scores = self._head.scores(states).float()
-            teacher = self._taught(indices, rows) if self.blend.needs_teacher else None
-            wanted = None if teacher is None or self.blend.distillation == 0 else self._wanted(teacher)
-        text, distilled = weights[:, 0], weights[:, 1]
+            with self.autocast():
+                states = self.final_states(input_ids, attention_mask).flatten(0, 1)[rows]
+        teacher = self._taught(indices, rows) if self.blend.needs_teacher else None
+        step = max(1, _SCORES.get(states.device.type, _SCORES["cpu"]) // self.model.config.get_text_config().vocab_size)
+        places = [slice(start, start + step) for start in range(0, len(targets), step)]
+        parts = [(states[at], None if teacher is None else teacher[at], targets[at], weights[at]) for at in places]
+        if len(parts) == 1:
+            return self._loss(*parts[0])
+        return torch.stack([checkpoint(self._loss, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]).sum()
+
+    def _loss(self, states: Tensor, teacher: Tensor | None, targets: Tensor, weights: Tensor) -> Tensor:
+        """Of some places of a pass: word scores exist for these places only, and are worked out again on the way back."""
+        with self.autocast():
+            scores = self._head.scores(states)
+        scores, (text, distilled) = scores.float(), weights.unbind(1)
         loss = scores.new_zeros(())
         if self.blend.distillation < 1:
             token_losses = functional.cross_entropy(scores, targets, reduction="none")
             loss = loss + (1 - self.blend.distillation) * (token_losses * text).sum()
-        if wanted is not None:
-            loss = loss + self.blend.distillation * (forward_kl(wanted, scores, self.blend.temperature) * distilled).sum()
+        if teacher is not None and self.blend.distillation > 0:
+            apart = forward_kl(self._wanted(teacher), scores, self.blend.temperature)
+            loss = loss + self.blend.distillation * (apart * distilled).sum()
         if teacher is not None and self.blend.hidden > 0:
-            apart = 1 - functional.cosine_similarity(states.float(), teacher.float(), dim=-1)
-            loss = loss + self.blend.hidden * (apart * distilled).sum()
+            turned = 1 - functional.cosine_similarity(states.float(), teacher.float(), dim=-1)
+            loss = loss + self.blend.hidden * (turned * distilled).sum()
         return loss
 
     @torch.no_grad()
@@ -104,7 +119,8 @@ class HealTrainee(Trainee):
 
     @torch.no_grad()
     def _wanted(self, teacher: Tensor) -> Tensor:
-        return self._head.logits(teacher).float()
+        with self.autocast():
+            return self._head.logits(teacher).float()
 
 
 def forward_kl(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -17,7 +18,7 @@ from analysis.models.device import resolve_device, resolve_dtype
 from analysis.models.load import describe_model
 from analysis.profiling.stream import Watch
 from analysis.surgery.apply import removed_units
-from analysis.surgery.export_folder import checked_target
+from analysis.surgery.export_folder import checked_target, require_apart
 from analysis.surgery.export_plan import cuts_of
 from analysis.training.heal_arms import check_rates
 from analysis.training.heal_data import MOST_WINDOWS
@@ -53,10 +54,17 @@ def prepare_heal(request: HealRequest, watch: Watch) -> Prepared:
     check_model(request.plan, card.info)
     if request.save_folder is not None:
         cuts_of(request.plan, card.info, zeroed=False)
+        require_apart(Path(request.save_folder).expanduser().resolve(), _places(request, card))
     settings = _on_device(request.settings, request.plan, card.info)
     verification = _encoded(workload, card, settings, "verification", 1)
     check_halves(asked, workload, [example.example_id for example in verification.examples])
     return Prepared(settings, _encoded(workload, card, settings, "calibration", MOST_WINDOWS), verification)
+
+
+def _places(request: HealRequest, card: ModelCard) -> list[Path]:
+    """Where the model itself lies."""
+    given = [] if request.model.location is None else [Path(request.model.location)]
+    return [place for place in (*given, card.tokenizer_folder) if place is not None and place.exists()]
 
 
 def cut_of(plan: Plan) -> tuple[str, UnitSet]:

@@ -98,6 +98,12 @@ def test_a_save_folder_that_holds_something_else_is_refused_before_anything_is_r
         run_heal(th.request(th.plan_for(info), path, save_folder=str(tmp_path)), load=never)
 
 
+def test_the_models_own_folder_is_no_place_to_save_to(info: ModelInfo, path: str) -> None:
+    inside = str(Path(info.source.location or "") / "healed")
+    with pytest.raises(InputError, match="folder of the model itself"):
+        run_heal(th.request(th.plan_for(info), path, save_folder=inside), load=never)
+
+
 def test_a_folder_cannot_hold_layers_without_their_attention(info: ModelInfo, path: str, tmp_path: Path) -> None:
     plan = th.plan_for(info, unit="attention")
     with pytest.raises(PlanError, match="cannot hold layers without their attention or MLP"):

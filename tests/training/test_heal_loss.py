@@ -15,11 +15,12 @@ from analysis.errors import ResourceError
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
 from analysis.surgery.skip import left_out
-from analysis.training import prefix_cache
+from analysis.training import heal_loss, prefix_cache
 from analysis.training.callbacks import inputs_of
 from analysis.training.heal_data import HealSet
 from analysis.training.heal_loss import Blend, HealTrainee, forward_kl
 from analysis.training.teacher import Teacher, taught
+from tests.models.tiny import VOCAB
 from tests.training.tiny_heal import QUICK, example
 from tests.training.tiny_training import model_named
 
@@ -124,6 +125,30 @@ def test_both_is_the_weighted_mean_of_the_two(model: LoadedModel, teacher: Teach
     text, taught_loss = loss_of(model, "next_token", removed, None), loss_of(model, "distillation", removed, teacher)
     both = loss_of(model, "both", removed, teacher, Blend(0.25))
     assert both == pytest.approx(0.75 * text + 0.25 * taught_loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["next_token", "both"])
+def test_loss_and_gradients_are_the_same_however_few_word_scores_are_held_at_once(
+    objective: HealObjective, model: LoadedModel, teacher: Teacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gradients() -> tuple[float, list[torch.Tensor]]:
+        data = HealSet(EXAMPLES, objective, "cpu")
+        trainee = HealTrainee(
+            model, model.stack(), (("block", 1),), Blend.of(objective, QUICK.model_copy(update={"hidden_weight": 0.5})), teacher
+        )
+        ((batch, weights),) = data.micro_batches(range(4), 4)
+        loss = trainee(**inputs_of(batch, weights, model.device))
+        loss.backward()
+        found = [parameter.grad.clone() for parameter in model.stack().blocks[0].parameters() if parameter.grad is not None]
+        model.model.zero_grad(set_to_none=True)
+        return float(loss.detach()), found
+
+    whole, wanted = gradients()
+    monkeypatch.setattr(heal_loss, "_SCORES", {"cpu": 5 * VOCAB})
+    parts, got = gradients()
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert wanted
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(wanted, got, strict=True))
 
 
 def test_the_term_on_final_states_is_zero_for_the_same_states_only(model: LoadedModel, teacher: Teacher) -> None:
