@@ -81,7 +81,7 @@ def attack_all(runner: Runner, examples: Sequence[Judged], settings: RobustnessS
                 ),
             )
         )
-    return Attacked(tuple(_result(job, attack, found) for attack in job.reported))
+    return Attacked(tuple(_result(job, attack, found) for attack in job.reported), tuple(_remarks(smaller)))
 
 
 def _refusal(chosen: Sequence[Judged]) -> Message | None:
@@ -94,6 +94,15 @@ def _refusal(chosen: Sequence[Judged]) -> Message | None:
             id="Attacks were not run: the library captum is not installed here. Install it (pip install captum), or leave attacks out."
         )
     return None
+
+
+def _remarks(runner: Runner) -> Iterator[Message]:
+    if runner.halvings:
+        yield Message(
+            id="Memory ran short during the attacks: batches were made smaller ({tokens} tokens) and the run went on. "
+            "The results are the same.",
+            values={"tokens": runner.batch_tokens},
+        )
 
 
 def attackable(example: Judged) -> Bools:

@@ -118,8 +118,10 @@ def _middle(text: str, encoded: EncodedExample) -> int:
 
 
 def _first_of_later_half(source: Example, turn: int, cut: int, writing: Writing) -> int:
-    """The first token that the text before the cut has no part in."""
+    """The first token that the text before the cut has no part in; 0 where nothing stands before the cut."""
     text = source.turns[turn].content
+    if not 0 < cut < len(text):
+        return 0
     clean = writing.whole(source).input_ids
     before, after = (writing.whole(_with_turns(source, {turn: part})).input_ids for part in (text[:cut], text[cut:]))
     return max(len(clean) - _common(clean[::-1], after[::-1]), _common(clean, before))

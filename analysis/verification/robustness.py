@@ -33,7 +33,7 @@ from analysis.verification.quality import judges_words
 from analysis.verification.sensitivity import CLEAN_ORIGINAL, CLEAN_PLAN, Rises, disturbed_of, rises, run_both
 from analysis.verification.unknown_work import unknown_work
 from analysis.workload import EncodedWorkload, Encoder, Example
-from analysis.workload.shown import shown_names
+from analysis.workload.shown import shown, shown_names
 
 Loader = Callable[..., LoadedModel]
 _SHOWN_SLIPS = 5
@@ -127,7 +127,7 @@ def _check_held_out(settings: RobustnessSettings, encoded: EncodedWorkload) -> N
     unknown = [name for name in settings.held_out if name not in known]
     if unknown:
         raise WorkloadError(
-            "The workload has no slice '{slice}'. Its slices are: {known}.", slice=unknown[0], known=shown_names(known, limit=40)
+            "The workload has no slice '{slice}'. Its slices are: {known}.", slice=shown(unknown[0]), known=shown_names(known, limit=40)
         )
 
 

@@ -267,6 +267,23 @@ def test_batches_change_nothing_but_rounding(info: ModelInfo, path: str, worse: 
         assert one.rise_plan.value == pytest.approx(other.rise_plan.value, abs=1e-4)
 
 
+def test_without_noise_the_rest_is_tested_all_the_same(info: ModelInfo, path: str, worse: Robustness) -> None:
+    calm = run_robustness(asked(tv.plan_for(info, [1]), path, QUICK.model_copy(update={"noises": (), "held_out": ("mail",)})))
+    assert calm.results == ()
+    assert calm.unknown_work[0].change.value == pytest.approx(worse.unknown_work[0].change.value, abs=1e-5)
+
+
+def test_one_prompt_that_overflows_is_named_and_not_averaged(info: ModelInfo, path: str) -> None:
+    def load(*args: Any, **kwargs: Any) -> LoadedModel:
+        loaded = load_model(*args, **kwargs)
+        with torch.no_grad():
+            loaded.model.get_input_embeddings().weight[5] = float("nan")
+        return loaded
+
+    with pytest.raises(ModelError, match="numbers overflowed in float32"):
+        run_robustness(asked(tv.plan_for(info, [1]), path), load=load)
+
+
 def test_few_prompts_say_nothing_about_which_model_is_more_sensitive(info: ModelInfo, path: str) -> None:
     few = run_robustness(asked(tv.plan_for(info, [1]), path, QUICK.model_copy(update={"slices": ("orders",)})))
     assert few.n_examples < 8
