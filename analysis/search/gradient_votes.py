@@ -28,7 +28,7 @@ from analysis.surgery.skip import left_out
 from analysis.workload import EncodedExample
 
 Floats = npt.NDArray[np.float64]
-TOKENS = {"cpu": 2048, "cuda": 32768}
+TOKENS = {"cpu": 1280, "cuda": 32768}
 """Tokens run backwards at most, template among them; arXiv 2402.02834 takes 1,280."""
 GROUP_TOKENS = 512
 """Tokens whose gradients are added up, sign and all, before they are held against the weights."""
