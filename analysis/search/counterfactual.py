@@ -181,7 +181,8 @@ class Recorder:
         self.sets, self.candidates, self.positions = tuple(sets), tuple(candidates), positions
         self._number = {removed: number for number, removed in enumerate(self.sets)}
         self._passing: dict[int, Passing] = {}
-        self._wanted: dict[int, tuple[Ints, Tensor]] = {}
+        self._wanted: dict[int, tuple[Ints, Tensor, Tensor]] = {}
+        self._tokens: dict[int, Tensor] = {}
 
     def prepare(self, measurer: Measurer) -> None:
         """Makes room for what will be seen.
@@ -195,7 +196,8 @@ class Recorder:
         self._first = np.cumsum([0, *(len(found) for found in places)])
         self._owners = np.repeat(np.arange(len(places)), [len(found) for found in places])
         self._places = np.concatenate(places)
-        self._losses = np.full((len(self.sets), len(self._owners)), np.nan)
+        wide = torch.float32 if self.loaded.device.type == "mps" else torch.float64
+        self._losses = torch.full((len(self.sets), len(self._owners)), torch.nan, dtype=wide, device=self.loaded.device)
         self.influence = Influence.empty(weights, len(self.candidates))
         n, width = len(self.positions or ()), self.loaded.info.hidden_size
         self._kept = np.zeros(n, dtype=bool)
@@ -209,22 +211,22 @@ class Recorder:
         """Places whose final states are kept."""
         if batch.number not in self._wanted:
             numbers, flat = self.positions.of_batch(batch) if self.positions is not None else (np.zeros(0, np.int64),) * 2
-            self._wanted[batch.number] = numbers, torch.from_numpy(flat).to(self.loaded.device)
+            index = [torch.from_numpy(array).to(self.loaded.device) for array in (flat, numbers)]
+            self._wanted[batch.number] = numbers, index[0], index[1]
+            tokens = np.concatenate([np.arange(self._first[member], self._first[member + 1]) for member in batch.members])
+            self._tokens[batch.number] = torch.from_numpy(tokens).to(self.loaded.device)
         return self._wanted[batch.number][1]
 
     def see(self, batch: Batch, sets: Sequence[Sequence[UnitSet]], losses: Tensor, states: Tensor) -> None:
-        """Keeps losses and features; once the base is through, its stream's influence as well."""
-        tokens = np.concatenate([np.arange(self._first[member], self._first[member + 1]) for member in batch.members])
-        table = losses.double().cpu().numpy()
-        numbers = self._wanted[batch.number][0]
-        for row, same, final in zip(table, sets, states, strict=True):
+        """Keeps losses and features, on the device; once the base is through, its stream's influence as well."""
+        for row, same, final in zip(losses, sets, states, strict=True):
             for removed in same:
                 if removed not in self._number:
                     continue
                 number = self._number[removed]
-                self._losses[number, tokens] = np.where(np.isfinite(row), row, np.nan)
+                self._losses[number, self._tokens[batch.number]] = row.to(self._losses.dtype)
                 if self._features is not None:
-                    self._features[number, torch.from_numpy(numbers).to(final.device)] = final.float()
+                    self._features[number, self._wanted[batch.number][2]] = final.float()
                 if number == 0 and self.candidates:
                     self._settle(batch)
 
@@ -252,7 +254,7 @@ class Recorder:
             kinds[row, : len(self.examples[member].kinds)] = self.examples[member].kinds != 0
         counts = torch.from_numpy(kinds).to(sinks.device) & ~sinks
         self.influence.write(batch.members, passing.turned(self.candidates), counts)
-        numbers, rows = self._wanted[batch.number]
+        numbers, rows, _ = self._wanted[batch.number]
         self._kept[numbers] = ~sinks.flatten()[rows].cpu().numpy()
 
     # -- what was collected ----------------------------------------------------------------------------------------
@@ -263,7 +265,9 @@ class Recorder:
             [self.examples[owner].input_ids[place] for owner, place in zip(self._owners, self._places, strict=True)], dtype=np.int64
         )
         weights = np.array([example.weight for example in self.examples], dtype=np.float64)
-        return TokenLosses(self.sets, self._losses, self._owners, targets, self._places, weights, self.examples)
+        losses = self._losses.cpu().double().numpy()
+        losses[~np.isfinite(losses)] = np.nan
+        return TokenLosses(self.sets, losses, self._owners, targets, self._places, weights, self.examples)
 
     def features(self) -> Features | None:
         """The final states at positions that are no sinks."""

@@ -79,15 +79,16 @@ class Round:
         if not len(features.positions):
             why = Message(id="No token of these prompts but the first and massive ones could be looked at. Give longer prompts.")
             return dict.fromkeys(asked, self._silent(why)), None
+        device = torch.device("cpu") if features.base.device.type == "mps" else features.base.device  # it has no float64
         classes = NONE
         if any(member.startswith("gaussian") for member in asked):
-            classes = pseudo_classes(features.base, features.positions, self.seen.losses.examples, self.settings)
+            classes = pseudo_classes(features.base.to(device), features.positions, self.seen.losses.examples, self.settings)
         bank = FeatureBank(
-            features.base,
-            features.ablated,
-            torch.from_numpy(features.positions.examples).to(features.base.device),
+            features.base.to(device),
+            features.ablated.to(device),
+            torch.from_numpy(features.positions.examples).to(device),
             torch.from_numpy(judging_prompts(self.seen.losses.examples, self.settings.test_share)),
-            classes.labels,
+            None if classes.labels is None else classes.labels.to(device),
         )
         weights = torch.from_numpy(self.draws) if len(self.draws) else None
         try:

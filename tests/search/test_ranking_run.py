@@ -19,7 +19,9 @@ from analysis.search import ranking_votes
 from analysis.search.losses import Measurer
 from analysis.search.ranking_run import rank_model, run_ranking
 from analysis.search.ranking_settings import ranking_key, resolve_ranking_settings, running_settings
-from analysis.workload import PROMPT, EncodedWorkload
+from analysis.search.run import within_tokens
+from analysis.search.token_texts import encoder_of
+from analysis.workload import PROMPT, EncodedWorkload, encode_workload, sample_workload
 from tests.models.tiny import VOCAB, build, save_tokenizer
 from tests.profiling.tiny import encoded, examples, loaded, tiny_llama
 
@@ -383,3 +385,20 @@ def test_weights_change_the_order_by_borda() -> None:
     values = by_loss.steps[0].vote("ablation_loss")
     assert values is not None
     assert by_loss.steps[0].chosen == (by_loss.steps[0].candidates[int(np.argmin(values.values))],)  # type: ignore[arg-type]
+
+
+@pytest.mark.sample_model
+def test_the_sample_models_first_and_last_layers_are_needed(sample_model: LoadedModel) -> None:
+    encoder = encoder_of(sample_model)
+    assert encoder is not None
+    work = within_tokens(encode_workload(sample_workload(), encoder, max_tokens=48, chat_template=True), 260)
+    ranking = rank_model(sample_model, work, RankingSettings(voters=("ablation_loss", "block_influence", "cka"), replicates=20))
+    (step,) = ranking.steps
+    loss = step.vote("ablation_loss")
+    assert loss is not None
+    assert [ref for ref, rank in zip(step.candidates, loss.ranks, strict=True) if rank == 30] == [("block", 0)]
+    worst = sorted(step.candidates, key=lambda ref: loss.values[ref[1]] or 0.0)[-5:]
+    assert {("block", 0), ("block", 1)} <= set(worst)
+    assert step.cost.block_calls == pytest.approx(30 * 31 / 2)
+    assert ranking.lost[0].kinds["latin"].change.value is not None
+    assert ranking.lost[0].prompts[0].excerpt
