@@ -8,12 +8,14 @@ import streamlit as st
 
 from analysis.contracts import (
     Assumptions,
+    Healing,
     LatencyModel,
     Plan,
     PlanSummary,
     Profile,
     Ranking,
     RankingSummary,
+    Robustness,
     Search,
     Semantics,
     Trial,
@@ -40,6 +42,12 @@ Remembered = Literal[
     "steps_job",
     "ranking",
     "ranking_job",
+    "verify_part",
+    "robustness",
+    "robustness_job",
+    "trials_part",
+    "healing",
+    "heal_job",
 ]
 JOBS: tuple[Remembered, ...] = (
     "job",
@@ -51,6 +59,8 @@ JOBS: tuple[Remembered, ...] = (
     "trial_job",
     "steps_job",
     "ranking_job",
+    "robustness_job",
+    "heal_job",
 )
 
 
@@ -111,6 +121,18 @@ def _semantics_of(run_id: str, stored: tuple[tuple[str, str], ...]) -> Semantics
 def trial(trial_id: str) -> Trial:
     """A stored trial, parsed once; trials never change under their id."""
     return client().trial(trial_id)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def healing(healing_id: str) -> Healing:
+    """A stored healing, parsed once; healings never change under their id."""
+    return client().healing(healing_id)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def robustness(robustness_id: str) -> Robustness:
+    """A stored robustness test, parsed once; tests never change under their id."""
+    return client().robustness(robustness_id)
 
 
 def ranking(stored: RankingSummary) -> Ranking:
