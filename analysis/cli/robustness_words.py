@@ -95,10 +95,15 @@ def _tell_energy(found: Robustness, terminal: Terminal) -> None:
         return
     used, said = found.energy, _energy_values(found.energy, terminal)
     if used.origin == "measured":
-        terminal.tell("Energy for 1,000 prompts, measured: {before} -> {after} Wh ({ratio}), on {device}.", **said, device=_device(found))
+        terminal.tell(
+            "Energy for 1,000 prompts, measured: {before} -> {after} Wh on {device}; of the original: {ratio}.",
+            **said,
+            device=_device(found),
+        )
     else:
         terminal.tell(
-            "Energy for 1,000 prompts, projected from the measured time at {watts} W: {before} -> {after} Wh ({ratio}), on {device}.",
+            "Energy for 1,000 prompts, projected from the measured time at {watts} W: {before} -> {after} Wh on {device}; "
+            "of the original: {ratio}.",
             **said,
             watts=number(used.watts or 0, terminal.language, 0),
             device=_device(found),
