@@ -62,7 +62,9 @@ if found is None and profile is not None:
     footer(TERMS)
     st.stop()
 
+shown = subject.shown
 assert found is not None
+assert shown is not None
 box = st.container(border=True)
 with box:
     kept, choices = st.container(), st.container()
@@ -74,7 +76,7 @@ with stopping_on_errors():
 with answer:
     headline(sentence)
     standing(about, sample=found.workload.is_sample or found.model.source.kind == "sample")
-    ranking_picker(subject.past, found.id)
+    ranking_picker(subject.past, shown)
 taken: UnitSet = ()
 with kept, saying_errors():
     plan = drafted(mark_of_ranking(found), weighed, op, stepwise, found, profile)
@@ -102,5 +104,5 @@ show_film(found)
 if profile is not None:
     with st.expander(t("Let the measures vote again, otherwise"), icon=":material/replay:", key=f"rank_form_{found.id}_{busy}"):
         ranking_box(profile, found, primary=False)
-about_ranking(found)
+about_ranking(found, shown)
 footer(TERMS)

@@ -81,12 +81,12 @@ def watch_ranking() -> None:
     st.rerun()
 
 
-def ranking_picker(past: Sequence[RankingSummary], shown: str) -> None:
+def ranking_picker(past: Sequence[RankingSummary], shown: RankingSummary) -> None:
     """All rankings of the run, one of them shown."""
     if len(past) < 2:
         return
     t, known = words(), {one.id: one for one in past}
-    st.session_state.ranking_shown = shown
+    st.session_state.ranking_shown = shown.id
 
     def changed() -> None:
         remember("ranking", st.session_state.ranking_shown)

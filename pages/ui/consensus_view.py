@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analysis.contracts import Message, Ranking
+from analysis.contracts import Message, Ranking, RankingSummary
 from analysis.i18n.numbers import listed, number
 from analysis.planning.consensus import Consensus
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
@@ -79,7 +79,7 @@ def order_table(found: Ranking, weighed: Weighed, now: Consensus) -> None:
         st.caption(t("{voter} does not vote: {why}", voter=t(VOTER_WORDS[voter].title), why=say(why)))
 
 
-def about_ranking(found: Ranking) -> None:
+def about_ranking(found: Ranking, shown: RankingSummary) -> None:
     """When, where and from what the ranking was made, its notes, and ranking.json to take away."""
     t, code = words(), language()
     section(t("About this ranking"), "measured")
@@ -114,7 +114,7 @@ def about_ranking(found: Ranking) -> None:
             key="download_ranking",
             help=t("All votes, steps and losses. The beginnings of the prompts that lose most are in it where they were kept."),
         )
-        delete_button(found.id)
+        delete_button(shown.id)
     _seconds_of(found)
 
 

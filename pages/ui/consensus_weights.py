@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 import streamlit as st
 
-from analysis.contracts import RULES, Ranking, RankingSummary, Rule, Vote, Voter
+from analysis.contracts import RULES, Ranking, Rule, Vote, Voter
 from analysis.errors import StrataError
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -38,11 +38,6 @@ class Weighed:
     def by_voter(self) -> Mapping[Voter, float]:
         """The weights as a mapping."""
         return dict(self.weights)
-
-
-def mark_of(shown: RankingSummary) -> tuple[str, str, int, bool]:
-    """Under what a ranking's figures are kept: it grows under its id."""
-    return shown.id, shown.created_at, shown.n_taken, shown.complete
 
 
 def how_many(found: Ranking) -> tuple[int, int]:
@@ -201,7 +196,7 @@ def _fit_button(found: Ranking, keys: Mapping[Voter, str]) -> FittedWeights | No
 
 
 def mark_of_ranking(found: Ranking) -> tuple[str, str, int, bool]:
-    """The same mark as `mark_of`, from the whole document."""
+    """Under what a ranking's figures are kept: it grows under its id."""
     return found.id, found.created_at, len(found.taken), found.complete
 
 
