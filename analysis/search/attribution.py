@@ -6,8 +6,9 @@ is left out, so that g.f is the first-order estimate of the loss that it saves. 
 can look at: behind the unit, probe(f) - f is added, which is exactly nothing, and the gradient at the probe's output is the
 gradient of the unit's contribution.
 
-Per judged token, over the places of a prompt and the width of the stream, an element's share of the loss counts without its sign,
-as Taylor scores do: shares of both signs would cancel, and a unit that helps one word and hurts another would seem idle.
+Of every place of a prompt the products are added up over the width of the stream, sign and all: that is the loss this place
+saves, and does not depend on the axes of the stream, which are arbitrary. Places then count without their sign: a unit that helps one
+word and hurts another is not idle.
 """
 
 from __future__ import annotations
@@ -74,12 +75,12 @@ def attribution_scores(
     tokens: int | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> GradientScores:
-    """How much of the loss goes through each unit's contribution f, in nats per judged token, without sign.
+    """How much of the loss goes through each unit's contribution f, in nats per judged token: sum over places of abs(share).
 
-    * gradient_x_activation: sum of abs(g * f), g the gradient of the summed loss (captum's LayerGradientXActivation).
-    * conductance: sum of abs(integral of g df) on the way from the average word of these prompts to each prompt's own words
+    * gradient_x_activation: the share is g.f, g the gradient of the summed loss (captum's LayerGradientXActivation).
+    * conductance: the integral of g.df on the way from the average word of these prompts to each prompt's own words
       (captum's LayerConductance, whose sums these are; all units share the passes).
-    * integrated_gradients: sum of abs(f * integral of g) on the way from f left out to f as it is (captum's
+    * integrated_gradients: f.(integral of g) on the way from f left out to f as it is (captum's
       LayerIntegratedGradients). With their signs these shares add up to the loss that comes from leaving the unit out.
 
     Every prompt is a group of its own: a prompt's gradients do not depend on which others are run with it.
@@ -200,7 +201,7 @@ class _Placed:
 
 
 class _Run:
-    """A model with its probes' places, asked in each voter's way: [B, M] sums without sign of one batch."""
+    """A model with its probes' places, asked in each voter's way: [B, M] of one batch."""
 
     def __init__(
         self,
@@ -298,7 +299,7 @@ def _average_word(loaded: LoadedModel, taken: Sequence[Taken]) -> Tensor:
 
 
 def _table(found: Sequence[Tensor]) -> Floats:
-    """M tensors [B, n, d] to sums of their elements without sign, [B, M]."""
-    sums = torch.stack([one.detach().float().abs().flatten(1).sum(dim=1).cpu() for one in found], dim=1)
+    """M tensors [B, n, d] to [B, M]: each place's sum over the width, then all places without sign."""
+    sums = torch.stack([one.detach().float().sum(dim=-1).abs().sum(dim=1).cpu() for one in found], dim=1)
     table: Floats = sums.numpy().astype(np.float64)
     return table

@@ -28,12 +28,12 @@ from analysis.surgery.skip import left_out
 from analysis.workload import EncodedExample
 
 Floats = npt.NDArray[np.float64]
-TOKENS = {"cpu": 1280, "cuda": 32768}
+TOKENS = {"cpu": 2048, "cuda": 32768}
 """Tokens run backwards at most, template among them; arXiv 2402.02834 takes 1,280."""
 GROUP_TOKENS = 512
-"""Tokens whose gradients are added up, sign and all, before they are held against the weights."""
+"""About as many tokens have their gradients added up, sign and all, before they are held against the weights."""
 FEWEST_GROUPS = 8
-"""Groups get smaller rather than fewer than these, so that resamples of the prompts have something to draw from."""
+"""Groups get smaller rather than fewer than about these, so that resamples of the prompts have something to draw from."""
 _AT_ONCE = 1 << 26
 
 
@@ -172,17 +172,11 @@ def told(taken: Sequence[Taken], examples: Sequence[EncodedExample]) -> tuple[Me
 
 def _groups(taken: Sequence[Taken]) -> list[list[Taken]]:
     """Prompts in the order they were taken, so that every group holds some of every slice; the same for any device and batch."""
-    total = sum(len(one.example.input_ids) for one in taken)
-    size = min(GROUP_TOKENS, -(-total // FEWEST_GROUPS))
-    groups: list[list[Taken]] = []
-    filled = size
-    for one in taken:
-        if filled >= size:
-            groups.append([])
-            filled = 0
-        groups[-1].append(one)
-        filled += len(one.example.input_ids)
-    return groups
+    lengths = np.array([len(one.example.input_ids) for one in taken])
+    wanted = min(len(taken), max(FEWEST_GROUPS, -(-int(lengths.sum()) // GROUP_TOKENS)))
+    middles = (np.cumsum(lengths) - lengths / 2) / lengths.sum()
+    numbers = np.floor(middles * wanted).astype(int)
+    return [[one for one, its in zip(taken, numbers, strict=True) if its == number] for number in np.unique(numbers)]
 
 
 def scores_of(

@@ -74,7 +74,7 @@ def test_gradient_x_activation_is_gradient_times_what_a_layer_adds_by_hand(name:
         for number, block in enumerate(model.stack().blocks):
             with seen(block) as parts:
                 loss_of(model, EXAMPLES[index]).backward()
-            wanted = float((parts["after"].grad * (parts["after"].detach() - parts["before"])).abs().sum()) / 3
+            wanted = float((parts["after"].grad * (parts["after"].detach() - parts["before"])).sum(-1).abs().sum()) / 3
             assert found.per_group[row, number] == pytest.approx(wanted, rel=2e-3)
     np.testing.assert_allclose(found.values, np.average(found.per_group, axis=0, weights=found.group_weights))
 
@@ -86,7 +86,7 @@ def test_of_a_half_it_is_what_the_half_adds(model: LoadedModel) -> None:
         for column, half in enumerate((block.self_attn, block.mlp)):
             with seen(half) as parts:
                 loss_of(model, EXAMPLES[index]).backward()
-            wanted = float((parts["after"].grad * parts["after"].detach()).abs().sum()) / 3
+            wanted = float((parts["after"].grad * parts["after"].detach()).sum(-1).abs().sum()) / 3
             assert found.per_group[row, column] == pytest.approx(wanted, rel=1e-3)
 
 
@@ -111,7 +111,7 @@ def test_conductance_is_captums_own_layer_by_layer(name: str) -> None:
             with adding(block) as layer:
                 way = LayerConductance(losses, layer)
                 wanted = way.attribute(words, baselines=average.expand_as(words), n_steps=4)
-            assert found.per_group[row, number] == pytest.approx(float(wanted.detach().abs().sum()) / 3, rel=2e-3)
+            assert found.per_group[row, number] == pytest.approx(float(wanted.detach().sum(-1).abs().sum()) / 3, rel=2e-3)
 
 
 @contextmanager
