@@ -12,6 +12,8 @@ from pages.ui.frame import footer, headline, no_plan, standing, subject, tried_n
 from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.part_switch import part_switch
+from pages.ui.robustness_page import PARTS, robustness_part
 from pages.ui.session import client, ensure_session, only_freezes, stored_plan, verification
 from pages.ui.verdicts import origin_of, verdict_mark, verdict_word
 from pages.ui.verify_cost import show_calibration, show_cost, show_projection
@@ -43,6 +45,8 @@ if only_freezes(about.plan):
 with stopping_on_errors():
     plan = stored_plan(about.plan)
     found_run = made_from(plan)
+if any(plan.removed.values()) and part_switch("verify_part", PARTS, first="limits") == "robustness":
+    robustness_part(about, plan, found_run)
 answer, box = st.container(), st.container()
 with box:
     watch_verification()

@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from babel import Locale
+from babel.core import get_global
+
 from analysis.contracts import ATTACKS, NOISES, Comparison, Disturbance, Disturbed, Message, Robustness
 from analysis.i18n import N_, Language
-from analysis.i18n.numbers import number, percent
+from analysis.i18n.numbers import percent
+from analysis.planning.carbon import COUNTRIES
 
 DISTURBANCES: Mapping[Disturbance, str] = {
     "keyboard": N_("slips on the keyboard"),
@@ -158,7 +162,7 @@ def standing_of(stand: Stand) -> Message:
 
 def level(kind: Disturbance, value: float, language: Language) -> str:
     """A strength as it is written: a share of letters or words in percent, an attack's as epsilon."""
-    return number(value, language) if kind in ATTACKS else percent(value, language, 0 if round(value * 1000) % 10 == 0 else 1)
+    return f"{value:g}" if kind in ATTACKS else percent(value, language, 0 if round(value * 1000) % 10 == 0 else 1)
 
 
 def not_tested(found: Robustness) -> tuple[Message, ...]:
@@ -175,3 +179,15 @@ def not_tested(found: Robustness) -> tuple[Message, ...]:
             "attack, and slips in system texts, were not tried."
         ),
     )
+
+
+def country_name(iso3: str, language: Language) -> str:
+    """A country as the language calls it; as the table of electricity does where the language has no word for it.
+
+    >>> country_name("JPN", "ja"), country_name("JPN", "en")
+    ('日本', 'Japan')
+    """
+    known = COUNTRIES.get(iso3)
+    alike = get_global("territory_aliases").get(iso3) or [""]
+    said: str | None = Locale(language).territories.get(alike[0])
+    return said or (known.name if known else iso3)
