@@ -5,6 +5,7 @@ Run it from the project's folder whenever a measure, the workload or a document'
     python scripts/make_sample.py
     python scripts/make_sample.py --device cuda --keep-profile    # elsewhere, and without another profile
     python scripts/make_sample.py --only freezing                 # traces, the freeze plan and its trial; the rest stays
+    python scripts/make_sample.py --only consensus --device cuda  # ranking, its plan, and that healed and disturbed; the rest stays
     python scripts/make_sample.py --only business                 # cases and rollouts from what is there, in seconds
 
 It works in a storage folder of its own, so that nothing is answered from an earlier run, and takes some minutes on a
@@ -79,18 +80,25 @@ CASES = (
 
 BOUNDARIES = "4,9,14,19,24,28"
 """Last frozen layers that the bundled trial sets beside the one that the default rule chooses."""
+REMOVED = "6layers"
+"""What the bundled ranking takes out step by step, and its plan with it."""
+UNKNOWN_WORK = "summaries"
+"""The slice that the bundled ranking holds out, so that its plan can be judged on work that it was not chosen by."""
 TRAINING = ("--epochs", "3", "--batch-size", "8", "--seed", "0", "--compare", "full", "--compare", "lora")
 
 
 def main() -> int:
-    """Profile, searches, plans, verifications, traces, the trial, cases: each as a file in sample_data."""
+    """Profile, searches, ranking, plans and what they were run by, traces, cases: each as a file in sample_data."""
     asked, wrong = _asked(), list[str]()
     if asked.only == "business":
         return _business()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         os.environ["STRATA_HOME"] = str(work / "home")
-        _freezing(asked.device, work)
+        if asked.only in (None, "consensus"):
+            _consensus(asked.device, work)
+        if asked.only in (None, "freezing"):
+            _freezing(asked.device, work)
         if asked.only is None:
             wrong = _removals(asked.device, work)
             if not asked.keep_profile:
@@ -104,7 +112,10 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="device of every command (cpu)")
     parser.add_argument("--keep-profile", action="store_true", help="leave sample_run.json.gz as it is")
     parser.add_argument(
-        "--only", choices=("freezing", "business"), help="freezing: only the traces, the freeze plan and its trial; business: only cases"
+        "--only",
+        choices=("freezing", "consensus", "business"),
+        help="freezing: only the traces, the freeze plan and its trial; consensus: only the ranking, its plan, and that healed and "
+        "disturbed; business: only cases",
     )
     return parser.parse_args()
 
@@ -124,6 +135,22 @@ def _freezing(device: str, work: Path) -> None:
     _bundle(traces, DATA / "sample_semantics.json.gz")
     _bundle(plan, DATA / "sample_plans" / "freeze.json.gz")
     _bundle(trial, DATA / "sample_trials" / "freeze.json.gz")
+
+
+def _consensus(device: str, work: Path) -> None:
+    """All default measures vote, six layers go step by step; that plan healed by every objective, and tested with disturbed input."""
+    ranking, plan, healing, robustness = (work / f"consensus-{name}.json" for name in ("ranking", "plan", "healing", "robustness"))
+    about = ("--device", device, "--dtype", "float32")  # as the bundled profile
+    ranked = ("rank", "--model", "sample", *about, "--steps", REMOVED, "--held-out", UNKNOWN_WORK, "--out", ranking)
+    _strata(*ranked)
+    chosen = ("--criterion", "consensus", "--ranking", ranking, "--budget", REMOVED, "--name", "Six layers fewer, by consensus")
+    _strata("plan", "--op", "prune", *chosen, "--out", plan)
+    compared = ("--objective", "both", "--compare", "next_token", "--compare", "distillation")
+    _strata("heal", "--plan", plan, *about, *compared, "--out", healing)
+    _strata("robustness", "--plan", plan, *about, "--country", "JPN", "--watts", "65", "--out", robustness)
+    _bundle(ranking, DATA / "sample_ranking.json.gz")
+    for file, kind in ((plan, "plans"), (healing, "healings"), (robustness, "robustness")):
+        _bundle(file, DATA / f"sample_{kind}" / "consensus.json.gz")
 
 
 def _business() -> int:

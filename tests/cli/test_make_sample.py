@@ -61,6 +61,22 @@ def test_only_freezing_makes_traces_plan_and_trial_and_leaves_the_rest(
     assert all("cuda" in command for command in script.ran if command[0] != "plan")
 
 
+def test_only_consensus_makes_a_ranking_its_plan_and_what_that_was_run_by(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["make_sample.py", "--only", "consensus", "--device", "cuda"])
+    assert script.main() == 0
+    made = sorted(str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data").rglob("*.gz"))
+    kinds = ("healings", "plans")
+    assert made == [
+        *(f"sample_{kind}/consensus.json.gz" for kind in kinds),
+        "sample_ranking.json.gz",
+        "sample_robustness/consensus.json.gz",
+    ]
+    assert [command[0] for command in script.ran] == ["rank", "plan", "heal", "robustness"]
+    assert all("cuda" in command for command in script.ran if command[0] != "plan")
+
+
 def test_every_command_of_the_script_has_options_that_exist(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["make_sample.py"])
     monkeypatch.setattr(script, "_business", lambda: 0)  # its documents are none: no command was run

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
 from analysis.cli import app
-from analysis.cli.searching import _passes
+from analysis.cli.searching import passes_of
 from analysis.contracts import Plan, Search, SearchRequest, Verification, VerifyRequest
 from analysis.errors import Cancelled, ResourceError
 from analysis.planning import propose_plan
@@ -302,10 +302,10 @@ def test_what_a_scan_will_take_is_said_beforehand_from_the_speed_of_a_kept_run(m
 
 
 def test_a_unit_left_out_late_costs_less_than_one_left_out_early() -> None:
-    assert _passes([], 4) == 1
-    assert _passes([0], 4) == 2
-    assert _passes([3], 4) == 1.25
-    assert _passes([0, 1, 2, 3], 4) == 1 + 2.5
+    assert passes_of([], 4) == 1
+    assert passes_of([0], 4) == 2
+    assert passes_of([3], 4) == 1.25
+    assert passes_of([0, 1, 2, 3], 4) == 1 + 2.5
 
 
 def test_a_store_that_is_full_while_a_scan_runs_costs_nothing_that_was_measured(
