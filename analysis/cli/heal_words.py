@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
-from analysis.cli.figures import UNKNOWN, aligned, figure, share, with_interval
+from analysis.cli.figures import UNKNOWN, aligned, figure, with_interval
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Estimate, HealArm, Healing, HealObjective, HealStop
-from analysis.i18n import N_
+from analysis.contracts import Estimate, HealArm, Healing
+from analysis.i18n import N_, render
 from analysis.i18n.numbers import duration, size
+from analysis.reporting import healing_words as words
 
-_OBJECTIVES: Mapping[HealObjective, str] = {
-    "next_token": N_("next token"),
-    "distillation": N_("distillation"),
-    "both": N_("next token and distillation"),
-}
-_STOPS: Mapping[HealStop, str] = {
-    "done": N_("all steps"),
-    "no_gain": N_("no more gain"),
-    "budget": N_("time was up"),
-    "cancelled": N_("stopped"),
-}
 _HEADS = (N_("model"), N_("loss"), N_("perplexity"), N_("rate"), N_("best step"), N_("training"), N_("memory"), N_("ended by"))
 
 
@@ -32,7 +22,7 @@ def summarise_healing(found: Healing, out: Path | None, terminal: Terminal) -> N
     """How much came back, a row for each model, the slices, and what was kept apart."""
     if terminal.quiet:
         return
-    _tell_recovered(found, terminal)
+    terminal.hear(words.healing(found, terminal.language))
     terminal.tell("Loss on the verification half, nats a token, with 95% interval:")
     for line in aligned([[terminal.t(head) for head in _HEADS], *_rows(found, terminal)]):
         typer.echo(line, err=True)
@@ -45,7 +35,7 @@ def summarise_healing(found: Healing, out: Path | None, terminal: Terminal) -> N
     )
     for note in found.notes:
         terminal.hear(note)
-    for arm in _arms(found):
+    for arm in words.arms(found):
         for note in arm.notes:
             terminal.tell("{run}: {note}", run=_name(arm, terminal), note=note)
     if found.folder is not None:
@@ -54,32 +44,10 @@ def summarise_healing(found: Healing, out: Path | None, terminal: Terminal) -> N
         terminal.tell("Wrote {path}.", path=str(out))
 
 
-def _tell_recovered(found: Healing, terminal: Terminal) -> None:
-    if found.recovered.value is None:
-        terminal.tell("The cut cost no loss that could be told from none, so there is nothing to win back.")
-        return
-    won = share(found.recovered, terminal)
-    if found.recovered_against_control is None or found.recovered_against_control.value is None:
-        terminal.tell("Healing won back {won} of the lost log-perplexity. Nothing tells how much of it mere training would gain.", won=won)
-        return
-    terminal.tell(
-        "Healing won back {won} of the lost log-perplexity; {against} when what the uncut model gains by the same training is taken off.",
-        won=won,
-        against=share(found.recovered_against_control, terminal),
-    )
-
-
-def _arms(found: Healing) -> Iterator[HealArm]:
-    yield found.healed
-    yield from found.others
-    if found.control is not None:
-        yield found.control
-
-
 def _rows(found: Healing, terminal: Terminal) -> Iterator[list[str]]:
     yield _plain_row(terminal.t("uncut"), found.base_loss, terminal)
     yield _plain_row(terminal.t("cut"), found.cut_loss, terminal)
-    for arm in _arms(found):
+    for arm in words.arms(found):
         memory = UNKNOWN if arm.peak_memory_bytes is None else size(arm.peak_memory_bytes, terminal.language)
         yield [
             _name(arm, terminal),
@@ -89,7 +57,7 @@ def _rows(found: Healing, terminal: Terminal) -> Iterator[list[str]]:
             str(arm.best_step),
             duration(arm.seconds, terminal.language),
             memory,
-            terminal.t(_STOPS[arm.stop]),
+            terminal.t(words.STOPS[arm.stop]),
         ]
 
 
@@ -102,10 +70,7 @@ def _perplexity(loss: Estimate, terminal: Terminal) -> str:
 
 
 def _name(arm: HealArm, terminal: Terminal) -> str:
-    t, what = terminal.t, terminal.t(_OBJECTIVES[arm.objective])
-    if arm.name == "control":
-        return t("control: uncut, {objective}", objective=what)
-    return t("healed: {objective}", objective=what)
+    return render(words.arm(arm), terminal.language)
 
 
 def _tell_slices(found: Healing, terminal: Terminal) -> None:

@@ -178,8 +178,8 @@ def _tell_steps(ranking: Ranking, terminal: Terminal) -> None:
     run, naive = (sum(getattr(step.cost, name) for step in ranking.steps) for name in ("block_calls", "naive_block_calls"))
     if run:
         terminal.tell(
-            "Measuring took {run} passes of all tokens through one layer; one forward for every layer and each of the eight members would "
-            "have taken {naive} ({times} times as many). {seconds} s in the model, {metric} s in the measures.",
+            "Measuring took {run} passes of all tokens through one layer; one forward for every layer and every member that was asked "
+            "would have taken {naive} ({times} times as many). {seconds} s in the model, {metric} s in the measures.",
             run=number(run, terminal.language, 0),
             naive=number(naive, terminal.language, 0),
             times=number(naive / run, terminal.language, 1),

@@ -112,10 +112,10 @@ class _Kept:
             return None
         n = len(self._latest.steps)
         if self._store is not None and not self._full:
-            return Cancelled("Stopped. Kept: {n} finished steps; the same command goes on from there.", n=n)
+            return Cancelled("Stopped. Finished steps that are kept: {n}; the same command goes on from there.", n=n)
         if out is not None:
             write_document(self._latest, out)
-            return Cancelled("Stopped. The {n} finished steps are in {path}.", n=n, path=str(out))
+            return Cancelled("Stopped. Finished steps that are in {path}: {n}.", n=n, path=str(out))
         return None
 
 

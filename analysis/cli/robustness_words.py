@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
 from analysis.cli.figures import aligned, change, figure, share, with_interval
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Comparison, Disturbance, Disturbed, EnergyUse, Robustness
-from analysis.i18n import N_
+from analysis.contracts import Disturbed, EnergyUse, Robustness
+from analysis.i18n import N_, render
 from analysis.i18n.numbers import number
+from analysis.reporting import robustness_words as words
 
-_DISTURBANCES: Mapping[Disturbance, str] = {
-    "keyboard": N_("slips on the keyboard"),
-    "swap": N_("letters swapped"),
-    "case": N_("capitals and small letters"),
-    "spacing": N_("spaces lost or added"),
-    "words": N_("other words"),
-    "fgsm": N_("attack, one step (FGSM)"),
-    "pgd": N_("attack, several steps (PGD)"),
-}
-_COMPARISONS: Mapping[Comparison, str] = {
-    "worse": N_("more sensitive"),
-    "better": N_("less sensitive"),
-    "no_difference": N_("no difference"),
-    "unknown": N_("not known"),
-}
-_ON_UNKNOWN_WORK: Mapping[Comparison, str] = {**_COMPARISONS, "worse": N_("it loses more"), "better": N_("it loses less")}
 _HEADS = (N_("disturbance"), N_("strength"), N_("original"), N_("plan"), N_("difference"), N_("the plan is"))
 
 
@@ -37,7 +20,7 @@ def summarise_robustness(found: Robustness, out: Path | None, terminal: Terminal
     """A sentence, a row for each disturbance and strength, unknown work, energy."""
     if terminal.quiet:
         return
-    _tell_headline(found, terminal)
+    terminal.hear(words.robustness(found))
     if found.results:
         terminal.tell("Rise of the loss under each disturbance (nats a token; difference: plan - original, with 95% interval):")
         for line in aligned([[terminal.t(head) for head in _HEADS], *(_row(result, terminal) for result in found.results)]):
@@ -48,42 +31,35 @@ def summarise_robustness(found: Robustness, out: Path | None, terminal: Terminal
             slice=part.slice,
             change=with_interval(part.change, terminal, signed=True),
             others=with_interval(part.others, terminal, signed=True),
-            verdict=terminal.t(_ON_UNKNOWN_WORK[part.comparison]),
+            verdict=terminal.t(words.ON_UNKNOWN_WORK[part.comparison]),
         )
     _tell_energy(found, terminal)
-    for result in found.results:
-        if result.note is not None:
-            terminal.tell("{what}: {note}", what=terminal.t(_DISTURBANCES[result.kind]), note=result.note)
-    for note in found.notes:
+    _tell_remarks(found, terminal)
+    for note in (*found.notes, *words.not_tested(found)):
         terminal.hear(note)
     if out is not None and str(out) != "-":
         terminal.tell("Wrote {path}.", path=str(out))
 
 
-def _tell_headline(found: Robustness, terminal: Terminal) -> None:
-    counts = Counter(result.comparison for result in found.results)
-    if not found.results:
-        return
-    terminal.tell(
-        "Of {n} tests with disturbed input, the plan is more sensitive than the original in {worse}, less in {better}, without a "
-        "difference in {same}, and in {unknown} it is not known ({prompts} prompts).",
-        n=len(found.results),
-        worse=counts["worse"],
-        better=counts["better"],
-        same=counts["no_difference"],
-        unknown=counts["unknown"],
-        prompts=found.n_examples,
-    )
+def _tell_remarks(found: Robustness, terminal: Terminal) -> None:
+    """What is to be said of single tests, each remark once with all it is true of."""
+    noted = dict[str, dict[str, None]]()
+    for result in found.results:
+        if result.note is not None:
+            what = terminal.t(words.DISTURBANCES[result.kind])
+            noted.setdefault(render(result.note, terminal.language), {})[what] = None
+    for note, kinds in noted.items():
+        terminal.tell("{what}: {note}", what=tuple(kinds), note=note)
 
 
 def _row(result: Disturbed, terminal: Terminal) -> list[str]:
     return [
-        terminal.t(_DISTURBANCES[result.kind]),
-        f"{result.level:g}",
+        terminal.t(words.DISTURBANCES[result.kind]),
+        words.level(result.kind, result.level, terminal.language),
         change(result.rise_original.value, terminal),
         change(result.rise_plan.value, terminal),
         with_interval(result.difference, terminal, signed=True),
-        terminal.t(_COMPARISONS[result.comparison]),
+        terminal.t(words.COMPARISONS[result.comparison]),
     ]
 
 
@@ -111,7 +87,7 @@ def _tell_energy(found: Robustness, terminal: Terminal) -> None:
     grid = used.grid
     if grid is None or used.original_co2_g is None or used.plan_co2_g is None:
         return
-    where = grid.country_name or terminal.t("own figure")
+    where = words.country_name(grid.country, terminal.language) if grid.country else terminal.t("own figure")
     terminal.tell(
         "Carbon for 1,000 prompts: {before} -> {after} g CO2, at {factor} kg/kWh ({where}{year}; {source}).",
         before=figure(used.original_co2_g.value, terminal, 2),
