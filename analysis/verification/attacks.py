@@ -319,7 +319,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.size = embedding_size(self.runner)
-        self.radii = sorted(self.settings.epsilons)
+        self.radii = sorted(set(self.settings.epsilons))
         self.reported: list[Attack] = [(kind, epsilon) for kind in self.settings.attacks for epsilon in self.radii]
 
     def run(self) -> list[tuple[Outcomes, Outcomes]]:

@@ -12,6 +12,7 @@ not use is a full-width one.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,12 +55,14 @@ class Slips:
     Attributes:
         edits: in the order of the text, none overlapping another.
         n_changed: letters (words) changed.
-        n_eligible: letters (words) that it could have changed.
+        n_eligible: letters (words) that the level is a share of.
+        n_possible: slips that were possible at all; 0: there is nothing in the text that this noise could change.
     """
 
     edits: tuple[Edit, ...]
     n_changed: int
     n_eligible: int
+    n_possible: int = 0
 
 
 def slips(kind: NoiseKind, text: str, level: float, random: np.random.Generator) -> Slips:
@@ -68,23 +71,22 @@ def slips(kind: NoiseKind, text: str, level: float, random: np.random.Generator)
     Args:
         kind: of the noise.
         text: what the user wrote.
-        level: share of the letters (words: of the words) to be changed; one at least where there is any.
+        level: share of the letters (words: of the words) to be changed.
         random: of this text and kind alone, the same for every level.
 
     Returns:
-        As many slips as the level asks for, to the nearest whole one; fewer where they would overlap, or where too few are known.
+        As many slips as the level asks for; fewer where they would overlap, or where too few are known. A part of a slip is one or none
+        by chance, so that the share holds over many short texts, of which each could hold but a whole one.
 
     >>> slips("keyboard", "ship ten bolts", 0.2, np.random.default_rng(0)).n_changed
-    2
-    >>> slips("case", "123 456", 0.5, np.random.default_rng(0))
-    Slips(edits=(), n_changed=0, n_eligible=0)
+    3
+    >>> slips("case", "123 456", 0.5, np.random.default_rng(0)).edits
+    ()
     """
+    luck = random.random()
     found = _FINDERS[kind](text, random)
-    if not found.places:
-        return Slips((), 0, found.n_eligible)
-    wanted = max(1, round(level * found.n_eligible / found.letters_each))
-    chosen = _apart(found.places, wanted)
-    return Slips(tuple(sorted(chosen)), len(chosen) * found.letters_each, found.n_eligible)
+    chosen = _apart(found.places, math.floor(level * found.n_eligible / found.letters_each + luck))
+    return Slips(tuple(sorted(chosen)), len(chosen) * found.letters_each, found.n_eligible, len(found.places))
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:

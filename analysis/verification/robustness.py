@@ -196,7 +196,7 @@ class _Job:
 
     def _noises(self, judged: list[Judged]) -> tuple[Rises, tuple[Disturbed, ...]]:
         """The undisturbed sums, and every noise at every level; all sequences run in one go."""
-        asked = [(kind, level) for kind in self.settings.noises for level in sorted(self.settings.levels)]
+        asked = [(kind, level) for kind in self.settings.noises for level in sorted(set(self.settings.levels))]
         noisy = [[disturb(example, kind, level, self.writing, seed=self.settings.seed) for example in judged] for kind, level in asked]
         sequences = [example.encoded.input_ids for example in judged] + [example.ids for row in noisy for example in row]
         counts = [example.counts for example in judged] + [example.counts for row in noisy for example in row]
@@ -318,7 +318,9 @@ class _Job:
                 id="Attacks change the numbers that words are read as, not the text: they show how near the edge a model is, not what a "
                 "user can do to it."
             )
-        n_compared = len(self.settings.noises) * len(self.settings.levels) + len(self.settings.attacks) * len(self.settings.epsilons)
+        n_compared = len(self.settings.noises) * len(set(self.settings.levels)) + len(self.settings.attacks) * len(
+            set(self.settings.epsilons)
+        )
         if n_compared > 1:
             yield Message(id="{n} comparisons at 95% each: about one in twenty looks different by chance alone.", values={"n": n_compared})
         if self.runner.halvings:
@@ -352,7 +354,7 @@ def _noise_note(noisy: list[Noisy]) -> Message | None:
             id="Prompts that took more tokens with the slips in them than the model reads at once; their beginning was left out: {n}.",
             values={"n": shortened},
         )
-    untouched = sum(1 for example in noisy if not example.slips.edits)
+    untouched = sum(1 for example in noisy if not example.slips.n_possible)
     if untouched:
         return Message(id="Prompts in which there was nothing to change, judged all the same: {n}.", values={"n": untouched})
     return None

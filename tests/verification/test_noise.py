@@ -61,12 +61,20 @@ def test_slips_of_a_low_level_are_among_those_of_a_higher_one(kind: NoiseKind, s
 @pytest.mark.parametrize("level", [0.02, 0.05, 0.1])
 def test_the_share_asked_for_is_met_to_the_nearest_slip(kind: NoiseKind, text: str, level: float) -> None:
     found = seeded(kind, text, level)
-    assert abs(found.n_changed - level * found.n_eligible) <= 1
+    assert abs(found.n_changed - level * found.n_eligible) < (2 if kind == "swap" else 1)
 
 
 @pytest.mark.parametrize("kind", NOISES)
-def test_a_short_text_gets_one_slip_at_least(kind: NoiseKind) -> None:
-    assert len(seeded(kind, "Order six bolts", 0.0001).edits) == 1
+def test_over_many_short_texts_the_share_asked_for_is_met(kind: NoiseKind) -> None:
+    found = [seeded(kind, "Order new parts", 0.05, seed) for seed in range(600)]
+    assert {len(one.edits) for one in found} == {0, 1}
+    assert sum(one.n_changed for one in found) / sum(one.n_eligible for one in found) == pytest.approx(0.05, abs=0.012)
+
+
+@pytest.mark.parametrize("kind", ["keyboard", "swap", "case", "spacing"])
+@given(seed=st.integers(0, 2**20))
+def test_where_the_level_asks_for_a_slip_there_is_one(kind: NoiseKind, seed: int) -> None:
+    assert seeded(kind, "Order six bolts", 0.2, seed).edits
 
 
 @pytest.mark.parametrize("kind", NOISES)
