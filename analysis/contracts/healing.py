@@ -30,7 +30,9 @@ class HealSettings(Contract):
     stack: str | None = None
     device: str = "auto"
     dtype: DType = Field(default="auto", description="of the computation; weights that train are kept in float32")
-    max_tokens: PositiveInt = Field(default=512, description="longest example in tokens; longer ones are cut at the end")
+    max_tokens: PositiveInt = Field(
+        default=512, description="of a window; longer texts train window by window, and select and report by their first window"
+    )
     chat_template: bool = True
     slices: tuple[str, ...] = ()
     method: HealMethod = "lora"
@@ -43,9 +45,15 @@ class HealSettings(Contract):
         default=0.0, description="of a term on the final states: 1 - cosine to the uncut model's; 0: without"
     )
     steps: PositiveInt = Field(default=300, description="optimiser steps at most")
-    batch_size: PositiveInt = 8
+    batch_size: PositiveInt = Field(
+        default=8,
+        description="windows in an optimiser step at least; more of them while they are short and hold fewer tokens than full ones",
+    )
     micro_batch: PositiveInt | None = None
-    learning_rates: tuple[PositiveFloat, ...] = Field(default=(), description="tried; empty: by method; the selection part chooses")
+    learning_rates: tuple[PositiveFloat, ...] = Field(
+        default=(),
+        description="tried; empty: 3e-4 and 1e-3 for lora, 1e-4 and 3e-4 for full, and one past the better; the selection part chooses",
+    )
     lora_rank: PositiveInt = 16
     lora_alpha: PositiveInt = 32
     selection_share: float = Field(default=0.2, gt=0.0, le=0.5, description="of the calibration examples, kept back to select by")

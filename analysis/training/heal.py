@@ -167,7 +167,7 @@ class _Job:
             base = self._untrained(runner, (), Message(id="Judging the uncut model"))
             cut = self._untrained(runner, self.removed, Message(id="Judging the cut model"))
             found = {arm.name: done for arm in arms if (done := runner.train(arm, cut if arm.removed else base)) is not None}
-            self.notes += runner.notes
+            self.notes += [*([] if teacher is None else [teacher.note]), *runner.notes]
             if "healed" not in found:
                 raise PlanError("There was no time to train the cut model. Give more minutes (--max-minutes).")
             saved = self._saved(ground, found["healed"], course)

@@ -277,8 +277,10 @@ class _Healing:
         """Keeps what was trained so far, at the last whole step, and the best weights beside it."""
         if not self.keep:
             return exc
-        if self.best:
-            save_file(self.best, self.folder / _BEST)
+        try:
+            save_file(self.best or {"none": torch.zeros(1)}, self.folder / _BEST)
+        except OSError:  # no room: what was trained cannot be kept, which is what is said
+            return exc
         if not resuming.save(trainer, self.folder, self._key()):
             return exc
         return Cancelled("Stopped at your request. What was trained so far is kept: the same training goes on from there.")

@@ -40,6 +40,19 @@ class Teacher:
     kept: PrefixCache
     seconds: float
 
+    @property
+    def note(self) -> Message:
+        """What it takes."""
+        gib = round(self.kept.n_bytes / 2**30, 2)
+        if self.kept.kind == "disk":
+            return Message(
+                id="No second model was held: what the uncut model makes of the training tokens took {gib} GiB on disk.",
+                values={"gib": gib},
+            )
+        return Message(
+            id="No second model was held: what the uncut model makes of the training tokens took {gib} GiB of memory.", values={"gib": gib}
+        )
+
     def states(self, members: Sequence[int]) -> Tensor:
         """[B, S, d], padded with zeros to the longest of them."""
         return self.kept.get(members)
