@@ -36,11 +36,9 @@ def main() -> None:
     scores = member_scores(bank, MEMBERS, dimension=options.dimension, weights=draws)
     total = time.perf_counter() - started
     n, q = bank.base.shape
-    print(
-        f"{options.device}, torch {torch.__version__}, {torch.get_num_threads()} threads: {bank.n_candidates} candidates x"
-        f" {options.resamples} resamples, {n} positions of {bank.n_prompts} prompts, width {q} ({bank.base.dtype}), dimension {scores.dimension}"
-    )
-    print(f"all members together {total:.2f} s")
+    print(f"{options.device}, torch {torch.__version__}, {torch.get_num_threads()} threads, {bank.base.dtype}")
+    print(f"{bank.n_candidates} candidates x {options.resamples} resamples, {n} positions of {bank.n_prompts} prompts, width {q}")
+    print(f"all members together {total:.2f} s, dimension {scores.dimension}", flush=True)
     report(bank, scores, draws, options.plain)
 
 
@@ -87,7 +85,10 @@ def report(bank: FeatureBank, scores: MemberScores, draws: torch.Tensor, plain: 
             if drawn is None:
                 differences.append(abs(float(scores.values[member][place]) - value) / max(abs(value), 1e-12))
         whole = seconds / plain * pairs
-        print(f"{member:12} {scores.seconds[member]:9.2f} {whole:10.1f} {whole / scores.seconds[member]:7.0f}x   {max(differences):.1e}")
+        print(
+            f"{member:12} {scores.seconds[member]:9.2f} {whole:10.1f} {whole / scores.seconds[member]:7.0f}x   {max(differences):.1e}",
+            flush=True,
+        )
 
 
 def plainly(member: str, whole: list[np.ndarray], space: tuple[np.ndarray, np.ndarray], judged: np.ndarray, labels: np.ndarray) -> float:
@@ -100,7 +101,7 @@ def plainly(member: str, whole: list[np.ndarray], space: tuple[np.ndarray, np.nd
         return oracle.permutation(*fit, *seen)
     if member in ("procrustes", "cca"):
         return oracle.linear(*fit, 0.0 if member == "cca" else 1.0, *seen)
-    return oracle.gaussian(*oracle.clouds(x, labels), *oracle.clouds(y, labels), float(member[-1]))
+    return oracle.gaussian(*oracle.clouds(x, labels), *oracle.clouds(y, labels), float(member[-1]), most=1000)
 
 
 def _options() -> argparse.Namespace:

@@ -66,25 +66,25 @@ def gaussian_at(means: Floats, covariances: Floats, others: Floats, other_covari
     return float(np.sqrt(max(total / len(means), 0)))
 
 
-def gaussian(means: Floats, covariances: Floats, others: Floats, other_covariances: Floats, alpha: float) -> float:
+def gaussian(means: Floats, covariances: Floats, others: Floats, other_covariances: Floats, alpha: float, most: int = 5000) -> float:
     """Plain alternating updates from the nearer of two starts, until nothing moves."""
     d = means.shape[1]
     cross = others.T @ means
     starts = (_rotation(cross + 1e-9 * np.linalg.norm(cross) * np.eye(d)), np.eye(d))
     at = [gaussian_at(means, covariances, others, other_covariances, alpha, start) for start in starts]
-    rotation, before = starts[int(at[1] < at[0])], min(at)
+    rotation, before = starts[int(at[1] < at[0])], np.inf
     roots, other_roots = (np.stack([scipy.linalg.sqrtm(one).real for one in part]) for part in (covariances, other_covariances))
-    for _ in range(5000):
-        pull = alpha * cross
+    for _ in range(most):
+        pull, squared = alpha * cross, alpha * ((means - others @ rotation) ** 2).sum()
         for root, other in zip(roots, other_roots, strict=True):
-            pairing = _rotation(root @ (other @ rotation).T)
+            turned = other @ rotation
+            pairing = _rotation(root @ turned.T)
+            squared += (2 - alpha) * ((root - pairing @ turned) ** 2).sum()
             pull = pull + (2 - alpha) * other.T @ pairing.T @ root
-        rotation = _rotation(pull)
-        now = gaussian_at(means, covariances, others, other_covariances, alpha, rotation)
-        if before - now < 1e-9 * now:
+        if before - squared < 1e-9 * squared:
             break
-        before = now
-    return min(before, now)
+        before, rotation = squared, _rotation(pull)
+    return gaussian_at(means, covariances, others, other_covariances, alpha, rotation)
 
 
 def clouds(x: Floats, labels: Sequence[int] | Floats) -> tuple[Floats, Floats]:
