@@ -1,4 +1,4 @@
-"""Trials: a freeze plan tried by a short training, beside full fine-tuning and LoRA; what it kept of the gain, and what it cost."""
+"""Trials: a freeze plan tried by a short training, beside full fine-tuning and LoRA; or a cut healed by one."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,9 +10,11 @@ from pages.ui.evidence import how_do_we_know, section
 from pages.ui.exports import export_box
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.freeze_subject import of_its_run
+from pages.ui.healing_page import PARTS, first_part, healing_part
 from pages.ui.job_box import running
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.part_switch import part_switch
 from pages.ui.session import client, ensure_session, profile, semantics_of, stored_plan, trial
 from pages.ui.trial_documents import trial_documents
 from pages.ui.trial_form import trial_box
@@ -36,6 +38,8 @@ TERMS = (
 
 ensure_session("trials")
 t, about = words(), subject()
+if part_switch("trials_part", PARTS, first=first_part(about)) == "healing":
+    healing_part(about)
 plans = freeze_plans()
 if about.plan is None and about.run is not None:
     about = replace(about, plan=newest_of_run(plans, about.run.id))

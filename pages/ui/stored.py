@@ -73,6 +73,8 @@ def use_plan(plan_id: str) -> None:
     remember("plan", plan_id)
     forget("verification")
     forget("trial")
+    forget("healing")
+    forget("robustness")
     forget("set")
     made_from = client().plan(plan_id).provenance.profile_id
     if made_from in {run.id for run in client().runs()}:

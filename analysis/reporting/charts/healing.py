@@ -54,15 +54,16 @@ def losses_figure(found: Healing, look: Look) -> go.Figure:
 
 
 def loss_rows_of(found: Healing, look: Look) -> list[tuple[str, Part, Estimate]]:
-    """The models that were judged: uncut, cut, then every training."""
+    """The models that were judged: uncut, cut, healed, healed by other objectives, the control."""
     rows: list[tuple[str, Part, Estimate]] = [
         (look.t(PARTS["base"]), "base", found.base_loss),
         (look.t(PARTS["cut"]), "cut", found.cut_loss),
     ]
-    return rows + [
-        (render(words.arm(arm), look.language), "control" if arm.name == "control" else "healed", arm.loss_after)
-        for arm in words.arms(found)
-    ]
+    rows.append((look.t(PARTS["healed"]), "healed", found.healed.loss_after))
+    rows += [(render(words.arm(arm), look.language), "healed", arm.loss_after) for arm in found.others]
+    if found.control is not None:
+        rows.append((look.t(PARTS["control"]), "control", found.control.loss_after))
+    return rows
 
 
 def losses_alt(found: Healing, look: Look) -> str:
