@@ -15,7 +15,7 @@ from analysis.i18n import N_, render
 from analysis.i18n.numbers import duration, size
 from analysis.reporting import healing_words as words
 
-_HEADS = (N_("model"), N_("loss"), N_("perplexity"), N_("rate"), N_("best step"), N_("training"), N_("memory"), N_("ended by"))
+_HEADS = (N_("model"), N_("loss"), N_("Perplexity"), N_("rate"), N_("best step"), N_("training"), N_("memory"), N_("ended by"))
 
 
 def summarise_healing(found: Healing, out: Path | None, terminal: Terminal) -> None:
