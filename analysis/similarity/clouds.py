@@ -136,7 +136,6 @@ def resampled(
 
 def _cost(rows: Tensor, mean: Tensor, drawn: Tensor, size: Tensor, cost: Tensor, classes: Classes, number: int) -> Tensor:
     """tr(cost x covariance) of every resample, the covariance shrunk and ridged as the whole set's was."""
-
     shrink, variance = classes.shrink[number], _drawn(rows, rows, mean, mean, drawn, size) / rows.shape[1]
     plain = _drawn(rows @ cost, rows, mean @ cost, mean, drawn, size)
     return (1 - shrink) * plain + (shrink * variance + classes.ridge[number]) * cost.trace()

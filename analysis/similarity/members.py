@@ -75,8 +75,8 @@ def member_scores(
     features (fit prompts only) and applied to every candidate: Procrustes, CCA and permutation fit their maps on the fit
     prompts and are judged on the test prompts; the Gaussian members compare clouds of all positions.
 
-    Over resamples the space stays. Maps and permutations are fitted anew each time; the Gaussian members keep rotation
-    and transport of the whole set (see `clouds.Costs`) and draw means and covariances anew.
+    Over resamples the space stays. Maps, permutations and the rotation of class means are fitted anew each time; members that
+    compare covariances keep rotation and transport of the whole set (see `clouds.Costs`) and draw means and covariances anew.
 
     Args:
         bank: features without and with each unit left out.

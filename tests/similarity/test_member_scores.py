@@ -151,7 +151,8 @@ def test_a_candidate_with_a_value_that_is_no_number_is_undefined_for_all_and_the
 def test_a_candidate_that_overflowed_is_undefined():
     made = bank()
     made.ablated[0, 0, 0] = torch.inf
-    assert all(math.isnan(ask(made).values[member][0]) for member in MEMBERS)
+    scores = ask(made)
+    assert all(math.isnan(scores.values[member][0]) for member in MEMBERS)
 
 
 def test_a_candidate_whose_features_are_all_alike_is_undefined_or_far_never_near():
