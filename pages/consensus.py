@@ -65,11 +65,11 @@ if found is None and profile is not None:
 shown = subject.shown
 assert found is not None
 assert shown is not None
-box = st.container(border=True)
+box, head, matrix, weights = st.container(border=True), st.container(), st.container(), st.container()
 with box:
     kept, choices = st.container(), st.container()
 with choices:
-    weighed, op, stepwise = weigh(found)
+    weighed, op, stepwise = weigh(found, weights)
 with stopping_on_errors():
     now = voted(mark_of_ranking(found), weighed, found)
     sentence = answer_of(found, weighed)
@@ -81,9 +81,9 @@ taken: UnitSet = ()
 with kept, saying_errors():
     plan = drafted(mark_of_ranking(found), weighed, op, stepwise, found, profile)
     taken = removed_of(plan)
-    plan_box(plan, profile)
+    plan_box(plan, profile, stepwise)
 
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+with head, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
     with st.container(width="content"):
         section(t("What every measure says"), "measured", help=term("consensus"))
     with st.container(width="content"):
@@ -91,7 +91,8 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
 order = free_order(found, now)
 looked_at = first_looked_at(found, order)
 columns = columns_of(found, now, by_consensus, taken, alone(found, looked_at))
-show_matrix(found, weighed, now, columns)
+with matrix:
+    show_matrix(found, weighed, now, columns)
 order_table(found, weighed, now)
 if looked_at:
     show_lost(found, looked_at)

@@ -21,7 +21,7 @@ from pages.ui.pareto import show_front
 from pages.ui.plan_shelf import compare_box, save_box, saved_box, show_comparison, upload_box, with_figures
 from pages.ui.plan_state import state_box
 from pages.ui.plan_view import method_of, projection_table, quality_note, reasons_table, sample_of, warnings_of
-from pages.ui.plan_ways import freeze_door, made_plan
+from pages.ui.plan_ways import freeze_door, made_plan, vote_door
 from pages.ui.search_job import measure_more, watch_search
 from pages.ui.session import ensure_session, profile, search_of, stored_plan
 from pages.ui.stored import plan_marks
@@ -129,6 +129,7 @@ with right:
         latency_box(found)
     if plan:
         st.info(quality_note(plan.projection), icon=":material/help:")
+    vote_door()
     freeze_door()
 
 if plan:

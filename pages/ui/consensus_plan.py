@@ -38,13 +38,19 @@ def drafted(
     )
 
 
-def plan_box(plan: Plan, profile: Profile | None) -> None:
+def plan_box(plan: Plan, profile: Profile | None, stepwise: bool) -> None:
     """What the plan would be in one sentence, and the button that keeps it: the page's next step."""
+    choice = plan.provenance.consensus
+    as_asked = choice is None or choice.step_by_step == stepwise  # else the second note says why not
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
         with st.container(width=860, gap="small"):
             st.markdown(f"{say(headlines.plans(plan))} {_origins(plan)}")
-            st.caption(" ".join(say(note) for note in plan.provenance.notes[:1]))
+            st.caption(" ".join(say(note) for note in plan.provenance.notes[: 1 if as_asked else 2]))
         _keep_button(plan, profile)
+    warnings = [say(reason.warning) for reason in plan.provenance.reasons if reason.warning]
+    if warnings:
+        with st.expander(words()("What speaks against single removals: {n}", n=len(warnings)), icon=":material/warning:"):
+            st.markdown("\n".join(f"- {warning}" for warning in warnings))
 
 
 def _origins(plan: Plan) -> str:

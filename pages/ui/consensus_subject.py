@@ -40,7 +40,7 @@ def ranked_subject() -> Ranked:
         )
         forget("ranking")
         asked = None
-    own_run = _run_of(stored[asked]) if asked else None
+    own_run = run_of_ranking(stored[asked]) if asked else None
     if own_run and ("run" not in st.query_params):
         remember("run", own_run.id)
     about = subject()
@@ -57,7 +57,7 @@ def ranked_subject() -> Ranked:
     return Ranked(about, found, past, shown)
 
 
-def _run_of(one: RankingSummary) -> RunSummary | None:
+def run_of_ranking(one: RankingSummary) -> RunSummary | None:
     """The newest stored run of the ranking's model on its workload."""
     for run in client().runs():
         if run.model_name == one.model_name and _fits(profile(run.id), one):

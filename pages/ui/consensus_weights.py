@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from analysis.contracts import RULES, Ranking, Rule, Vote, Voter
 from analysis.errors import StrataError
@@ -14,7 +15,6 @@ from analysis.i18n import N_
 from analysis.i18n.numbers import number
 from analysis.planning.consensus_weights import FittedWeights, fit_weights
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
-from pages.ui.evidence import badge
 from pages.ui.glossary import term
 from pages.ui.language import language, say, words
 from pages.ui.plan_form import operation_field
@@ -47,8 +47,13 @@ def how_many(found: Ranking) -> tuple[int, int]:
     return most, min(most, len(found.taken) or max(1, len(found.steps[0].candidates) // 5))
 
 
-def weigh(found: Ranking) -> tuple[Weighed, Op, bool]:
-    """Draws the choices; returns what they amount to, how it is taken out, and whether step by step as it was measured."""
+def weigh(found: Ranking, beside_matrix: DeltaGenerator) -> tuple[Weighed, Op, bool]:
+    """Draws the choices; returns what they amount to, how it is taken out, and whether step by step as it was measured.
+
+    Args:
+        found: the ranking.
+        beside_matrix: where voters and weights go, so that the order is seen to move with them.
+    """
     t, known = words(), found.id
     votes = [vote for vote in found.steps[0].votes if vote.votes]
     first, second, third, fourth = st.columns([4, 4, 4, 3], gap="medium", vertical_alignment="bottom")
@@ -70,7 +75,10 @@ def weigh(found: Ranking) -> tuple[Weighed, Op, bool]:
     with fourth:
         stepwise = bool(found.taken) and _stepwise(found)
     chosen: Rule = rule or found.settings.rule
-    with st.expander(_weights_title(chosen), icon=":material/tune:", key=f"weights_{known}"):
+    with (
+        beside_matrix,
+        st.expander(_weights_title(chosen), expanded=chosen == "borda", icon=":material/tune:", key=f"weights_{known}_{chosen}"),
+    ):
         voters = _who_votes(found, votes)
         counted = tuple(vote.voter for vote in votes if vote.voter in voters)
         weights = _sliders(found, counted) if chosen == "borda" else ()
@@ -237,5 +245,5 @@ def _say_fitted(found: FittedWeights) -> None:
             **figures,
         )
     )
-    st.caption(said)
-    badge("measured", t("Cross-validated over the layers, on the calibration examples; the loss itself does not vote here."))
+    how = t("Cross-validated over the layers, on the calibration examples; the loss itself does not vote here.")
+    st.caption(f"{said} {how} :gray-badge[{t('measured')}]")

@@ -8,6 +8,7 @@ from analysis.contracts import Assumptions
 from analysis.runs.documents import parse_document
 from analysis.runs.stored import DocumentKind
 from pages.ui.business_plan import business_plan
+from pages.ui.consensus_subject import run_of_ranking
 from pages.ui.frame import subject
 from pages.ui.language import plain, words
 from pages.ui.messages import saying_errors
@@ -58,6 +59,8 @@ def _open(kind: DocumentKind, found: str) -> None:
     if kind in ("business_case", "rollout"):
         _open_business(kind, found)
         return
+    if kind == "ranking":
+        _open_ranking(found)
     if kind == "search":
         run = _run_of_search(found)
         if run is None:
@@ -132,3 +135,13 @@ def _open_traces(found: str) -> None:
     st.warning(
         t("Kept. No run here measured its model on its prompts: open its profile.json too, or profile that model."), icon=":material/info:"
     )
+
+
+def _open_ranking(found: str) -> None:
+    """Shows a ranking, with the run of its model and prompts where that is here."""
+    brought = next(one for one in client().rankings() if one.id == found)
+    if (run := run_of_ranking(brought)) is not None:
+        remember("run", run.id)
+    forget("plan")
+    remember("ranking", found)
+    go("consensus")

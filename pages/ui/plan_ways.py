@@ -52,3 +52,12 @@ def freeze_door() -> None:
     if st.button(t("Freeze layers for training instead"), key="freeze_door", type="tertiary", icon=":material/ac_unit:", help=why):
         forget("plan")
         go("freeze")
+
+
+def vote_door() -> None:
+    """The way to plans that several measures voted for."""
+    t = words()
+    why = t("One measure can mislead: here several vote on which layers go, one after the other.")
+    if st.button(t("Let several measures vote instead"), key="vote_door", type="tertiary", icon=":material/how_to_vote:", help=why):
+        forget("plan")
+        go("consensus")
