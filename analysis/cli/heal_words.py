@@ -10,12 +10,12 @@ import typer
 
 from analysis.cli.figures import UNKNOWN, aligned, figure, with_interval
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Estimate, HealArm, Healing
+from analysis.contracts import Estimate, HealArm, Healing, Message
 from analysis.i18n import N_, render
 from analysis.i18n.numbers import duration, size
 from analysis.reporting import healing_words as words
 
-_HEADS = (N_("model"), N_("loss"), N_("Perplexity"), N_("rate"), N_("best step"), N_("training"), N_("memory"), N_("ended by"))
+_HEADS = (N_("model"), N_("loss"), N_("Perplexity"), N_("rate"), N_("best step"), N_("training"), N_("memory"))
 
 
 def summarise_healing(found: Healing, out: Path | None, terminal: Terminal) -> None:
@@ -36,6 +36,8 @@ def summarise_healing(found: Healing, out: Path | None, terminal: Terminal) -> N
     for note in found.notes:
         terminal.hear(note)
     for arm in words.arms(found):
+        if arm.stop != "done":
+            terminal.tell("{run}: ended before the last step, {why}", run=_name(arm, terminal), why=Message(id=words.STOPS[arm.stop]))
         for note in arm.notes:
             terminal.tell("{run}: {note}", run=_name(arm, terminal), note=note)
     if found.folder is not None:
@@ -57,7 +59,6 @@ def _rows(found: Healing, terminal: Terminal) -> Iterator[list[str]]:
             str(arm.best_step),
             duration(arm.seconds, terminal.language),
             memory,
-            terminal.t(words.STOPS[arm.stop]),
         ]
 
 
