@@ -107,7 +107,7 @@ def show_unknown_work(found: Robustness) -> None:
     t = words()
     section(t("Unknown work"), origin_of_machine(found.machine), help=t("Slices that were held out when the plan was chosen."))
     if not found.unknown_work:
-        st.caption(t("Not tested: no slice was held out. Name one above, or choose the plan anew without it."))
+        st.caption(t("Not tested: no slice was held out. Name one when you test again, or choose the plan anew without it."))
         return
     rows = [
         {
