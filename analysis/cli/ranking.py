@@ -131,7 +131,9 @@ def announce(request: RankingRequest, terminal: Terminal) -> None:
     info, n_tokens = described(request, request.settings.max_tokens)
     device = resolve_device(request.settings.device)
     check_ranking(request.settings, info)
-    settings = resolve_ranking_settings(request.settings, info, device, resolve_dtype("auto", device, getattr(torch, info.dtype)))
+    settings = resolve_ranking_settings(
+        request.settings, info, device, resolve_dtype(request.settings.dtype, device, getattr(torch, info.dtype))
+    )
     stack = info.stack(settings.stack)
     blocks = [block.index for block in stack.blocks if has_unit(block, settings.unit)]
     tokens = min(n_tokens, settings.max_total_tokens or n_tokens)
