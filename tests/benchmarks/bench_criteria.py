@@ -12,6 +12,7 @@ ceiling), weights fitted on a few measured removals beside the plain sum, and wh
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -89,6 +90,8 @@ def main() -> None:
         stepped = {} if options.one_shot else _stepwise(loaded, draw, options, ranked)
         orders.append(_orders(ranked, options) | stepped)
         foretold.append(_foretold(scores, truth))
+    if options.out:
+        Path(options.out).write_text(json.dumps(orders), encoding="utf-8")
     _perplexity_table(report, orders, [int(size) for size in options.sizes.split(",")])
     _spearman_table(foretold, ceiling)
 
@@ -107,6 +110,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fit-on", type=int, default=12, help="measured removals that weights are fitted on")
     parser.add_argument("--one-shot", action="store_true", help="nothing step by step")
     parser.add_argument("--feature-tokens", type=int, default=None)
+    parser.add_argument("--out", default=None, help="a JSON file for what every way removes, draw by draw")
     return parser.parse_args()
 
 
