@@ -156,7 +156,7 @@ def test_removal_stops_before_the_perplexity_rises_too_far(per_step: int) -> Non
 def _own_words(model: LoadedModel) -> EncodedWorkload:
     """Texts that the model itself would write: whatever is taken out of it makes them less likely."""
     model.model.lm_head.weight.mul_(4.0)
-    work = _work()
+    work = _work(10)
     for example in work.examples:
         for place in range(3, len(example.input_ids)):
             example.input_ids[place] = int(model.model(torch.from_numpy(example.input_ids[None, :place])).logits[0, -1].argmax())
