@@ -17,7 +17,7 @@ from analysis.errors import Cancelled, InputError, ModelError, PlanError, Resour
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
 from analysis.training import heal as room
-from analysis.training import heal_arms, heal_save
+from analysis.training import heal_arm, heal_arms, heal_save
 from analysis.training.callbacks import StepTrainer
 from analysis.training.evaluate import judge
 from analysis.training.heal import run_heal
@@ -165,9 +165,9 @@ def test_a_step_that_does_not_fit_is_done_again_in_smaller_passes(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return original(self, **inputs)
 
-    plain = heal(th.request(th.plan_for(info), path, control=False, steps=4), memory)
+    plain = heal(th.request(th.plan_for(info), path, control=False, steps=2), memory)
     monkeypatch.setattr(HealTrainee, "forward", full_once)
-    found = heal(th.request(th.plan_for(info), path, control=False, steps=4), memory)
+    found = heal(th.request(th.plan_for(info), path, control=False, steps=2), memory)
     assert any("memory ran out" in note.in_english() for note in found.healed.notes)
     assert found.healed.loss_after.value == pytest.approx(plain.healed.loss_after.value, abs=1e-4)
 
@@ -217,6 +217,7 @@ def test_further_objectives_are_arms_of_their_own(healing: Healing) -> None:
     assert all(arm.removed == healing.removed for arm in healing.others)
     assert healing.others[0].teacher_seconds is not None
     assert healing.others[1].teacher_seconds is None
+    assert any("No second model was held" in note.in_english() for note in healing.notes)
 
 
 def test_losses_are_those_of_the_models_run_outright(healing: Healing, memory: LoadedModel) -> None:
@@ -253,28 +254,20 @@ def test_a_cut_layer_trains_nothing(healing: Healing) -> None:
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_the_original_model_is_bit_for_bit_what_it_was(
+def test_the_saved_folder_is_the_healed_model_and_the_original_is_bit_for_bit_what_it_was(
     method: str, info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path
 ) -> None:
     before, modules = weights_of(memory), [name for name, _ in memory.model.named_modules()]
     flags = [parameter.requires_grad for parameter in memory.model.parameters()]
     rate = 1e-2 if method == "lora" else 1e-3
-    found = heal(
-        th.request(th.plan_for(info), path, method=method, steps=20, learning_rates=(rate,), save_folder=str(tmp_path / "out")), memory
-    )
+    plan = th.plan_for(info).model_copy(update={"operations": (Prune(blocks=(th.MATTERS,)),)})
+    asked = th.request(plan, path, method=method, steps=12, learning_rates=(rate,), save_folder=str(tmp_path / "out"))
+    found = heal(asked, memory)
     assert found.healed.best_step > 0
     assert same(before, weights_of(memory))
     assert modules == [name for name, _ in memory.model.named_modules()]
     assert flags == [parameter.requires_grad for parameter in memory.model.parameters()]
     assert all(parameter.grad is None for parameter in memory.model.parameters())
-
-
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_the_saved_folder_is_the_healed_model(method: str, info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path) -> None:
-    rate = 1e-2 if method == "lora" else 1e-3
-    plan = th.plan_for(info).model_copy(update={"operations": (Prune(blocks=(th.MATTERS,)),)})
-    asked = th.request(plan, path, method=method, steps=20, learning_rates=(rate,), control=False, save_folder=str(tmp_path / "out"))
-    found = heal(asked, memory)
     assert found.folder == str(tmp_path / "out")
     assert found.reload_difference is not None
     assert found.reload_difference < 1e-3
@@ -338,14 +331,14 @@ def test_where_no_step_is_better_than_none_the_untouched_weights_are_judged(
 
 
 def test_the_selection_part_chooses_the_learning_rate(info: ModelInfo, path: str, memory: LoadedModel) -> None:
-    found = heal(th.request(th.plan_for(info), path, control=False, steps=20, learning_rates=(1e-6, 1e-2)), memory)
+    found = heal(th.request(th.plan_for(info), path, control=False, steps=10, learning_rates=(1e-6, 1e-2)), memory)
     assert found.healed.learning_rate == 1e-2
     assert {float(rate) for rate in found.healed.tried} == {1e-6, 1e-2}
     assert found.healed.all_seconds > found.healed.seconds
 
 
 def test_a_budget_ends_training_and_says_so(info: ModelInfo, path: str, memory: LoadedModel) -> None:
-    found = heal(th.request(th.plan_for(info), path, steps=4000, evaluate_every=1000, max_minutes=0.05), memory)
+    found = heal(th.request(th.plan_for(info), path, steps=4000, evaluate_every=1000, max_minutes=0.035), memory)
     assert found.healed.stop == "budget"
     assert any("the budget ended the training" in note.in_english() for note in found.healed.notes)
 
@@ -363,7 +356,7 @@ def test_long_lines_of_plain_text_train_window_by_window(info: ModelInfo, memory
 
 def test_curves_grow_while_it_trains(info: ModelInfo, path: str, memory: LoadedModel) -> None:
     told: list[Any] = []
-    heal(th.request(th.plan_for(info), path, steps=20), memory, on_progress=told.append)
+    heal(th.request(th.plan_for(info), path, steps=8, evaluate_every=4), memory, on_progress=told.append)
     assert {name for progress in told for name in progress.curves} == {"healed", "control"}
     assert max(len(progress.curves.get("healed", ())) for progress in told) == 3
     fractions = [progress.fraction for progress in told if progress.total]
@@ -371,11 +364,11 @@ def test_curves_grow_while_it_trains(info: ModelInfo, path: str, memory: LoadedM
     assert all(progress.stage.id for progress in told)
 
 
-@pytest.mark.parametrize("stop_at", [13, 45])
+@pytest.mark.parametrize("stop_at", [5, 24])
 def test_a_stopped_healing_goes_on_to_the_same_numbers(
     stop_at: int, info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path
 ) -> None:
-    asked = th.request(th.plan_for(info), path, steps=20, evaluate_every=5, learning_rates=(1e-2, 2e-2))
+    asked = th.request(th.plan_for(info), path, steps=10, evaluate_every=4, learning_rates=(1e-2, 2e-2))
     whole = heal(asked, memory)
     steps: list[int] = []
     before = weights_of(memory)
@@ -394,6 +387,19 @@ def test_a_stopped_healing_goes_on_to_the_same_numbers(
     assert found.example_losses == whole.example_losses
     assert found.recovered_against_control == whole.recovered_against_control
     assert [point.selection_loss for point in found.healed.points] == [point.selection_loss for point in whole.healed.points]
+
+
+def test_a_stop_without_room_for_the_weights_is_a_plain_stop(
+    info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    told: list[Any] = []
+    monkeypatch.setattr(heal_arm, "save_file", full)
+    asked = th.request(th.plan_for(info), path, steps=20, evaluate_every=2)
+    with pytest.raises(Cancelled, match=r"^Stopped at your request\.$"):
+        heal(asked, memory, folder=tmp_path, should_stop=lambda: len(told) > 30, on_progress=told.append)
 
 
 def test_a_finished_training_is_not_done_again(

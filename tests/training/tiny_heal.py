@@ -32,7 +32,7 @@ MATTERS = 0
 """A layer without which the model forgets what it has learnt."""
 
 
-def save_learnt(folder: Path, path: str, *, n_steps: int = 150) -> Any:
+def save_learnt(folder: Path, path: str, *, n_steps: int = 100) -> Any:
     """A model that answers the prompts of a workload file fairly well, as a folder."""
     model = tv.tiny_llama(4, seed=1)
     source = tv.save(model, folder)
