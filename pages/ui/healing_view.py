@@ -21,7 +21,7 @@ from pages.ui.ran_here import origin_of_machine
 from pages.ui.similarity_view import slice_title
 from pages.ui.verdicts import estimate_words
 
-ALONG: Mapping[charts.Along, str] = {"steps": N_("steps"), "seconds": N_("seconds")}
+ALONG: Mapping[charts.Along, str] = {"steps": N_("training steps"), "seconds": N_("seconds")}
 _LARGEST = 700.0
 """Losses beyond which the perplexity is no number that a computer writes."""
 

@@ -11,7 +11,7 @@ from analysis.i18n.numbers import amount, number, percent, size, span
 from analysis.planning import CRITERIA, ComparedRow, compare_plans
 from analysis.planning.compare import QUANTITIES
 from analysis.planning.from_search import STRATEGY_WORDS
-from analysis.planning.voters import RULE_WORDS
+from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
 from pages.ui.evidence import Rows
 from pages.ui.language import language, plain, say, words
 from pages.ui.plan_form import UNITS
@@ -190,8 +190,28 @@ def _figure(value: float | None) -> str:
     return "" if value is None else number(value, language(), 3)
 
 
+def consensus_words(choice: ConsensusChoice) -> str:
+    """By which rule the units were voted out, how many measures agree, and whose voice is odd."""
+    t = words()
+    rule = t(RULE_WORDS[choice.rule].title)
+    agreed = t(
+        "Chosen by several measures ({rule}); {n} of {m} put all of these units among their most replaceable.",
+        rule=rule,
+        n=choice.n_agree,
+        m=len(choice.voters),
+    )
+    if choice.odd is None:
+        return f"{agreed} {t('No measure stands clearly apart from the others.')}"
+    odd = t(VOTER_WORDS[choice.odd].title)
+    if choice.odd_slice is None:
+        return f"{agreed} {t('{odd} disagrees most with the others.', odd=odd)}"
+    return f"{agreed} {t('{odd} disagrees most, mainly on {slice}.', odd=odd, slice=plain(slice_title(choice.odd_slice)))}"
+
+
 def warnings_of(plan: Plan) -> None:
-    """What speaks against single removals, and what a reader should know about the choice."""
+    """Who voted for the choice, what speaks against single removals, and what a reader should know about it."""
+    if plan.provenance.consensus:
+        st.markdown(consensus_words(plan.provenance.consensus))
     for reason in plan.provenance.reasons:
         if reason.warning:
             st.warning(say(reason.warning), icon=":material/warning:")

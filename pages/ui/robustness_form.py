@@ -78,18 +78,20 @@ def _settings(plan: Plan, workload: WorkloadInfo | None) -> RobustnessSettings:
 def _disturbances() -> dict[str, Any]:
     t = words()
     a, b = st.columns([5, 4], gap="large")
-    noises = a.multiselect(
+    noises = a.pills(
         t("Noise in what the user wrote"),
         NOISES,
+        selection_mode="multi",
         default=list(NOISES),
         format_func=lambda kind: t(DISTURBANCES[kind]),
         key="robustness_noises",
         persist_state="session",
         help=term("robustness"),
     )
-    attacks = b.multiselect(
+    attacks = b.pills(
         t("Attacks"),
         ATTACKS,
+        selection_mode="multi",
         default=list(ATTACKS),
         format_func=lambda kind: t(DISTURBANCES[kind]),
         key="robustness_attacks",

@@ -72,12 +72,12 @@ def robustness_part(about: Subject, plan: Plan, run: Profile | None) -> NoReturn
         _standing(about, sample or found.workload.is_sample)
         robustness_picker(past, shown)
     show_rises(found)
+    show_unknown_work(found)
     left, right = st.columns(2, gap="large")
     with left:
-        show_unknown_work(found)
-        show_open(found)
-    with right:
         show_energy(found)
+    with right:
+        show_open(found)
     with st.expander(t("Test again, with other disturbances or settings"), icon=":material/replay:", key=f"robustness_more_{shown}_{busy}"):
         robustness_box(plan, info, workload, primary=False)
     how_robustness(found)

@@ -85,7 +85,7 @@ def _stand_row(stand: Stand) -> dict[str, object]:
 
 def signed(found: Estimate) -> str:
     """A difference with its sign and interval, in nats; no sign where it rounds to nothing."""
-    said = estimate_words(found, digits=2)
+    said = estimate_words(found, digits=2).replace("-", "−")
     return f"+{said}" if found.value is not None and round(found.value, 2) > 0 else said
 
 

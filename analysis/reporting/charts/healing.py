@@ -128,7 +128,7 @@ def curves_figure(found: Healing, look: Look, *, along: Along = "steps", height:
         look,
         height=height,
         title=t("Loss along the training"),
-        subtitle=t("on the part that chooses when to stop; ring: the weights that were judged"),
+        subtitle=t("on the part that chooses when to stop; ring: judged"),
     )
     shown = [point for arm in arms for point in _points(arm)]
     losses = [point.selection_loss for point in shown]

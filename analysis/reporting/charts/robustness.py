@@ -107,7 +107,7 @@ def _row(row: Disturbed, look: Look) -> dict[str, object]:
 
 
 def _line(stand: words.Stand, place: int, look: Look) -> go.Scatter:
-    name = look.t("with the plan") if place == _PLAN else look.t("original")
+    name = look.t("plan") if place == _PLAN else look.t("original")
     drawn = style(place, look)
     colour = look.palette.operations["kept"] if place == _ORIGINAL else look.palette.text
     rises = [row.rise_plan if place == _PLAN else row.rise_original for row in stand.results]
