@@ -87,16 +87,21 @@ def _tell_energy(found: Robustness, terminal: Terminal) -> None:
     grid = used.grid
     if grid is None or used.original_co2_g is None or used.plan_co2_g is None:
         return
-    where = words.country_name(grid.country, terminal.language) if grid.country else terminal.t("own figure")
-    terminal.tell(
-        "Carbon for 1,000 prompts: {before} -> {after} g CO2, at {factor} kg/kWh ({where}{year}; {source}).",
-        before=figure(used.original_co2_g.value, terminal, 2),
-        after=figure(used.plan_co2_g.value, terminal, 2),
-        factor=number(grid.kg_per_kwh, terminal.language, 3),
-        where=where,
-        year=f", {grid.year}" if grid.year else "",
-        source=grid.source,
-    )
+    told = {
+        "before": figure(used.original_co2_g.value, terminal, 2),
+        "after": figure(used.plan_co2_g.value, terminal, 2),
+        "factor": number(grid.kg_per_kwh, terminal.language, 3),
+        "where": words.country_name(grid.country, terminal.language) if grid.country else terminal.t("own figure"),
+        "source": grid.source,
+    }
+    if grid.year is None:
+        terminal.tell("Carbon for 1,000 prompts: {before} -> {after} g CO2, at {factor} kg/kWh ({where}; {source}).", **told)
+    else:
+        terminal.tell(
+            "Carbon for 1,000 prompts: {before} -> {after} g CO2, at {factor} kg/kWh ({where}, {year}; {source}).",
+            **told,
+            year=str(grid.year),
+        )
 
 
 def _energy_values(used: EnergyUse, terminal: Terminal) -> dict[str, str]:
