@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 
@@ -70,7 +70,8 @@ def ranking_box(found: Profile, shown: Ranking | None, *, primary: bool) -> None
 
 
 def _settings(found: Profile) -> RankingSettings:
-    t, n = words(), found.n_blocks
+    """Draws the choices and returns what they ask for."""
+    t = words()
     voters = st.multiselect(
         t("Measures that vote"),
         VOTERS,
@@ -80,102 +81,114 @@ def _settings(found: Profile) -> RankingSettings:
         persist_state="session",
         help=voters_help(VOTERS),
     )
-    a, b, c = st.columns(3, gap="medium")
-    with a:
-        unit = _unit_field(found)
-        n_units = len(units_in(found.model.stack(found.stack), unit))
-        taken = st.slider(
-            t("Take out step by step"),
-            0,
-            max(1, n_units - 1),
-            min(max(1, n_units // 5), n_units - 1),
-            key=f"rank_amount_{unit}_{n}",
-            persist_state="session",
-            help=t("0: every layer is looked at once, and nothing is taken out."),
-        )
-        per_step = st.number_input(
-            t("At a time"),
-            1,
-            max(1, n_units - 1),
-            1,
-            key="rank_per_step",
-            persist_state="session",
-            help=t("How many go before everything is measured again. One at a time finds the best order and takes longest."),
-        )
-    with b:
-        rule = st.selectbox(
-            t("How the measures are put together"),
-            RULES,
-            format_func=lambda name: t(RULE_WORDS[name].title),
-            key="rank_rule",
-            persist_state="session",
-            help=rules_help(),
-        )
-        protect = st.multiselect(
-            t("Layers that must stay"),
-            range(n),
-            default=[0, n - 1] if n > 2 else [],
-            format_func=str,
-            key=f"rank_protect_{n}",
-            persist_state="session",
-            help=t("Numbered from 0. The first and the last layer translate between words and meaning and are protected to begin with."),
-        )
-        ratio = st.number_input(
-            t("Stop before perplexity is so many times as high"),
-            1.0,
-            1000.0,
-            None,
-            0.1,
-            key="rank_most",
-            persist_state="session",
-            placeholder=t("no limit"),
-            help=term("perplexity"),
-        )
-    with c:
-        device = device_field(key="rank_device")
-        own = [name for name in found.slices if name not in AUTOMATIC_SLICES]
-        held_out = st.multiselect(
-            t("Slices to keep out"),
-            own,
-            format_func=slice_title,
-            key="rank_held_out",
-            persist_state="session",
-            help=t("Nothing is chosen by these slices, so that the plan can be judged on work it has never seen."),
-        )
-        tokens = st.number_input(
-            t("Calibration tokens to run at most"),
-            256,
-            1_048_576,
-            TOKENS,
-            4096,
-            key="rank_tokens",
-            persist_state="session",
-            help=t("More tokens narrow the intervals and take longer. Another number starts a new measurement."),
-        )
-        excerpts = st.checkbox(
-            t("Keep the beginnings of prompts that lose most"),
-            value=True,
-            key="rank_excerpts",
-            persist_state="session",
-            help=t("The first 80 characters, on this machine and in the file that you download. Off: only their names."),
-        )
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        fields = _what_goes(found)
+    with middle:
+        fields |= _how_decided(found)
+    with right:
+        fields |= _on_what(found)
     return RankingSettings(
         stack=found.stack,
-        device=device,
         dtype=found.settings.dtype,
         chat_template=found.settings.chat_template,
         slices=found.settings.slices,
-        held_out=tuple(held_out),
-        unit=unit,
         voters=tuple(name for name in VOTERS if name in voters),
-        rule=rule or "rank_sum",
-        protect=tuple(sorted(protect)),
-        amount=f"{taken} layers" if taken else "",
-        per_step=int(per_step or 1),
-        most_perplexity=float(ratio) if ratio else None,
-        max_total_tokens=int(tokens or TOKENS),
-        excerpts=bool(excerpts),
+        **fields,
     )
+
+
+def _what_goes(found: Profile) -> dict[str, Any]:
+    """Which kind of part, how many of them, and how many at a time."""
+    t, unit = words(), _unit_field(found)
+    n = len(units_in(found.model.stack(found.stack), unit))
+    taken = st.slider(
+        t("Take out step by step"),
+        0,
+        max(1, n - 1),
+        min(max(1, n // 5), n - 1),
+        key=f"rank_amount_{unit}_{n}",
+        persist_state="session",
+        help=t("0: every layer is looked at once, and nothing is taken out."),
+    )
+    per_step = st.number_input(
+        t("At a time"),
+        1,
+        max(1, n - 1),
+        1,
+        key=f"rank_per_step_{n}",
+        persist_state="session",
+        help=t("How many go before everything is measured again. One at a time finds the best order and takes longest."),
+    )
+    return {"unit": unit, "amount": f"{taken} layers" if taken else "", "per_step": int(per_step or 1)}
+
+
+def _how_decided(found: Profile) -> dict[str, Any]:
+    """By which rule, what must stay, and when to stop."""
+    t, n = words(), found.n_blocks
+    rule = st.selectbox(
+        t("How the measures are put together"),
+        RULES,
+        format_func=lambda name: t(RULE_WORDS[name].title),
+        key="rank_rule",
+        persist_state="session",
+        help=rules_help(),
+    )
+    protect = st.multiselect(
+        t("Layers that must stay"),
+        range(n),
+        default=[0, n - 1] if n > 2 else [],
+        format_func=str,
+        key=f"rank_protect_{n}",
+        persist_state="session",
+        placeholder=t("none"),
+        help=t("Numbered from 0. The first and the last layer translate between words and meaning and are protected to begin with."),
+    )
+    ratio = st.number_input(
+        t("Stop before perplexity is so many times as high"),
+        1.0,
+        1000.0,
+        None,
+        0.1,
+        key="rank_most",
+        persist_state="session",
+        placeholder=t("no limit"),
+        help=term("perplexity"),
+    )
+    return {"rule": rule or "rank_sum", "protect": tuple(sorted(protect)), "most_perplexity": float(ratio) if ratio else None}
+
+
+def _on_what(found: Profile) -> dict[str, Any]:
+    """Where it runs, on how much of the work, and what is kept of it."""
+    t = words()
+    device = device_field(key="rank_device")
+    held_out = st.multiselect(
+        t("Slices to keep out"),
+        [name for name in found.slices if name not in AUTOMATIC_SLICES],
+        format_func=slice_title,
+        placeholder=t("none"),
+        key=f"rank_held_out_{found.id}",
+        persist_state="session",
+        help=t("Nothing is chosen by these slices, so that the plan can be judged on work it has never seen."),
+    )
+    tokens = st.number_input(
+        t("Calibration tokens to run at most"),
+        256,
+        1_048_576,
+        TOKENS,
+        4096,
+        key="rank_tokens",
+        persist_state="session",
+        help=t("More tokens narrow the intervals and take longer. Another number starts a new measurement."),
+    )
+    excerpts = st.checkbox(
+        t("Keep the beginnings of prompts that lose most"),
+        value=True,
+        key="rank_excerpts",
+        persist_state="session",
+        help=t("The first 80 characters, on this machine and in the file that you download. Off: only their names."),
+    )
+    return {"device": device, "held_out": tuple(held_out), "max_total_tokens": int(tokens or TOKENS), "excerpts": bool(excerpts)}
 
 
 def _unit_field(found: Profile) -> Unit:
@@ -187,7 +200,7 @@ def _unit_field(found: Profile) -> Unit:
         there,
         format_func=lambda unit: t(UNITS[unit]),
         horizontal=True,
-        key="rank_unit",
+        key=f"rank_unit_{len(there)}",
         persist_state="session",
         help="\n\n".join(term(name) for name in ("layer", "attention", "MLP")),
     )

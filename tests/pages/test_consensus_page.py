@@ -96,7 +96,7 @@ def test_the_form_asks_for_what_was_chosen(visit: Visit, store_profile: StorePro
     app.multiselect(key="rank_voters").set_value(["cka", "taylor", "conductance"])
     app.selectbox(key="rank_rule").set_value("median_rank")
     app.slider(key=key_of(app, "rank_amount_block")).set_value(4)
-    app.multiselect(key="rank_held_out").set_value(["code"])
+    app.multiselect(key=key_of(app, "rank_held_out")).set_value(["code"])
     app.multiselect(key=key_of(app, "rank_protect")).set_value([0, 5])
     app.number_input(key="rank_most").set_value(1.5)
     app = app.run()
