@@ -3,6 +3,7 @@
 import streamlit as st
 
 from analysis.contracts import UnitSet
+from analysis.errors import StrataError
 from pages.ui.consensus_film import show_film
 from pages.ui.consensus_form import ranking_box
 from pages.ui.consensus_lost import alone, first_looked_at, show_lost
@@ -12,7 +13,7 @@ from pages.ui.consensus_subject import ranked_subject, ranking_picker, watch_ran
 from pages.ui.consensus_view import about_ranking, answer_of, ask_first, order_table
 from pages.ui.consensus_weights import mark_of_ranking, order_field, weigh
 from pages.ui.evidence import section
-from pages.ui.frame import empty_state, footer, headline, standing
+from pages.ui.frame import empty_state, footer, headline, standing, stop_with
 from pages.ui.glossary import term
 from pages.ui.job_box import running
 from pages.ui.language import words
@@ -70,16 +71,18 @@ with box:
     kept, choices = st.container(), st.container()
 with choices:
     weighed, op, stepwise = weigh(found, weights)
-with stopping_on_errors():
+try:
     now = voted(mark_of_ranking(found), weighed, found)
     sentence = answer_of(found, weighed)
+except StrataError as error:
+    stop_with(answer, about, error, TERMS)
 with answer:
     headline(sentence)
     standing(about, sample=found.workload.is_sample or found.model.source.kind == "sample")
     ranking_picker(subject.past, shown)
 taken: UnitSet = ()
 with kept, saying_errors():
-    plan = drafted(mark_of_ranking(found), weighed, op, stepwise, found, profile)
+    plan = drafted(found, profile, weighed, op, stepwise)
     taken = removed_of(plan)
     plan_box(plan, profile, stepwise)
 

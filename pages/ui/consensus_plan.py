@@ -8,7 +8,7 @@ from analysis.contracts import Plan, Profile, Ranking
 from analysis.planning import DEFAULT_CONTEXT_TOKENS
 from analysis.planning.from_ranking import plan_from_ranking
 from analysis.reporting import headlines
-from pages.ui.consensus_weights import Op, Weighed
+from pages.ui.consensus_weights import Op, Weighed, mark_of_ranking
 from pages.ui.freeze_subject import stored_twin
 from pages.ui.language import say, words
 from pages.ui.messages import saying_errors
@@ -16,15 +16,20 @@ from pages.ui.plan_shelf import say_in_short
 from pages.ui.session import client, forget, forget_plans, go, remember
 
 
-@st.cache_data(show_spinner=False, max_entries=256)
-def drafted(
-    mark: tuple[str, str, int, bool], weighed: Weighed, op: Op, step_by_step: bool, _found: Ranking, _profile: Profile | None
-) -> Plan:
+def drafted(found: Ranking, profile: Profile | None, weighed: Weighed, op: Op, step_by_step: bool) -> Plan:
     """The plan for what was asked; the same for the same ranking and the same question.
 
     Raises:
         PlanError: nothing can be taken out; the sentence says why.
     """
+    run = profile.id if profile else ""
+    return _drafted((*mark_of_ranking(found), run), weighed, op, step_by_step, found, profile)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _drafted(
+    mark: tuple[str, str, int, bool, str], weighed: Weighed, op: Op, step_by_step: bool, _found: Ranking, _profile: Profile | None
+) -> Plan:
     return plan_from_ranking(
         _found,
         amount=f"{weighed.k} layers",

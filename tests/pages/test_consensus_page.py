@@ -419,6 +419,18 @@ def test_a_ranking_of_a_small_model_gives_a_page(visit: Visit, client: Client, s
     assert primary(app) == ["Make this plan"]
 
 
+def test_a_ranking_in_which_nobody_votes_says_so_as_its_answer(visit: Visit, client: Client, store_profile: StoreProfile) -> None:
+    store_profile()
+    base = make_ranking(n_taken=0, replicates=0, model=client.profile(client.runs()[0].id).model)
+    silent = next(vote for vote in base.steps[0].votes if not vote.votes)
+    votes = tuple(silent.model_copy(update={"voter": vote.voter}) for vote in base.steps[0].votes)
+    step = base.steps[0].model_copy(update={"votes": votes, "scores": (None,) * len(base.steps[0].candidates)})
+    stored(client, n_taken=0, replicates=0, steps=(step,), replicate_ranks=())
+    app = visit("consensus")
+    assert "No measure votes: all that were asked abstained." in said(app)
+    assert len(app.title) == 1
+
+
 def test_deleting_asks_first(visit: Visit, ranked: Ranking, client: Client) -> None:
     app = visit("consensus")
     app.button(key="delete_ranking").click().run()
