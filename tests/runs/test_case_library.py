@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from analysis.contracts import BusinessCase, Plan, WorkloadInfo
 from analysis.errors import DocumentError, InputError
-from analysis.runs.client import Client, _lean
+from analysis.runs.client import Client
 from analysis.runs.executor import LocalExecutor
+from analysis.runs.plan_evidence import lean
 from analysis.runs.store import Store, open_store
 from tests.business_builders import make_case, make_evidence, make_rollout
 from tests.runs.made import a_freeze_plan, a_trial, a_verification
@@ -124,7 +125,7 @@ def test_a_plan_brings_its_case_and_is_itself_kept_without_it(store: Store) -> N
 
 def test_no_job_is_told_what_a_plan_is_worth() -> None:
     plan = a_freeze_plan()
-    assert _lean(plan.model_copy(update={"business_case": of_plan(plan)})) == plan
+    assert lean(plan.model_copy(update={"business_case": of_plan(plan)})) == plan
 
 
 def test_bundled_cases_come_last_are_copied_when_renamed_and_only_hidden(tmp_path: Path, store: Store) -> None:

@@ -14,7 +14,7 @@ from analysis import errors
 from analysis.errors import StrataError
 
 ROOM = Path(analysis.runs.__file__).parent
-CATALOGUES = tuple(ROOM.parent / "i18n" / "ja" / name for name in ("runs.po", "runs_training.po", "runs_business.po"))
+CATALOGUES = tuple(ROOM.parent / "i18n" / "ja" / name for name in ("runs.po", "runs_training.po", "runs_business.po", "consensus_store.po"))
 KINDS = {"Message", *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StrataError))}
 
 
