@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
 from analysis.cli import app
@@ -16,6 +19,7 @@ from analysis.errors import InputError, ResourceError
 from analysis.runs.documents import parse_document
 from analysis.runs.store import open_store
 from tests.consensus_builders import make_cut_plan, make_healing, make_robustness
+from tests.workload.tokenizer_zoo import model_folder
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +38,27 @@ def plan_file(tmp_path: Path) -> Path:
 
 def invoke(*args: str | Path) -> Result:
     return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def test_a_plan_is_disturbed_for_real_and_kept_with_it(tmp_path: Path) -> None:
+    model, prompts = model_folder(tmp_path / "tiny", "byte level"), tmp_path / "prompts.jsonl"
+    lines = ({"prompt": f"check pump {n} and the valve", "response": f"ok {n}", "slice": ("mail", "orders")[n % 2]} for n in range(40))
+    prompts.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 1}
+    LlamaForCausalLM(LlamaConfig(vocab_size=300, initializer_range=0.2, **sizes)).save_pretrained(model)
+    profile, plan, out = (tmp_path / f"{name}.json" for name in ("profile", "plan", "robustness"))
+    assert invoke("profile", "--model", model, "--workload", prompts, "--device", "cpu", "--out", profile).exit_code == 0
+    assert invoke("plan", "--profile", profile, "--budget", "1layer", "--out", plan).exit_code == 0
+    short = ("--noise", "keyboard", "--level", "0.2", "--attack", "fgsm", "--epsilon", "0.2", "--attack-examples", "4", "--no-energy")
+    tested = invoke("robustness", "--plan", plan, *short, "--held-out", "mail", "--device", "cpu", "--out", out)
+    assert tested.exit_code == 0, tested.output
+    found = parse_document(out.read_bytes(), out.name)
+    assert isinstance(found, Robustness)
+    assert [(result.kind, result.level) for result in found.results] == [("keyboard", 0.2), ("fgsm", 0.2)]
+    assert [part.slice for part in found.unknown_work] == ["mail"]
+    (kept,) = [one for one in open_store().robustness.robustness_tests() if not one.is_sample]
+    assert kept.plan_id == found.plan_id
 
 
 @pytest.fixture
