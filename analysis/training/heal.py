@@ -171,6 +171,7 @@ class _Job:
             if "healed" not in found:
                 raise PlanError("There was no time to train the cut model. Give more minutes (--max-minutes).")
             saved = self._saved(ground, found["healed"], course)
+            self.notes += [saved.note] if saved is not None and saved.note is not None else []
         machine = Machine(
             device=str(self.loaded.device),
             device_name=device_name(self.loaded.device),

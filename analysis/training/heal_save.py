@@ -25,16 +25,23 @@ from analysis.surgery.shards import LARGEST_SHARD, Piece, Writing, block_prefix,
 from analysis.training.heal_arm import Ground, HealRun
 
 REPORT = "strata_healing.json"
-_ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
-"""Largest difference of a score, as a share of the largest score, that rounding to the checkpoint's number format explains."""
+_SAME = 1e-2
+"""Largest difference of a score, as a share of the largest score, that the order of sums and rounded rotary tables explain."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """Where the model was written, and how far its scores are from those of the model in memory, both computed in float32."""
+    """A healed model as a folder.
+
+    Attributes:
+        folder: where it was written.
+        difference: largest, of its scores from those of the same weights in memory with the units left out, both computed in float32.
+        note: what rounding the trained weights to the checkpoint's number format changed; None: nothing was rounded.
+    """
 
     folder: Path
     difference: float
+    note: Message | None
 
 
 def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Watch) -> Saved:
@@ -56,8 +63,10 @@ def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Wa
         if run.weights:
             ground.trainee(cuts[0].removed, "next_token").load_state_dict(run.weights)
         with in_float32(loaded.model), all_left_out(loaded, cuts):
-            answers = compare.ask(loaded.model.eval(), questions, generate=False)
+            exact = compare.ask(loaded.model.eval(), questions, generate=False)
         tensors = merged(loaded.model, names, stored)
+    with in_float32(loaded.model), holding(loaded.model, tensors), all_left_out(loaded, cuts):
+        answers = compare.ask(loaded.model, questions, generate=False)
     config = _cut_config(loaded, cuts, stored)
     pieces = _pieces(tensors, cuts)
     require_space(target, sum(piece.n_bytes for piece in pieces) + 2**20)
@@ -69,16 +78,30 @@ def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Wa
         watch.on_progress(Progress(stage=Message(id="Checking the written model")))
         model = compare.reload(place, device=loaded.device)
         found = compare.ask(model, questions, generate=False)
-        difference = max(compare.largest(one, other) for one, other in zip(answers.scores, found.scores, strict=True))
-        largest = max(float(scores.abs().max()) for scores in answers.scores)
-        if difference > _ROUNDING[stored] * largest:
+        difference = _difference(answers, found)
+        if difference > _SAME * max(float(scores.abs().max()) for scores in answers.scores):
             raise PlanError(
                 "The written model is not the healed model: their scores differ by up to {difference}, more than rounding explains. It was "
                 "not kept. Try again, and report this if it happens twice.",
                 difference=f"{difference:.3g}",
             )
         write_synced(place / REPORT, json.dumps({"plan_id": plan.id, "reload_difference": difference}).encode())
-    return Saved(target, difference)
+    return Saved(target, difference, _rounded(exact, answers, stored))
+
+
+def _difference(one: compare.Answers, other: compare.Answers) -> float:
+    return max(compare.largest(a, b) for a, b in zip(one.scores, other.scores, strict=True))
+
+
+def _rounded(exact: compare.Answers, answers: compare.Answers, stored: torch.dtype) -> Message | None:
+    if stored == torch.float32:
+        return None
+    apart = torch.cat([(one - other).abs().flatten() for one, other in zip(exact.scores, answers.scores, strict=True)])
+    return Message(
+        id="The trained weights were written in {dtype}, as the model's own are. That rounding moves a score by {mean} on average, at most "
+        "by {largest}.",
+        values={"dtype": str(stored).removeprefix("torch."), "mean": f"{float(apart.mean()):.3g}", "largest": f"{float(apart.max()):.3g}"},
+    )
 
 
 def merged(model: nn.Module, names: Sequence[str], stored: torch.dtype) -> dict[str, Tensor]:
@@ -123,6 +146,19 @@ def in_float32(model: nn.Module) -> Iterator[None]:
             parameter.data = data
         for buffers, name, buffer in half:
             buffers[name] = buffer
+
+
+@contextmanager
+def holding(model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, the model's parameters have these values, in float32; afterwards they are the tensors that they were."""
+    held = [(parameter, parameter.data) for parameter in model.parameters()]
+    try:
+        for name, parameter in model.named_parameters():
+            parameter.data = tensors[name].to(parameter.device, torch.float32)
+        yield
+    finally:
+        for parameter, data in held:
+            parameter.data = data
 
 
 def _cut_config(loaded: LoadedModel, cuts: Sequence[StackCut], stored: torch.dtype) -> Any:

@@ -49,7 +49,8 @@ def test_it_heals_saves_and_leaves_the_model_as_it_was(name: str, method: HealMe
     assert found.healed.best_step > 0
     assert float(found.healed.loss_after.value or 0) < float(found.cut_loss.value or 0)
     assert found.reload_difference is not None
-    assert found.reload_difference < (1e-4 if dtype == torch.float32 else 0.1)
+    assert found.reload_difference < (1e-4 if dtype == torch.float32 else 1e-2)  # bfloat16: the tiny model's rotary tables are rounded too
+    assert any("That rounding moves a score" in note.in_english() for note in found.notes) == (dtype == torch.bfloat16)
     after = weights_of(model)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) and before[key].dtype == after[key].dtype for key in before)
