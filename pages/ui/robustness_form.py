@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import streamlit as st
 
-from analysis.contracts import ATTACKS, NOISES, ModelInfo, Plan, RobustnessRequest, RobustnessSettings, WorkloadInfo
+from analysis.contracts import ATTACKS, NOISES, Disturbance, ModelInfo, Plan, RobustnessRequest, RobustnessSettings, WorkloadInfo
 from analysis.errors import InputError, StrataError
 from analysis.i18n.numbers import duration
 from analysis.planning.carbon import COUNTRIES
@@ -21,6 +22,7 @@ from pages.ui.similarity_view import slice_title
 from pages.ui.workload_form import device_field
 
 DEFAULTS = RobustnessSettings()
+D = TypeVar("D", bound=Disturbance)
 
 
 def robustness_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None, *, primary: bool) -> None:
@@ -77,28 +79,21 @@ def _settings(plan: Plan, workload: WorkloadInfo | None) -> RobustnessSettings:
 
 def _disturbances() -> dict[str, Any]:
     t = words()
-    a, b = st.columns([5, 4], gap="large")
-    noises = a.pills(
-        t("Noise in what the user wrote"),
-        NOISES,
-        selection_mode="multi",
-        default=list(NOISES),
-        format_func=lambda kind: t(DISTURBANCES[kind]),
-        key="robustness_noises",
-        persist_state="session",
-        help=term("robustness"),
-    )
-    attacks = b.pills(
-        t("Attacks"),
-        ATTACKS,
-        selection_mode="multi",
-        default=list(ATTACKS),
-        format_func=lambda kind: t(DISTURBANCES[kind]),
-        key="robustness_attacks",
-        persist_state="session",
-        help=t("On the numbers that words are read as, each model by its own gradients: no texts that anybody could type."),
-    )
-    return {"noises": tuple(kind for kind in NOISES if kind in noises), "attacks": tuple(kind for kind in ATTACKS if kind in attacks)}
+    noises = _ticked(t("Noise in what the user wrote"), NOISES, help=term("robustness"))
+    about = t("On the numbers that words are read as, each model by its own gradients: no texts that anybody could type.")
+    return {"noises": noises, "attacks": _ticked(t("Attacks"), ATTACKS, help=about)}
+
+
+def _ticked(title: str, kinds: Sequence[D], *, help: str) -> tuple[D, ...]:
+    """Those of some disturbances that are ticked; all of them at first."""
+    t = words()
+    st.markdown(title, help=help)
+    with st.container(horizontal=True, gap="medium"):
+        ticked = {
+            kind: st.checkbox(t(DISTURBANCES[kind]), value=True, key=f"robustness_{kind}", persist_state="session", width="content")
+            for kind in kinds
+        }
+    return tuple(kind for kind in kinds if ticked[kind])
 
 
 def _unknown_work(plan: Plan, workload: WorkloadInfo | None) -> dict[str, Any]:
@@ -170,12 +165,11 @@ def _energy() -> dict[str, Any]:
         disabled=not energy,
         help=t("Used only where the device has no counter; the energy is then projected from the measured time."),
     )
-    told = energy
     return {
         "energy": energy,
-        "country": country if told else None,
-        "grid_kg_per_kwh": float(own) if told and own is not None else None,
-        "watts": float(watts) if told and watts else None,
+        "country": country if energy else None,
+        "grid_kg_per_kwh": float(own) if energy and own is not None else None,
+        "watts": float(watts) if energy and watts else None,
     }
 
 
