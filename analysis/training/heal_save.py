@@ -86,17 +86,18 @@ def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Wa
                 difference=f"{difference:.3g}",
             )
         write_synced(place / REPORT, json.dumps({"plan_id": plan.id, "reload_difference": difference}).encode())
-    return Saved(target, difference, _rounded(exact, answers, stored))
+    return Saved(target, difference, _rounded(exact, answers, stored, len(questions.random) if questions.real else 0))
 
 
 def _difference(one: compare.Answers, other: compare.Answers) -> float:
     return max(compare.largest(a, b) for a, b in zip(one.scores, other.scores, strict=True))
 
 
-def _rounded(exact: compare.Answers, answers: compare.Answers, stored: torch.dtype) -> Message | None:
+def _rounded(exact: compare.Answers, answers: compare.Answers, stored: torch.dtype, first: int) -> Message | None:
+    """From the first real prompt on: made-up tokens say nothing about the size of what rounding does."""
     if stored == torch.float32:
         return None
-    apart = torch.cat([(one - other).abs().flatten() for one, other in zip(exact.scores, answers.scores, strict=True)])
+    apart = torch.cat([(one - other).abs().flatten() for one, other in zip(exact.scores[first:], answers.scores[first:], strict=True)])
     return Message(
         id="The trained weights were written in {dtype}, as the model's own are. That rounding moves a score by {mean} on average, at most "
         "by {largest}.",
