@@ -29,6 +29,7 @@ from pages.ui.job_box import running
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.session import client, healing, stored_plan
+from pages.ui.trial_picker import newest_of_run
 from pages.ui.verify_picker import made_from
 
 PARTS = {"freezing": N_("Trial of a freeze plan"), "healing": N_("Healing after a cut")}
@@ -93,8 +94,7 @@ def _about_a_cut(about: Subject, plans: Sequence[PlanSummary]) -> Subject:
     """The plan in use where it cuts, else the run's newest one that does."""
     if about.plan is not None and about.plan.id in {plan.id for plan in plans}:
         return about
-    of_run = [plan for plan in plans if about.run is not None and plan.profile_id == about.run.id]
-    return replace(about, plan=of_run[0] if of_run else None)
+    return replace(about, plan=newest_of_run(plans, about.run.id) if about.run else None)
 
 
 def _not_yet(about: Subject, plan: Plan, plans: Sequence[PlanSummary]) -> None:

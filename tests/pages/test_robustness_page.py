@@ -125,7 +125,8 @@ def test_the_answer_stands_first_and_names_worse_better_and_no_difference(visit:
     app = opened(visit, plan)
     title = app.title[0].value.replace("\\", "")
     assert "more sensitive to wrong capitals: the loss rises by up to 0.12 nats" in title
-    assert "less sensitive to typing slips" in title and "Under the other 5 disturbances no difference shows." in title
+    assert "less sensitive to typing slips" in title
+    assert "Under the other 5 disturbances no difference shows." in title
     assert primary(app) == ["Verify this plan"]
     app.button(key="next_step").click().run()
     assert app.query_params["verify_part"] == "limits"
@@ -134,7 +135,8 @@ def test_the_answer_stands_first_and_names_worse_better_and_no_difference(visit:
 def test_unknown_work_energy_and_carbon_are_told_with_where_they_come_from(visit: Visit, plan: Plan, tested: Tested) -> None:
     tested()
     text = said(opened(visit, plan))
-    assert "it loses more" in text and "+0.20 (0.16 to 0.24)" in text
+    assert "it loses more" in text
+    assert "+0.20 (0.16 to 0.24)" in text
     assert "assumed power of 65 W" in text
     assert "Japan, average of 2023. Source: a test's table." in text
     assert "16.0% less" in text
@@ -159,7 +161,8 @@ def test_what_is_missing_says_why(visit: Visit, plan: Plan, tested: Tested) -> N
     tested(unknown_work=(), energy=None, energy_reason=NO_ENERGY, notes=(Message(id=HOSTILE),))
     app = opened(visit, plan)
     text = said(app)
-    assert "no slice was held out" in text and "does not tell how much energy it uses" in text
+    assert "no slice was held out" in text
+    assert "does not tell how much energy it uses" in text
     assert not any("<script>" in element.value for element in (*app.markdown, *app.caption))
 
 
@@ -179,4 +182,5 @@ def test_in_japanese_nothing_is_left_in_english(visit: Visit, plan: Plan, tested
     tested()
     app = opened(visit, plan, lang="ja")
     assert app.title[0].value.startswith("層を外すと、")
-    assert "日本" in said(app) and "sensitive" not in said(app)
+    assert "日本" in said(app)
+    assert "sensitive" not in said(app)
