@@ -86,7 +86,9 @@ class HealArm(Contract):
     method: HealMethod
     removed: UnitSet = Field(description="what is out while it trains; empty: the control")
     learning_rate: PositiveFloat
-    tried: Mapping[str, float | None] = Field(default_factory=dict, description="learning rate -> best selection loss; null: diverged")
+    tried: Mapping[str, float | None] = Field(
+        default_factory=dict, description="learning rate -> best selection loss; null: diverged, or no time was left"
+    )
     n_trainable: NonNegativeInt
     points: tuple[HealPoint, ...]
     best_step: NonNegativeInt = Field(description="whose weights were judged; 0: no step was better than none")
@@ -150,7 +152,8 @@ class Healing(Contract):
     )
     folder: str | None = Field(default=None, description="where the healed model was written")
     reload_difference: NonNegativeFloat | None = Field(
-        default=None, description="largest difference of logits in float32 between the reloaded folder and the healed model in memory"
+        default=None,
+        description="largest difference of logits in float32 between the reloaded folder and the same weights, as written, in memory",
     )
     machine: Machine
     versions: Mapping[str, str]

@@ -89,8 +89,9 @@ class HealRun:
 
     @property
     def best_loss(self) -> float:
-        """Nats per token of the selection part, at the best look."""
-        return next(float(point.tuning_loss) for point in self.points if point.step == self.best_step and point.tuning_loss is not None)
+        """Nats per token of the selection part, at the best look; infinite where no look gave a number."""
+        found = (float(point.tuning_loss) for point in self.points if point.step == self.best_step and point.tuning_loss is not None)
+        return next(found, math.inf)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from analysis.contracts import Message, Plan, Progress
-from analysis.errors import PlanError
+from analysis.contracts.search import UnitSet
+from analysis.errors import PlanError, ResourceError
 from analysis.models.stack import LoadedModel
-from analysis.profiling.stream import Watch
+from analysis.profiling.stream import Watch, out_of_memory
 from analysis.surgery import compare
 from analysis.surgery.config_cut import cut_for_stack, own_config
 from analysis.surgery.export_folder import checked_target, companions, require_space, written_whole
@@ -27,6 +28,8 @@ from analysis.training.heal_arm import Ground, HealRun
 REPORT = "strata_healing.json"
 _SAME = 1e-2
 """Largest difference of a score, as a share of the largest score, that the order of sums and rounded rotary tables explain."""
+_SHARE_OF_GAIN, _NOTICED, _MOST_COST = 0.05, 1e-3, 1e-2
+"""Rounding may cost a twentieth of the gain, at most 0.01 nats per token (1 % of perplexity); less than 0.001 does not count."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Saved:
     Attributes:
         folder: where it was written.
         difference: largest, of its scores from those of the same weights in memory with the units left out, both computed in float32.
-        note: what rounding the trained weights to the checkpoint's number format changed; None: nothing was rounded.
+        note: in which number format it was written and why; None: the checkpoint's own is float32, so nothing is rounded.
     """
 
     folder: Path
@@ -45,7 +48,9 @@ class Saved:
 
 
 def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Watch) -> Saved:
-    """Writes the healed model in its checkpoint's own number format; the folder appears whole and compared, or not at all.
+    """Writes the healed model; the folder appears whole and compared, or not at all.
+
+    It is written in the checkpoint's own number format where the selection part's loss bears that rounding, else in float32.
 
     Raises:
         InputError: something is where the folder should go, or the model's class cannot express the cut.
@@ -56,15 +61,21 @@ def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Wa
     loaded = ground.loaded
     cuts = cuts_of(plan, loaded.info, zeroed=False)
     target = checked_target(folder, overwrite=False)
-    stored: torch.dtype = getattr(torch, loaded.info.dtype)
+    try:
+        return _saved(ground, plan, run, cuts, target, watch)
+    except (MemoryError, RuntimeError) as exc:
+        if not out_of_memory(exc):
+            raise
+        raise ResourceError(
+            "Memory ran out while the healed model was written; it is checked in float32. Use a device with more memory, or heal without "
+            "writing the model (leave --save out)."
+        ) from exc
+
+
+def _saved(ground: Ground, plan: Plan, run: HealRun, cuts: Sequence[StackCut], target: Path, watch: Watch) -> Saved:
+    loaded = ground.loaded
     questions = compare.questions_for(loaded.model, compare.real_ids(loaded.tokenizer_folder), loaded.info.max_context_tokens)
-    names = list(loaded.model.state_dict())
-    with ground.trainable(cuts[0].removed):
-        if run.weights:
-            ground.trainee(cuts[0].removed, "next_token").load_state_dict(run.weights)
-        with in_float32(loaded.model), all_left_out(loaded, cuts):
-            exact = compare.ask(loaded.model.eval(), questions, generate=False)
-        tensors = merged(loaded.model, names, stored)
+    tensors, stored, note = _kept_well(ground, run, cuts[0].removed, watch)
     with in_float32(loaded.model), holding(loaded.model, tensors), all_left_out(loaded, cuts):
         answers = compare.ask(loaded.model, questions, generate=False)
     config = _cut_config(loaded, cuts, stored)
@@ -86,23 +97,64 @@ def save_healed(ground: Ground, plan: Plan, run: HealRun, folder: str, watch: Wa
                 difference=f"{difference:.3g}",
             )
         write_synced(place / REPORT, json.dumps({"plan_id": plan.id, "reload_difference": difference}).encode())
-    return Saved(target, difference, _rounded(exact, answers, stored, len(questions.random) if questions.real else 0))
+    return Saved(target, difference, note)
 
 
 def _difference(one: compare.Answers, other: compare.Answers) -> float:
     return max(compare.largest(a, b) for a, b in zip(one.scores, other.scores, strict=True))
 
 
-def _rounded(exact: compare.Answers, answers: compare.Answers, stored: torch.dtype, first: int) -> Message | None:
-    """From the first real prompt on: made-up tokens say nothing about the size of what rounding does."""
-    if stored == torch.float32:
-        return None
-    apart = torch.cat([(one - other).abs().flatten() for one, other in zip(exact.scores[first:], answers.scores[first:], strict=True)])
-    return Message(
-        id="The trained weights were written in {dtype}, as the model's own are. That rounding moves a score by {mean} on average, at most "
-        "by {largest}.",
-        values={"dtype": str(stored).removeprefix("torch."), "mean": f"{float(apart.mean()):.3g}", "largest": f"{float(apart.max()):.3g}"},
-    )
+def _kept_well(ground: Ground, run: HealRun, removed: UnitSet, watch: Watch) -> tuple[dict[str, Tensor], torch.dtype, Message | None]:
+    """The healed weights in the checkpoint's own number format where that keeps what was trained, else in float32; and what was found."""
+    model, own = ground.loaded.model, getattr(torch, ground.loaded.info.dtype)
+    names = list(model.state_dict())
+    with _trained(ground, run, removed):
+        if own == torch.float32:
+            return merged(model, names, own), own, None
+        with in_float32(model):
+            exact = ground.judged(ground.parts.selection, removed, watch).loss
+        tensors = merged(model, names, own)
+    with in_float32(model), holding(model, tensors):
+        rounded = ground.judged(ground.parts.selection, removed, watch).loss
+    told = {"dtype": str(own).removeprefix("torch."), "exact": f"{exact:.4f}", "rounded": f"{rounded:.4f}"}
+    if rounded - exact <= may_cost(run):  # not so where a number overflowed
+        return (
+            tensors,
+            own,
+            Message(
+                id="The healed model was written in {dtype}, as the original is. By that rounding its loss on the selection part went from "
+                "{exact} to {rounded} nats per token.",
+                values=told,
+            ),
+        )
+    del tensors
+    with _trained(ground, run, removed):
+        return (
+            merged(model, names, torch.float32),
+            torch.float32,
+            Message(
+                id="The healed model was written in float32: in {dtype}, as the original is, rounding would have taken its loss on the "
+                "selection part from {exact} to {rounded} nats per token. It needs twice the space.",
+                values=told,
+            ),
+        )
+
+
+@contextmanager
+def _trained(ground: Ground, run: HealRun, removed: UnitSet) -> Iterator[None]:
+    """Inside, the model has the weights of the best look."""
+    with ground.trainable(removed):
+        if run.weights:
+            ground.trainee(removed, "next_token").load_state_dict(run.weights)
+        ground.loaded.model.eval()
+        yield
+
+
+def may_cost(run: HealRun) -> float:
+    """Nats per token that rounding the healed weights may cost: a small part of what training gained, and never much."""
+    before = run.points[0].tuning_loss
+    gained = 0.0 if before is None else before - run.best_loss
+    return min(max(gained * _SHARE_OF_GAIN, _NOTICED), _MOST_COST)
 
 
 def merged(model: nn.Module, names: Sequence[str], stored: torch.dtype) -> dict[str, Tensor]:
