@@ -38,14 +38,19 @@ HELP = paragraphs(
         "The verification half judges and is never learnt from. The uncut model is trained in the same way as a control: what it gains too "
         "is no healing. The original model is not changed; only --save writes weights."
     ),
+    N_(
+        "Plain text (.txt) is read in windows: lines that follow each other stand together, without the chat template. --lines reads each "
+        "line as a prompt."
+    ),
     N_("The first Ctrl-C stops within seconds and keeps what was trained; the same command goes on from there."),
 )
 DEFAULTS = HealSettings()
+_CHARACTERS_PER_TOKEN = 4.5
+"""Of English prose; other text makes longer pieces, which train window by window."""
 _AS_TYPED = (
     "device",
     "dtype",
     "max_tokens",
-    "chat_template",
     "method",
     "objective",
     "distillation_weight",
@@ -71,6 +76,7 @@ def heal(
     ctx: typer.Context,
     plan: options.PlanFile,
     data: its.HealData = None,
+    lines: its.Lines = False,
     method: its.How = DEFAULTS.method,
     objective: its.Objective = DEFAULTS.objective,
     compare: its.CompareObjectives = None,
@@ -96,7 +102,7 @@ def heal(
     slicing: options.Slicing = "given",
     mask: options.Mask = False,
     slice_: options.Slices = None,
-    chat_template: options.ChatTemplate = True,
+    chat_template: its.HealTemplate = None,
     model: options.PlansModel = None,
     device: options.Device = "auto",
     dtype: options.Number = "auto",
@@ -112,6 +118,7 @@ def heal(
     settings = heal_settings(ctx.params)
     chosen = read_plan(plan, terminal)
     choice = chosen_workload(parse_source(model) if model else chosen.model.source, data, map_, slicing, mask)
+    choice = choice.model_copy(update={"joined_characters": joined_characters(data, lines, max_tokens)})
     folder = str(save.expanduser().absolute()) if save is not None else None
     request = HealRequest(**choice.model_dump(), plan=lean(chosen), settings=settings, save_folder=folder)
     found = healed(request, terminal, keep=store, out=out)
@@ -128,8 +135,23 @@ def heal_settings(typed: Mapping[str, Any]) -> HealSettings:
         learning_rates=rates_of(typed["learning_rate"], "--learning-rate"),
         compare=objectives_named(typed["compare"], typed["objective"]),
         slices=tuple(typed["slice_"] or ()),
+        chat_template=chat_template_of(typed),
         **{name: typed[name] for name in _AS_TYPED},
     )
+
+
+def joined_characters(data: Sequence[Path] | None, lines: bool, max_tokens: int) -> int | None:
+    """How long lines of plain text are read together: about a window; None: there is none, or each line is a prompt."""
+    plain = any(path.suffix.lower() == ".txt" for path in data or ())
+    return round(max_tokens * _CHARACTERS_PER_TOKEN) if plain and not lines else None
+
+
+def chat_template_of(typed: Mapping[str, Any]) -> bool:
+    """What was asked for; where nothing was, not for plain text that is read in windows."""
+    if typed["chat_template"] is not None:
+        return bool(typed["chat_template"])
+    files = typed["data"] or ()
+    return not files or typed["lines"] or any(Path(path).suffix.lower() != ".txt" for path in files)
 
 
 def objectives_named(given: Sequence[str] | None, own: HealObjective) -> tuple[HealObjective, ...]:

@@ -125,7 +125,19 @@ HealData = Annotated[
         "--data",
         "--workload",
         metavar="FILE",
-        help=N_("File of prompts or of plain text, as for profile. Without it: the files that the plan was made from."),
+        help=N_(
+            "File of prompts, as for profile, or plain text (.txt), which is read in windows without the chat template. Without it: the "
+            "files that the plan was made from."
+        ),
+    ),
+]
+Lines = Annotated[bool, typer.Option("--lines", help=N_("Plain text: each line is a prompt of its own, as for profile."))]
+HealTemplate = Annotated[
+    bool | None,
+    typer.Option(
+        "--chat-template/--no-chat-template",
+        help=N_("Wrap prompts in the model's chat template, if it has one. Without it: yes, but not for plain text read in windows."),
+        show_default=False,
     ),
 ]
 How = Annotated[HealMethod, typer.Option("--method", help=N_("lora: small matrices beside the weights. full: the weights themselves."))]

@@ -51,6 +51,9 @@ class WorkloadChoice(Contract):
     mapping: Mapping[str, str] = Field(default_factory=dict)
     slicing: Literal["given", "language", "length", "none"] = "given"
     mask_personal_data: bool = False
+    joined_characters: PositiveInt | None = Field(
+        default=None, description="plain text: lines that follow each other are one text until it is so long; None: each line is a prompt"
+    )
 
 
 class ProfileRequest(WorkloadChoice):

@@ -95,6 +95,9 @@ def check_halves(request: VerifyRequest, workload: Workload, judged: Sequence[st
     chosen_from = _plan_workload_as_it_was(request, workload)
     if chosen_from is None:
         return
+    if request.joined_characters is not None:
+        _check_lines(chosen_from, workload, set(judged))
+        return
     seen = {personal.masked(example).id for example in chosen_from.examples if example.part == "calibration"}
     verified, wanted = {example.id: example for example in workload.examples}, set(judged)
     n_seen = sum(personal.masked(verified[name]).id in seen for name in wanted)
@@ -115,6 +118,20 @@ def check_halves(request: VerifyRequest, workload: Workload, judged: Sequence[st
     )
 
 
+def _check_lines(chosen_from: Workload, workload: Workload, judged: set[str]) -> None:
+    """Of lines that were put together, none may be a prompt that the plan was chosen from."""
+    seen = {example.turns[-1].content.strip() for example in chosen_from.examples if example.part == "calibration"}
+    texts = [example.turns[-1].content for example in workload.examples if example.id in judged]
+    n_seen = sum(any(line.strip() in seen for line in text.split("\n")) for text in texts)
+    if n_seen:
+        raise PlanError(
+            "{n} of {total} pieces of text that would be reported on hold lines that the plan was chosen from. Read the file line by line "
+            "(--lines), or give another text.",
+            n=n_seen,
+            total=len(texts),
+        )
+
+
 def _plan_workload_as_it_was(request: VerifyRequest, workload: Workload) -> Workload | None:
     """What the plan was chosen from, where it is another workload than this one and can still be read; None: it cannot be told."""
     known = request.plan.workload
@@ -122,7 +139,7 @@ def _plan_workload_as_it_was(request: VerifyRequest, workload: Workload) -> Work
         return None
     paths = () if known.is_sample else known.paths or request.workload_paths
     read_as = {"mapping": known.mapping, "slicing": known.slicing} if known.paths and not known.is_sample else {}
-    update = {**read_as, "workload_paths": paths, "mask_personal_data": known.masked}
+    update = {**read_as, "workload_paths": paths, "mask_personal_data": known.masked, "joined_characters": None}
     try:
         found = requested_workload(request.model_copy(update=update))
     except InputError:

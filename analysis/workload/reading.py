@@ -44,7 +44,12 @@ class _Read:
 
 
 def read_workload(
-    paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, slicing: Slicing = "given", mask_personal_data: bool = False
+    paths: Sequence[Path],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    slicing: Slicing = "given",
+    mask_personal_data: bool = False,
+    joined_characters: int | None = None,
 ) -> Workload:
     """Reads one workload from one or several files.
 
@@ -53,6 +58,7 @@ def read_workload(
         mapping: field -> column, for files whose columns have other names; columns are never guessed.
         slicing: "given" keeps the slices of the files, "language" goes by script, "length" makes thirds, "none" one slice.
         mask_personal_data: replace likely mail addresses and telephone numbers by [mail] and [phone].
+        joined_characters: of plain text, lines that follow each other are one text until it is so long; None: each line is a prompt.
 
     Raises:
         WorkloadError: the first thing that cannot be used, with file and line.
@@ -61,7 +67,7 @@ def read_workload(
     check_mapping(mapping)
     if not paths:
         raise WorkloadError("No workload file was given. Give at least one of: {formats}.", formats=", ".join(FORMATS))
-    reads = [_read_file(Path(path), mapping) for path in paths]
+    reads = [_read_file(Path(path), mapping, joined_characters) for path in paths]
     _check_mapped(reads, mapping)
     name = shown(reads[0].file.name) if len(reads) == 1 else shown_names([read.file.name for read in reads], limit=3)
     return _workload(reads, name=name, mapping=mapping, slicing=slicing, mask_personal_data=mask_personal_data)
@@ -89,6 +95,7 @@ def requested_workload(request: WorkloadChoice) -> Workload:
         mapping=request.mapping,
         slicing=request.slicing,
         mask_personal_data=request.mask_personal_data,
+        joined_characters=request.joined_characters,
     )
 
 
@@ -159,11 +166,11 @@ def _findings(info: WorkloadInfo) -> list[Message]:
     return notes
 
 
-def _read_file(path: Path, mapping: Mapping[str, str]) -> _Read:
+def _read_file(path: Path, mapping: Mapping[str, str], joined_characters: int | None = None) -> _Read:
     name = shown(path.name, 80)
     data = _bytes(path, name)
     notes: list[Message] = []
-    rows, encoding = _rows(path.suffix.lower(), data, name, mapping, notes)
+    rows, encoding = _rows(path.suffix.lower(), data, name, mapping, notes, joined_characters)
     examples, columns = [], set[str]()
     for row in rows:
         examples.append(example_of(row, mapping))
@@ -216,7 +223,9 @@ def _bytes(path: Path, name: str) -> bytes:
     return data
 
 
-def _rows(suffix: str, data: bytes, name: str, mapping: Mapping[str, str], notes: list[Message]) -> tuple[Iterator[Row], str]:
+def _rows(
+    suffix: str, data: bytes, name: str, mapping: Mapping[str, str], notes: list[Message], joined_characters: int | None
+) -> tuple[Iterator[Row], str]:
     if suffix in _BINARY:
         return _BINARY[suffix](data, name, mapping, notes), "binary"
     if suffix not in _TEXT:
@@ -228,6 +237,14 @@ def _rows(suffix: str, data: bytes, name: str, mapping: Mapping[str, str], notes
     text, encoding = decode(data, name)
     if encoding not in ("utf-8", "utf-8-sig"):
         notes.append(Message(id="File {file} was read as {encoding}.", values={"file": name, "encoding": encoding}))
+    if suffix == ".txt" and joined_characters is not None:
+        notes.append(
+            Message(
+                id="File {file}: lines that follow each other were read as one text, until it had {n} characters.",
+                values={"file": name, "n": joined_characters},
+            )
+        )
+        return plain_text(text, name, mapping, joined_characters), encoding
     if suffix == ".txt":
         notes.append(
             Message(

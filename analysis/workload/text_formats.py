@@ -25,11 +25,30 @@ def json_lines(text: str, file: str, mapping: Mapping[str, str]) -> Iterator[Row
         yield _record(_loaded(line, Place(file, number)), Place(file, number))
 
 
-def plain_text(text: str, file: str, mapping: Mapping[str, str]) -> Iterator[Row]:
-    """One prompt a line; blank lines are passed over."""
+def plain_text(text: str, file: str, mapping: Mapping[str, str], joined_characters: int | None = None) -> Iterator[Row]:
+    """One prompt a line, or of several lines until they are so long together; blank lines are passed over."""
     column = mapping.get("prompt", "prompt")
-    for number, line in _lines(text, file):
-        yield Row(Place(file, number), {column: line})
+    lines = _lines(text, file)
+    for number, prompt in lines if joined_characters is None else _joined(lines, joined_characters):
+        yield Row(Place(file, number), {column: prompt})
+
+
+def _joined(lines: Iterable[tuple[int, str]], characters: int) -> Iterator[tuple[int, str]]:
+    """Lines that follow each other in pieces of at least so many characters (the last may be shorter), with the first line's number."""
+    piece: list[str] = []
+    first = size = 0
+    for number, line in lines:
+        if piece and size + len(line) >= MAX_CHARACTERS:
+            yield first, "\n".join(piece)
+            piece, size = [], 0
+        first = first if piece else number
+        piece.append(line)
+        size += len(line) + 1
+        if size > characters:
+            yield first, "\n".join(piece)
+            piece, size = [], 0
+    if piece:
+        yield first, "\n".join(piece)
 
 
 def _lines(text: str, file: str) -> Iterator[tuple[int, str]]:

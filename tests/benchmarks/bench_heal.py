@@ -12,11 +12,9 @@ transformers, peft and the engine.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,15 +36,15 @@ def main() -> None:
     started = time.monotonic()
     source = ModelSource(kind="sample") if options.model == "sample" else ModelSource(kind="folder", location=options.model)
     info = describe_model(source).info
-    with tempfile.TemporaryDirectory() as folder:
-        request = HealRequest(
-            model=source,
-            plan=_plan(info, source, options.removed),
-            workload_paths=tuple(_data(options, Path(folder))),
-            settings=_settings(options),
-            save_folder=options.save,
-        )
-        healing = run_heal(request, on_progress=_show)
+    request = HealRequest(
+        model=source,
+        plan=_plan(info, source, options.removed),
+        workload_paths=() if options.data is None else (options.data,),
+        joined_characters=round(options.tokens * CHARACTERS_PER_TOKEN) if _plain(options) and not options.lines else None,
+        settings=_settings(options),
+        save_folder=options.save,
+    )
+    healing = run_heal(request, on_progress=_show)
     print(file=sys.stderr)
     if options.out:
         Path(options.out).write_text(healing.model_dump_json(indent=1), encoding="utf-8")
@@ -108,35 +106,16 @@ def _plan(info: ModelInfo, source: ModelSource, removed: Sequence[int]) -> Plan:
     return Plan(name="bench", model=reference, operations=(Skip(blocks=tuple(sorted(removed))),), provenance=provenance)
 
 
-def _data(options: argparse.Namespace, folder: Path) -> list[str]:
-    if options.data is None or options.lines or Path(options.data).suffix != ".txt":
-        return [] if options.data is None else [options.data]
-    text = Path(options.data).read_text(encoding="utf-8", errors="replace")
-    path = folder / "joined.jsonl"
-    pieces = joined(text.splitlines(), int(options.tokens * CHARACTERS_PER_TOKEN))
-    path.write_text("".join(json.dumps({"prompt": piece}) + "\n" for piece in pieces), encoding="utf-8")
-    return [str(path)]
-
-
-def joined(lines: Sequence[str], characters: int) -> Iterator[str]:
-    """Lines that follow each other, put together until they are so long."""
-    piece: list[str] = []
-    for line in lines:
-        piece.append(line)
-        if sum(map(len, piece)) >= characters:
-            yield "\n".join(piece)
-            piece = []
-    if any(line.strip() for line in piece):
-        yield "\n".join(piece)
+def _plain(options: argparse.Namespace) -> bool:
+    return options.data is not None and Path(options.data).suffix == ".txt"
 
 
 def _settings(options: argparse.Namespace) -> HealSettings:
-    plain = options.data is not None and Path(options.data).suffix == ".txt"
     return HealSettings(
         device=options.device,
         dtype=options.dtype,
         max_tokens=options.tokens,
-        chat_template=options.chat or not plain,
+        chat_template=options.chat or not _plain(options),
         method=options.method,
         objective=options.objective,
         compare=tuple(options.compare),

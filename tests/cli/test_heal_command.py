@@ -226,6 +226,34 @@ def test_a_request_that_makes_no_sense_exits_2_with_words(
     assert "request" not in healings
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "characters", "template"),
+    [
+        ("text.txt", (), 2304, False),
+        ("text.TXT", ("--max-tokens", "100"), 450, False),
+        ("text.txt", ("--chat-template",), 2304, True),
+        ("text.txt", ("--lines",), None, True),
+        ("text.txt", ("--lines", "--no-chat-template"), None, False),
+        ("prompts.jsonl", (), None, True),
+    ],
+)
+def test_plain_text_is_read_in_windows_without_the_chat_template(
+    name: str,
+    options: tuple[str, ...],
+    characters: int | None,
+    template: bool,
+    plan_file: Path,
+    healings: dict[str, Any],
+    prompts: Path,
+) -> None:
+    path = prompts.with_name(name)
+    path.write_text(prompts.read_text(), encoding="utf-8")
+    result = invoke("heal", "--plan", plan_file, "--data", path, *options)
+    assert result.exit_code == 0, result.output
+    request: HealRequest = healings["request"]
+    assert (request.joined_characters, request.settings.chat_template) == (characters, template)
+
+
 def test_objectives_to_compare_leave_out_the_healings_own() -> None:
     assert objectives_named(["both", "distillation", "both"], "both") == ("distillation",)
     assert objectives_named(None, "both") == ()

@@ -351,6 +351,32 @@ def test_long_lines_of_plain_text_train_window_by_window(info: ModelInfo, memory
     assert any("windows of that length" in note.in_english() for note in found.notes)
 
 
+def test_lines_of_plain_text_that_are_put_together_make_texts_of_about_a_window(
+    info: ModelInfo, memory: LoadedModel, tmp_path: Path
+) -> None:
+    lines = [f"{row['prompt']} {number}" for number, row in enumerate(th.rows(120))]
+    (tmp_path / "text.txt").write_text("\n\n".join(lines))
+    asked = th.request(th.plan_for(info), str(tmp_path / "text.txt"), steps=2, control=False, chat_template=False, max_tokens=16)
+    asked = asked.model_copy(update={"joined_characters": 150})
+    found = heal(asked, memory)
+    n_pieces = found.n_train + found.n_selection + found.n_report
+    assert n_pieces == found.workload.n_examples < len(lines) / 2
+    assert found.counts.n_tokens / found.n_train > 16
+    assert any("lines that follow each other were read as one text" in note.in_english() for note in found.workload.notes)
+
+
+def test_lines_that_the_plan_was_chosen_from_are_not_reported_on_in_a_piece_of_text(info: ModelInfo, tmp_path: Path) -> None:
+    from analysis.contracts import WorkloadRef
+
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(f"{row['prompt']} {number}" for number, row in enumerate(th.rows(60))))
+    known = WorkloadRef(name="text", content_hash=read_workload([path]).info.content_hash, paths=(str(path),))
+    plan = th.plan_for(info).model_copy(update={"workload": known})
+    asked = th.request(plan, str(path), chat_template=False).model_copy(update={"joined_characters": 200})
+    with pytest.raises(PlanError, match=r"hold lines that the plan was chosen from. Read the file line by line \(--lines\)"):
+        run_heal(asked, load=never)
+
+
 # -- progress and going on ---------------------------------------------------------------------------------------------
 
 

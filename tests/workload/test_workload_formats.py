@@ -362,3 +362,19 @@ def test_an_excel_sheet_that_claims_to_be_huge_is_read_or_refused_quickly(tmp_pa
         rewritten(sheet.replace(b'r="2"', b'r="999999999"').replace(b'r="A2"', b'r="A999999999"'))
     )
     assert time.perf_counter() - start < 10
+
+
+def test_lines_of_plain_text_can_be_read_together(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("one two\n\nthree\r\nfour five six seven\neight\n", encoding="utf-8")
+    found = read_workload([path], joined_characters=10)
+    assert sorted(example.turns[-1].content for example in found.examples) == ["eight", "four five six seven", "one two\nthree"]
+    assert found.info.content_hash != read_workload([path]).info.content_hash
+    whole = read_workload([path], joined_characters=10_000)
+    assert [example.turns[-1].content for example in whole.examples] == ["one two\nthree\nfour five six seven\neight"]
+
+
+def test_lines_read_together_never_grow_longer_than_a_prompt_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("a\n" + "b" * 999_999 + "\n" + "c" * 999_999, encoding="utf-8")
+    assert read_workload([path], joined_characters=900_000_000).info.n_examples == 3
