@@ -75,7 +75,6 @@ def plan(
     store: options_training.KeepPlan = True,
 ) -> None:
     """Proposes the plan, writes the file, and says what it should save."""
-    terminal = terminal_of(ctx)
     if out is not None and str(out) != "-":
         check_output(out)
     voting = Voting(ranking, rule, weights, criteria, one_shot)
@@ -97,14 +96,17 @@ def plan(
         else:
             voting.refuse()
             proposed = _proposed(profile, search, unit, criterion or "block_influence", strategy or "beam", asked, store)
+    _hand_over(proposed, out, terminal_of(ctx), store=store)
+
+
+def _hand_over(proposed: Plan, out: Path | None, terminal: Terminal, *, store: bool) -> None:
+    """Writes the plan, keeps it, and says what it should save."""
     if out is not None:
         write_document(proposed, out)
     if store:
         keep_plan(proposed)
-    if op == "freeze":
-        summarise_freeze(proposed, out, terminal)
-    else:
-        summarise_plan(proposed, out, terminal)
+    summarise = summarise_freeze if proposed.only_freezes else summarise_plan
+    summarise(proposed, out, terminal)
 
 
 def _refuse_with(op: str, given: Mapping[str, object]) -> None:
