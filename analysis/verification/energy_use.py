@@ -70,12 +70,35 @@ def measure_energy(
                 values={"device": device_name(runner.loaded.device)},
             )
         )
-    bench = _Bench(runner, meter, settings.watts)
+    turns = _turns(_Bench(runner, meter, settings.watts), prompts, applied)
+    if meter is not None and min(*turns.original, *turns.plan) <= 0:  # nothing runs on nothing: such a counter is no counter
+        if settings.watts is None:
+            return Unmeasured(
+                Message(
+                    id="The energy counter of {device} stood still while the models ran, so it is not believed. Give the device's power in "
+                    "watts to have the energy projected from the time.",
+                    values={"device": device_name(runner.loaded.device)},
+                )
+            )
+        turns = _turns(_Bench(runner, None, settings.watts), prompts, applied)
+    return _use(turns, settings, grid)
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """Joules of each turn of both models."""
+
+    reading: _Reading
+    original: Sequence[float]
+    plan: Sequence[float]
+
+
+def _turns(bench: _Bench, prompts: Sequence[Ints], applied: Applied) -> _Turns:
     with undisturbed():
         reading = bench.reading(prompts)
-        rounds = Rounds(runner.watch, Message(id="Measuring the energy of both models"), 2 * ROUNDS)
+        rounds = Rounds(bench.runner.watch, Message(id="Measuring the energy of both models"), 2 * ROUNDS)
         original, plan = in_turns((reading.joules, _within(applied, reading.joules)), ROUNDS, between=rounds.step)
-    return _use(original, plan, reading, settings, meter is not None, grid)
+    return _Turns(reading, original, plan)
 
 
 def _within(applied: Applied, run: Callable[[], float]) -> Callable[[], float]:
@@ -154,14 +177,9 @@ class _Bench:
         return batch_of(members, prompts, last, causal=False)
 
 
-def _use(
-    original: Sequence[float],
-    plan: Sequence[float],
-    reading: _Reading,
-    settings: RobustnessSettings,
-    counted: bool,
-    grid: GridIntensity | None,
-) -> EnergyUse:
+def _use(turns: _Turns, settings: RobustnessSettings, grid: GridIntensity | None) -> EnergyUse:
+    original, plan, reading = turns.original, turns.plan, turns.reading
+    counted = reading.bench.meter is not None
     rounds = np.column_stack([original, plan, np.ones(len(original))])
     resampled = Bootstrap(rounds, replicates=settings.replicates, seed=settings.seed)
     per_prompts = _PER / reading.n_prompts / _JOULES_PER_WH

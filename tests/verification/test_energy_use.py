@@ -86,6 +86,17 @@ def test_a_counter_is_read_around_each_turn_and_nothing_is_assumed(runner: Runne
     assert found.original_co2_g is None
 
 
+def test_a_counter_that_stands_still_is_not_believed(runner: Runner) -> None:
+    """Virtual machines show one that never moves: 0 Wh would be a figure that nobody measured."""
+    found = measure_energy(runner, PROMPTS, SETTINGS, lambda: cut(runner), meter=lambda: 7.0)
+    assert isinstance(found, Unmeasured)
+    assert "stood still while the models ran" in found.reason.in_english()
+    assumed = measure_energy(runner, PROMPTS, SETTINGS.model_copy(update={"watts": 65.0}), lambda: cut(runner), meter=lambda: 7.0)
+    assert isinstance(assumed, EnergyUse)
+    assert (assumed.origin, assumed.counter, assumed.watts) == ("projected", "assumed_power", 65.0)
+    assert assumed.original_wh.value
+
+
 def test_of_prompts_that_take_too_long_only_some_are_read_and_told(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy_use, "_LONGEST_SECONDS", 0.0)
     found = measure_energy(runner, PROMPTS, SETTINGS.model_copy(update={"watts": 65.0}), lambda: cut(runner))
