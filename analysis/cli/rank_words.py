@@ -10,7 +10,7 @@ import typer
 
 from analysis.cli.figures import UNKNOWN, aligned, change, figure, with_interval
 from analysis.cli.terminal import Terminal
-from analysis.contracts import Estimate, LostWith, Message, PartLoss, Ranking, RankingStep, TokenKind, Unit, UnitRef
+from analysis.contracts import Estimate, LostWith, Message, PartLoss, Ranking, RankingStep, Unit, UnitRef
 from analysis.errors import PlanError
 from analysis.i18n import N_, render
 from analysis.i18n.numbers import number, span
@@ -19,20 +19,11 @@ from analysis.planning.consensus import Consensus, a_fifth, consensus
 from analysis.planning.consensus_odds import membership
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
 from analysis.reporting.headlines_consensus import consensus_headline, unit_in_words
+from analysis.reporting.token_kind_words import KIND_TITLES
 
 _MOST_ROWS = 40
 """Units shown at most; the file holds them all."""
 _UNITS: Mapping[Unit, str] = {"block": N_("layer"), "attention": N_("attention"), "mlp": N_("MLP")}
-_KINDS: Mapping[TokenKind, str] = {
-    "digits": N_("digits"),
-    "codes": N_("codes and part numbers"),
-    "kanji": N_("kanji"),
-    "kana": N_("kana"),
-    "latin": N_("words in Latin letters"),
-    "program": N_("program text"),
-    "punctuation": N_("punctuation"),
-    "other": N_("other signs"),
-}
 _WORST_PROMPTS = 3
 
 
@@ -221,7 +212,7 @@ def _tell_lost(ranking: Ranking, terminal: Terminal) -> None:
     else:
         terminal.tell("Moved without {units}: final states turn by {change} (1 - cosine).", **told)
     _tell_worst("  most on the slices: {parts}", lost.slices, terminal)
-    _tell_worst("  most on: {parts}", {terminal.t(_KINDS[kind]): part for kind, part in lost.kinds.items()}, terminal)
+    _tell_worst("  most on: {parts}", {terminal.t(KIND_TITLES[kind]): part for kind, part in lost.kinds.items()}, terminal)
     _tell_prompts(lost, terminal)
 
 

@@ -6,22 +6,11 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from analysis.contracts import Estimate, LostWith, PartLoss, TokenKind
-from analysis.i18n import N_
+from analysis.contracts import Estimate, LostWith, PartLoss
 from analysis.i18n.numbers import number, span
 from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.text import escaped, shortened
-
-KIND_TITLES: Mapping[TokenKind, str] = {
-    "digits": N_("digits"),
-    "codes": N_("codes and part numbers"),
-    "kanji": N_("kanji"),
-    "kana": N_("kana"),
-    "latin": N_("words in Latin letters"),
-    "program": N_("program text"),
-    "punctuation": N_("punctuation"),
-    "other": N_("other signs"),
-}
+from analysis.reporting.token_kind_words import KIND_TITLES
 
 
 def lost_parts(parts: Mapping[str, PartLoss], overall: Estimate, look: Look, *, title: str, names: Mapping[str, str]) -> go.Figure:
