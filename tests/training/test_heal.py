@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ from analysis.training.heal_loss import HealTrainee
 from analysis.workload import read_workload, scored
 from tests.training import tiny_heal as th
 from tests.training.tiny_training import weights_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """Every training collects garbage twice: what the libraries hold for good is looked at once, not each time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +348,7 @@ def test_the_selection_part_chooses_the_learning_rate(info: ModelInfo, path: str
 
 
 def test_a_budget_ends_training_and_says_so(info: ModelInfo, path: str, memory: LoadedModel) -> None:
-    found = heal(th.request(th.plan_for(info), path, steps=4000, evaluate_every=1000, max_minutes=0.035), memory)
+    found = heal(th.request(th.plan_for(info), path, steps=4000, evaluate_every=1000, max_minutes=0.018, control=False), memory)
     assert found.healed.stop == "budget"
     assert any("the budget ended the training" in note.in_english() for note in found.healed.notes)
 
@@ -390,12 +400,21 @@ def test_curves_grow_while_it_trains(info: ModelInfo, path: str, memory: LoadedM
     assert all(progress.stage.id for progress in told)
 
 
-@pytest.mark.parametrize("stop_at", [5, 24])
+@pytest.fixture(scope="module")
+def whole(info: ModelInfo, path: str, memory: LoadedModel) -> Healing:
+    """Four trainings that nobody stopped."""
+    return heal(in_four_trainings(info, path), memory)
+
+
+def in_four_trainings(info: ModelInfo, path: str) -> HealRequest:
+    return th.request(th.plan_for(info), path, steps=6, evaluate_every=2, learning_rates=(1e-2, 2e-2))
+
+
+@pytest.mark.parametrize("stop_at", [3, 16])
 def test_a_stopped_healing_goes_on_to_the_same_numbers(
-    stop_at: int, info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path
+    stop_at: int, whole: Healing, info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path
 ) -> None:
-    asked = th.request(th.plan_for(info), path, steps=10, evaluate_every=4, learning_rates=(1e-2, 2e-2))
-    whole = heal(asked, memory)
+    asked = in_four_trainings(info, path)
     steps: list[int] = []
     before = weights_of(memory)
 
@@ -431,7 +450,7 @@ def test_a_stop_without_room_for_the_weights_is_a_plain_stop(
 def test_a_finished_training_is_not_done_again(
     info: ModelInfo, path: str, memory: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = th.request(th.plan_for(info), path, steps=8)
+    asked = th.request(th.plan_for(info), path, steps=3)
     first = heal(asked, memory, folder=tmp_path)
     monkeypatch.setattr(heal_arms, "heal_once", lambda *_: pytest.fail("it is known"))
     again = heal(asked, memory, folder=tmp_path)
