@@ -61,7 +61,10 @@ class HealSettings(Contract):
     patience: PositiveInt = Field(default=4, description="looks without a gain after which it stops")
     warmup_share: float = Field(default=0.05, ge=0.0, le=1.0)
     weight_decay: NonNegativeFloat = 0.0
-    control: bool = Field(default=True, description="train the uncut model in the same way, to tell healing from mere training")
+    control: bool = Field(
+        default=True,
+        description="train the uncut model in the same way, to tell healing from mere training; where it had only itself, on the text",
+    )
     compare: tuple[HealObjective, ...] = Field(default=(), description="further objectives, each an arm of its own")
     max_minutes: PositiveFloat | None = Field(default=None, description="of training over all arms; None: none")
     replicates: PositiveInt = 2000
@@ -97,8 +100,10 @@ class HealArm(Contract):
     seconds: NonNegativeFloat = Field(description="of the training that was judged; other learning rates not")
     all_seconds: NonNegativeFloat = Field(default=0, description="of all learning rates together")
     teacher_seconds: NonNegativeFloat | None = Field(default=None, description="of `seconds`: passes of the uncut model; None: not needed")
-    peak_memory_bytes: NonNegativeInt | None = None
-    energy_wh: NonNegativeFloat | None = None
+    peak_memory_bytes: NonNegativeInt | None = Field(default=None, description="of the device; None: it cannot tell")
+    energy_wh: NonNegativeFloat | None = Field(
+        default=None, description="of the training that was judged, evaluations not; None: no counter, or one that stands still"
+    )
     stop: HealStop = "done"
     notes: tuple[Message, ...] = ()
 

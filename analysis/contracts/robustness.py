@@ -74,7 +74,7 @@ class Disturbed(Contract):
     comparison: Comparison = Field(description="by the interval of `difference`; unknown: too few prompts, or the attack found nothing")
     agreement_original: Estimate | None = Field(default=None, description="share of judged tokens for which the model's first choice stays")
     agreement_plan: Estimate | None = None
-    found_nothing: NonNegativeInt = Field(default=0, description="attack: prompts whose loss it did not raise, by either model")
+    found_nothing: NonNegativeInt = Field(default=0, description="attack: prompts whose loss it did not raise for both models")
     slices: Mapping[str, Estimate] = Field(default_factory=dict, description="slice -> its difference")
     examples: tuple[tuple[str, str], ...] = Field(default=(), description="noise: a few disturbed words (before, after); no whole prompt")
     note: Message | None = None

@@ -32,7 +32,7 @@ def step_cost(trainee: Trainee, diary: Diary, saved: Saved | None, epoch: int) -
         activation_bytes=None if saved is None else saved.total,
         cache="off" if kept is None else kept.kind,
         cache_bytes=0 if kept is None else kept.n_bytes,
-        energy_wh=None if diary.millijoules is None else diary.millijoules / MILLIJOULES_PER_MWH / 1e3,
+        energy_wh=None if not diary.millijoules else diary.millijoules / MILLIJOULES_PER_MWH / 1e3,
     )
 
 

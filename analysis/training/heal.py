@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis.contracts import Machine, Message, Plan, Progress, content_hash
-from analysis.contracts.healing import HealArmName, Healing, HealObjective, HealSettings
+from analysis.contracts.healing import HealArmName, Healing, HealSettings
 from analysis.contracts.plan import HealRequest
 from analysis.contracts.search import UnitSet
 from analysis.errors import PlanError
@@ -30,6 +30,7 @@ from analysis.training.evaluate import Chance, Judged, loss
 from analysis.training.heal_arm import Ground
 from analysis.training.heal_arms import Arm, Healed, HealRunner, check_rates
 from analysis.training.heal_data import HealParts, heal_parts
+from analysis.training.heal_loss import Blend
 from analysis.training.heal_prepare import check_model, cut_of, prepare_heal
 from analysis.training.heal_result import Compared, check_finite
 from analysis.training.heal_save import Saved, save_healed
@@ -267,14 +268,14 @@ def arms_of(settings: HealSettings, removed: UnitSet) -> tuple[Arm, ...]:
     """The arms in the order in which they are trained."""
     found = [Arm("healed", settings.objective, removed)]
     if settings.control:
-        found.append(_control(settings.objective))
+        found.append(_control(settings))
     return (*found, *(Arm(objective, objective, removed) for objective in settings.compare))
 
 
-def _control(objective: HealObjective) -> Arm:
+def _control(settings: HealSettings) -> Arm:
     """The uncut model in the same way; from itself it can learn nothing, so where that is all there is, it learns from the text."""
-    if objective != "distillation":
-        return Arm("control", objective, ())
+    if Blend.of(settings.objective, settings).distillation < 1:
+        return Arm("control", settings.objective, ())
     note = Message(
         id="The uncut model has nothing to learn from itself, so the control was trained with the next-token loss on the same text."
     )

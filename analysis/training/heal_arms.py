@@ -204,7 +204,7 @@ class HealRunner:
             all_seconds=all_seconds + (taught or 0.0),
             teacher_seconds=taught,
             peak_memory_bytes=run.peak_bytes,
-            energy_wh=None if run.millijoules is None else run.millijoules / MILLIJOULES_PER_MWH / 1e3,
+            energy_wh=None if not run.millijoules else run.millijoules / MILLIJOULES_PER_MWH / 1e3,
             stop=run.stop,
             notes=(*arm.notes, *tuned.notes, *_remarks(arm, run, self.settings)),
         )

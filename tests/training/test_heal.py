@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from analysis.contracts import Freeze, ModelInfo, Plan, Prune, Skip
-from analysis.contracts.healing import Healing
+from analysis.contracts.healing import Healing, HealObjective
 from analysis.contracts.plan import HealRequest
 from analysis.errors import Cancelled, InputError, ModelError, PlanError, ResourceError, WorkloadError
 from analysis.models.load import describe_model, load_model
@@ -471,6 +471,12 @@ def test_what_the_plan_was_chosen_from_is_said_where_it_is_another_workload(info
 def test_no_time_at_all_is_refused(info: ModelInfo, path: str, memory: LoadedModel) -> None:
     with pytest.raises(PlanError, match="no time to train the cut model"):
         heal(th.request(th.plan_for(info), path, max_minutes=0.001), memory)
+
+
+@pytest.mark.parametrize(("objective", "weight"), [("distillation", 0.5), ("both", 1.0)])
+def test_a_control_never_has_only_itself_to_learn_from(objective: HealObjective, weight: float) -> None:
+    settings = th.QUICK.model_copy(update={"objective": objective, "distillation_weight": weight})
+    assert room.arms_of(settings, (("block", 1),))[1].objective == "next_token"
 
 
 def test_arms_are_trained_in_a_stated_order() -> None:
