@@ -90,7 +90,7 @@ class HealArm(Contract):
     removed: UnitSet = Field(description="what is out while it trains; empty: the control")
     learning_rate: PositiveFloat
     tried: Mapping[str, float | None] = Field(
-        default_factory=dict, description="learning rate -> best selection loss; null: diverged, or no time was left"
+        default_factory=dict, description="learning rate -> best selection loss; null: diverged; not there: no time was left"
     )
     n_trainable: NonNegativeInt
     points: tuple[HealPoint, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis.contracts import Message, TrialPoint
+from analysis.contracts import Message, TrialPoint, Value
 from analysis.contracts.healing import HealArm, HealArmName, HealObjective, HealPoint, HealSettings
 from analysis.contracts.search import UnitSet
 from analysis.errors import InputError, ResourceError
@@ -136,7 +136,16 @@ class HealRunner:
                 raise AllDiverged(
                     "Training diverged with every learning rate that was tried ({rates}). Give smaller ones.", rates=(f"{tuned.rate:g}",)
                 )
-        return tuned, found[tuned.rate], self.spent - before
+        return self._without_untried(arm, tuned, found), found[tuned.rate], self.spent - before
+
+    def _without_untried(self, arm: Arm, tuned: Tuned, found: Mapping[float, HealRun]) -> Tuned:
+        """A rate for which no time was left says nothing, and did not diverge."""
+        untried = [rate for rate in tuned.tried if float(rate) not in found]
+        if not untried:
+            return tuned
+        values: dict[str, Value] = {"arm": arm.name, "rates": tuple(f"{float(rate):g}" for rate in untried)}
+        note = Message(id="{arm}: learning rates for which no time was left: {rates}.", values=values)
+        return replace(tuned, tried={rate: loss for rate, loss in tuned.tried.items() if rate not in untried}, notes=(*tuned.notes, note))
 
     def _once(self, arm: Arm, rate: float, seconds: float | None) -> HealRun:
         name = f"{arm.name}-{rate:g}"

@@ -353,6 +353,15 @@ def test_a_budget_ends_training_and_says_so(info: ModelInfo, path: str, memory: 
     assert any("the budget ended the training" in note.in_english() for note in found.healed.notes)
 
 
+def test_a_learning_rate_for_which_no_time_was_left_did_not_diverge(info: ModelInfo, path: str, memory: LoadedModel) -> None:
+    asked = th.request(
+        th.plan_for(info), path, steps=4000, evaluate_every=1000, max_minutes=0.018, control=False, learning_rates=(1e-3, 1e-2)
+    )
+    arm = heal(asked, memory).healed
+    assert [float(rate) for rate in arm.tried] == [1e-3]
+    assert any("no time was left: 0.01" in note.in_english() for note in arm.notes)
+
+
 def test_long_lines_of_plain_text_train_window_by_window(info: ModelInfo, memory: LoadedModel, tmp_path: Path) -> None:
     lines = [" ".join(str(row["prompt"]) for row in th.rows(30 + n)[n:]) for n in range(24)]
     (tmp_path / "text.txt").write_text("\n".join(lines))
