@@ -50,8 +50,8 @@ VOTER_METHODS: Mapping[Voter, Measure] = {
     "permutation": Measure(
         "permutation", "pca-held-out-1", 0.0, f"angle after the best matching of axes, {_IN_PCA}: {_SHAPES}; {_CONSENSUS}"
     ),
-    "gaussian_0": Measure("gaussian_0", "pca-ridge-1", 0.0, f"covariances of classes, {_IN_PCA}: {_CLOUDS}; {_CONSENSUS}"),
-    "gaussian_1": Measure("gaussian_1", "pca-ridge-1", 0.0, f"means and covariances of classes, {_IN_PCA}: {_CLOUDS}; {_CONSENSUS}"),
+    "gaussian_0": Measure("gaussian_0", "pca-ridge-2", 0.0, f"covariances of classes, {_IN_PCA}: {_CLOUDS}; {_CONSENSUS}"),
+    "gaussian_1": Measure("gaussian_1", "pca-ridge-2", 0.0, f"means and covariances of classes, {_IN_PCA}: {_CLOUDS}; {_CONSENSUS}"),
     "gaussian_2": Measure("gaussian_2", "pca-ridge-1", 0.0, f"means of classes, {_IN_PCA}: {_CLOUDS}; {_CONSENSUS}"),
     "wasserstein": Measure("wasserstein", "all-values-1", 0.0, f"Wasserstein-1 of all feature values in one heap; {_CONSENSUS}"),
     "block_influence": MEASURES["block_influence"],

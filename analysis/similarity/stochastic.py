@@ -16,8 +16,13 @@ from torch import Tensor
 from analysis.similarity.polar import polar
 
 MOST_UPDATES = 1000
-TOLERANCE = 1e-8
-"""Updates end when the squared distance falls by less than this share of itself, twice running."""
+TOLERANCE, WINDOW = 5e-6, 5
+"""Updates of a candidate end when its squared distance falls by less than this share of itself over so many of them.
+
+Looking once in a while is cheaper than after every update, and sees through the ups and downs of momentum. What is left is
+some 1e-5 of a distance that plain updates come to an end with; where they do not within MOST_UPDATES (layers without which
+little of the features remains), where one ends is a matter of chance to about 1e-3.
+"""
 _NOTHING = 1e-24  # of the clouds' size: as near as float64 comes
 _UNTOLD = 1e-9  # weight of "as it is" where class means do not tell a rotation
 
@@ -111,22 +116,25 @@ def align(base: Clouds, others: Clouds, alpha: float, pause: Callable[[], None] 
         return best
     nothing = _NOTHING * float(base.roots.square().sum() + base.means.square().sum())
     moving = torch.arange(len(cross), device=cross.device)
-    before, age, calm = best.rotation.clone(), torch.zeros_like(best.squared), torch.zeros_like(best.squared)
-    for _ in range(MOST_UPDATES):
+    before, age, then = best.rotation.clone(), torch.zeros_like(best.squared), best.squared.clone()
+    for number in range(1, MOST_UPDATES + 1):
         pause()
         mine = others.of(moving)
         pulls = (mine.roots.mT @ best.pairing[moving].mT @ base.roots).sum(1)
-        updated = polar(alpha * cross[moving] + (2 - alpha) * pulls)
+        updated = polar(alpha * cross[moving] + (2 - alpha) * pulls, exact=False)
         push = (age / (age + 3))[moving, None, None]
-        now = _judged(base, mine, polar(updated + push * (updated - before[moving])), alpha)
+        now = _judged(base, mine, polar(updated + push * (updated - before[moving]), exact=False), alpha)
         fell = best.squared[moving] - now.squared
-        calm[moving] = torch.where(fell > TOLERANCE * best.squared[moving], 0, calm[moving] + (fell >= 0))
         stuck = (fell < 0) & (age[moving] == 0)  # rounding alone: a plain update never makes it worse
         better = moving[fell >= 0]
         best.take(better, now.of(fell >= 0))
         before[better] = updated[fell >= 0]
         age[moving] = torch.where(fell >= 0, age[moving] + 1, 0)
-        moving = moving[~stuck & (calm[moving] < 2) & (best.squared[moving] > nothing)]
+        going = ~stuck & (best.squared[moving] > nothing)
+        if number % WINDOW == 0:
+            going &= (then - best.squared)[moving] > TOLERANCE * best.squared[moving]
+            then = best.squared.clone()
+        moving = moving[going]
         if not len(moving):
             break
     return best
@@ -145,7 +153,7 @@ def _start(base: Clouds, others: Clouds, cross: Tensor, alpha: float) -> Aligned
 def _judged(base: Clouds, others: Clouds, rotation: Tensor, alpha: float) -> Aligned:
     """What is left after the rotations, as residuals: these do not subtract large numbers from each other."""
     turned = others.roots @ rotation[:, None]
-    pairing = polar(base.roots @ turned.mT)
+    pairing = polar(base.roots @ turned.mT, exact=False)
     covariances = (base.roots - pairing @ turned).square().sum((-2, -1))
     means = (base.means - others.means @ rotation).square().sum(-1)
     return Aligned(rotation, pairing, (alpha * means + (2 - alpha) * covariances).mean(-1))

@@ -20,7 +20,7 @@ from analysis.similarity import (
     wasserstein,
     wasserstein_distance,
 )
-from analysis.similarity.polar import newton, polar, side_by_side
+from analysis.similarity.polar import by_products, newton, one_by_one, polar, side_by_side
 from tests.similarity import oracle
 
 PUBLISHED = {  # noise -> CKA, CCA, Procrustes, permutation, CCA judged on the last fifth: printed by the reference at 2000 x 64
@@ -156,6 +156,24 @@ def test_a_candidate_that_lost_directions_is_far_not_near():
     lost = x.clone()
     lost[:, 6:] = 0
     assert float(linear_shape_distance(x, lost, 0.0)) > 0.5
+
+
+@pytest.mark.parametrize("decades", [0, 5, 9, 20])
+def test_the_quick_rotation_is_orthogonal_and_gains_as_much_as_the_exact_one(decades):
+    many = torch.randn(5, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    many = many * torch.logspace(0, -decades, 16, dtype=torch.float64)
+    found = one_by_one(many)
+    assert torch.allclose(found.mT @ found, torch.eye(16, dtype=torch.float64).expand(5, -1, -1), atol=1e-9)
+    assert torch.allclose((found * many).sum((-2, -1)), torch.linalg.svdvals(many).sum(-1), rtol=1e-12)
+    if decades < 5:
+        assert torch.allclose(found, polar(many), atol=1e-8)
+
+
+@pytest.mark.parametrize("decades", [0, 4, 7])
+def test_the_rotation_is_the_same_by_products_alone(decades):
+    many = torch.randn(5, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    many = many * torch.logspace(0, -decades, 16, dtype=torch.float64)
+    assert torch.allclose(by_products(many), polar(many), atol=1e-8)
 
 
 def test_the_rotation_is_the_same_by_newton_and_by_decomposition_even_where_one_is_singular():
