@@ -205,8 +205,8 @@ def _notes(n_left_out: int, train: Sequence[EncodedExample], max_tokens: int) ->
 def _too_few(n_calibration: int, n_verification: int) -> WorkloadError:
     return WorkloadError(
         "There are too few different prompts for three parts (training, selection, report): {n_calibration} to learn from and "
-        "{n_verification} to report on; at least {fewest_calibration} and {fewest_verification} are needed. Add prompts; the text of a "
-        "prompt decides its half.",
+        "{n_verification} to report on; at least {fewest_calibration} and {fewest_verification} are needed. Add prompts, or read each line "
+        "of plain text as a prompt (--lines); the text of a prompt decides its half.",
         n_calibration=n_calibration,
         n_verification=n_verification,
         fewest_calibration=FEWEST_CALIBRATION,

@@ -120,8 +120,8 @@ def check_halves(request: VerifyRequest, workload: Workload, judged: Sequence[st
 
 def _check_lines(chosen_from: Workload, workload: Workload, judged: set[str]) -> None:
     """Of lines that were put together, none may be a prompt that the plan was chosen from."""
-    seen = {example.turns[-1].content.strip() for example in chosen_from.examples if example.part == "calibration"}
-    texts = [example.turns[-1].content for example in workload.examples if example.id in judged]
+    seen = {_text(example).strip() for example in chosen_from.examples if example.part == "calibration"}
+    texts = [_text(example) for example in workload.examples if example.id in judged]
     n_seen = sum(any(line.strip() in seen for line in text.split("\n")) for text in texts)
     if n_seen:
         raise PlanError(
@@ -130,6 +130,11 @@ def _check_lines(chosen_from: Workload, workload: Workload, judged: set[str]) ->
             n=n_seen,
             total=len(texts),
         )
+
+
+def _text(example: Example) -> str:
+    """What was asked last, masked, so that masking one workload hides nothing in the other."""
+    return personal.masked(example).turns[-1].content
 
 
 def _plan_workload_as_it_was(request: VerifyRequest, workload: Workload) -> Workload | None:
