@@ -144,7 +144,9 @@ class RankingStep(Contract):
     )
     loss: float | None = Field(default=None, description="calibration loss with removed and chosen out")
     change: float | None = Field(default=None, description="loss - the untouched model's")
-    interval: Interval | None = Field(default=None, description="95 % interval of `change`, paired over prompts")
+    interval: Interval | None = Field(
+        default=None, description="95 % interval of `change`, paired over prompts; the same as that in `lost_together`"
+    )
     cost: RankingCost
     seconds: NonNegativeFloat = 0
 
@@ -260,7 +262,10 @@ class ConsensusChoice(Contract):
     weights: Mapping[Voter, NonNegativeFloat] = Field(default_factory=dict)
     voters: tuple[Voter, ...]
     step_by_step: bool = Field(description="True: measured again after every removal; False: one ranking, lowest first")
-    n_agree: NonNegativeInt = Field(description="voters for which every removed unit is among the k most replaceable of theirs, k removed")
+    n_agree: NonNegativeInt = Field(
+        description="voters for which at least half of the removed units, and more than lots would put there, are among the k most "
+        "replaceable of theirs, k removed"
+    )
     odd: Voter | None = Field(default=None, description="the voter that agrees least with the others; None: they agree alike")
     odd_slice: str | None = Field(default=None, description="slice that loses most with the unit over which it disagrees")
     probabilities: tuple[float | None, ...] = Field(

@@ -106,11 +106,15 @@ def _series(values: Floats) -> Series:
 
 
 def n_agreeing(votes: Sequence[Vote], candidates: Sequence[UnitRef], removed: Collection[UnitRef], protect: Collection[int] = ()) -> int:
-    """Voters for which every removed unit is among the k most replaceable of theirs, k removed.
+    """Voters for which at least half of the removed units are among the k most replaceable of theirs, k removed.
 
-    Protected layers are passed over: nobody could have taken them. Who does not rank a removed unit does not agree to it.
+    That has to be more than lots would put there, k of all that might go, so that taking out most of a model is not agreed to by
+    everybody; who has all of them there agrees in any case. Protected layers are passed over: nobody could have taken them. Who
+    does not rank a removed unit does not agree to it.
     """
     free = [at for at, (_, block) in enumerate(candidates) if block not in protect]
     ranks = mid_ranks(rank_table([vote for vote in votes if vote.votes], len(candidates))[:, free])
     gone = [place for place, at in enumerate(free) if candidates[at] in removed]
-    return int((ranks[:, gone] <= len(removed)).all(1).sum())
+    inside = (ranks[:, gone] <= len(removed)).sum(1)
+    by_lots = len(gone) * len(removed) / len(free) if free else 0.0
+    return int(((2 * inside >= len(removed)) & (inside > by_lots) | (inside == len(removed))).sum())

@@ -195,7 +195,7 @@ def consensus_words(choice: ConsensusChoice) -> str:
     t = words()
     rule = t(RULE_WORDS[choice.rule].title)
     agreed = t(
-        "Chosen by several measures ({rule}); {n} of {m} put all of these units among their most replaceable.",
+        "Chosen by several measures ({rule}); {n} of {m} count at least half of these units among their most replaceable.",
         rule=rule,
         n=choice.n_agree,
         m=len(choice.voters),
@@ -234,7 +234,7 @@ def sample_of(plan: Plan, found: Profile, search: Search | None) -> tuple[str, s
     """What stands behind the reasons: how many prompts and tokens, and how the intervals were had."""
     t = words()
     if choice := plan.provenance.consensus:
-        voters = t("{n} of {m} measures put all of them among their most replaceable", n=choice.n_agree, m=len(choice.voters))
+        voters = t("{n} of {m} measures count at least half of them among their most replaceable", n=choice.n_agree, m=len(choice.voters))
         return voters, t("95%, paired bootstrap over prompts")
     if is_from_search(plan) and search:
         counted = t("{n} prompts, {tokens} tokens", n=search.counts.n_examples, tokens=search.n_tokens)

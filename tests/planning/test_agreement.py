@@ -75,6 +75,18 @@ def test_who_abstains_is_not_in_the_table() -> None:
     assert agreement([]).voters == ()
 
 
+def test_who_has_half_of_the_removed_units_among_its_lowest_agrees() -> None:
+    asked = votes([1, 2, 3, 4, 5, 6, 7, 8], [1, 5, 2, 3, 4, 6, 7, 8], [3, 4, 1, 2, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1])
+    assert n_agreeing(asked, layers(8), [("block", 0), ("block", 1)]) == 2
+    assert n_agreeing(asked, layers(8), [("block", 0)]) == 2
+
+
+def test_where_most_layers_go_half_of_them_is_no_agreement() -> None:
+    asked = votes([1, 2, 3, 4, 5], [1, 2, 3, 5, 4], [5, 4, 3, 2, 1])
+    removed = layers(5)[:4]
+    assert n_agreeing(asked, layers(5), removed) == 1  # three of four is fewer than lots would put there
+
+
 def test_who_has_every_removed_unit_among_its_lowest_agrees() -> None:
     asked = votes(UP, NEAR, DOWN)
     assert n_agreeing(asked, layers(5), [("block", 0)]) == 1
