@@ -12,6 +12,7 @@ import transformers
 
 from analysis import __version__
 from analysis.contracts import FeatureInfo, LostWith, Message, Objective, Ranking, RankingSettings, RankingStep
+from analysis.contracts.profile import Interval
 from analysis.models.device import device_name
 from analysis.search.counterfactual import Subject
 from analysis.search.ranking_settings import methods_of, ranking_key
@@ -44,6 +45,30 @@ class Findings:
     def of(cls, ranking: Ranking) -> Findings:
         """What a stored ranking has found."""
         return cls(**{name: getattr(ranking, name) for name in cls.__dataclass_fields__})
+
+
+def with_one_interval(step: RankingStep, lost: Sequence[LostWith], together: LostWith | None) -> RankingStep:
+    """The step with the intervals that its sets have among what is lost, so that one set has one interval wherever it is shown.
+
+    Args:
+        step: as it was taken.
+        lost: with each single candidate, in their order; empty after the first step.
+        together: with everything out after the step; None: it took nothing.
+    """
+    whole = _interval(together)
+    votes = (
+        vote.model_copy(update={"intervals": tuple(_interval(one) for one in lost)})
+        if vote.voter == "ablation_loss" and vote.intervals and lost
+        else vote
+        for vote in step.votes
+    )
+    return step.model_copy(update={"votes": tuple(votes), "interval": step.interval if whole is None else whole})
+
+
+def _interval(lost: LostWith | None) -> Interval | None:
+    if lost is None or lost.change.low is None or lost.change.high is None:
+        return None
+    return lost.change.low, lost.change.high
 
 
 def assemble_ranking(subject: Subject, settings: RankingSettings, findings: Findings, *, complete: bool, name: str) -> Ranking:

@@ -20,7 +20,7 @@ from analysis.search.counterfactual import Subject, look_at_sets
 from analysis.search.losses import UNTOUCHED
 from analysis.search.lost import lost_with
 from analysis.search.ranking_course import Course
-from analysis.search.ranking_result import Findings, assemble_ranking
+from analysis.search.ranking_result import Findings, assemble_ranking, with_one_interval
 from analysis.search.ranking_settings import (
     check_candidates,
     check_ranking,
@@ -199,7 +199,9 @@ class Job:
 
     def _add(self, taken: Taken) -> None:
         self.course.end()
+        lost: tuple[LostWith, ...] = ()
         if self.findings is None:
+            lost = self._lost(taken.losses)
             self.untouched = taken.losses
             self.findings = Findings(
                 objective=self.objective,
@@ -208,12 +210,13 @@ class Job:
                 n_examples=len(self.examples),
                 features=taken.features,
                 replicate_ranks=taken.replicate_ranks,
-                lost=self._lost(taken.losses),
+                lost=lost,
             )
-        self.findings.steps = (*self.findings.steps, taken.step)
+        together = self._lost(taken.together)[0] if taken.together is not None else None
+        self.findings.steps = (*self.findings.steps, with_one_interval(taken.step, lost, together))
         self.findings.notes = (*self.findings.notes, *taken.notes)
-        if taken.together is not None:
-            self.findings.lost_together = (*self.findings.lost_together, *self._lost(taken.together))
+        if together is not None:
+            self.findings.lost_together = (*self.findings.lost_together, together)
 
     def _lost(self, losses: TokenLosses) -> tuple[LostWith, ...]:
         """What each set but the first loses against it."""

@@ -91,6 +91,10 @@ def test_votes_scores_and_costs_fit_together() -> None:
     assert [lost.removed for lost in ranking.lost] == [(ref,) for ref in first.candidates]
     assert [len(lost.removed) for lost in ranking.lost_together] == [1, 2]
     assert ranking.lost_together[1].change.value == pytest.approx(second.change)
+    loss = first.vote("ablation_loss")
+    assert loss is not None
+    assert list(loss.intervals) == [(lost.change.low, lost.change.high) for lost in ranking.lost]
+    assert [step.interval for step in ranking.steps] == [(lost.change.low, lost.change.high) for lost in ranking.lost_together]
     assert Ranking.model_validate_json(ranking.model_dump_json()) == ranking
 
 
