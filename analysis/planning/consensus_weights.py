@@ -153,10 +153,10 @@ def _best_pull(table: Floats, target: Floats, folds: int, random: np.random.Gene
 
 
 def _judged_unseen(table: Floats, target: Floats, folds: int, random: np.random.Generator) -> Floats:
-    """[M] each layer's score by weights, and a pull, that were chosen without it."""
+    """[M] each layer's score by weights, and a pull, that were chosen without it; not even its place in the truth is seen."""
     scores = np.empty(len(target))
     for part in _parts(len(target), folds, random):
-        seen, seen_target = np.delete(table, part, 0), np.delete(target, part)
+        seen, seen_target = np.delete(table, part, 0), _scaled(mid_ranks(np.delete(target, part)))
         weights = _fitted(seen, seen_target, _best_pull(seen, seen_target, folds, random))
         scores[part] = table[part] @ weights / weights.sum()
     return scores

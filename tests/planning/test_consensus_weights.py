@@ -8,7 +8,7 @@ import pytest
 from analysis.contracts import CHEAP_VOTERS, Vote, Voter
 from analysis.errors import PlanError
 from analysis.planning.consensus_rules import mid_ranks
-from analysis.planning.consensus_weights import PULLS, fit_weights
+from analysis.planning.consensus_weights import PULLS, _judged_unseen, fit_weights
 from tests.planning.test_consensus import a_vote, silent
 
 
@@ -46,6 +46,15 @@ def test_measures_that_know_nothing_promise_nothing() -> None:
         assert found.cv_spearman is not None
         judged.append(found.cv_spearman)
     assert float(np.mean(judged)) < 0.25
+
+
+def test_a_layers_score_does_not_hang_on_its_own_truth() -> None:
+    truth, table = some_truth(20), np.random.default_rng(2).random((20, 4)) - 0.5
+    unseen = np.array_split(np.random.default_rng(3).permutation(20), 5)[0]  # the first part that is drawn
+    other = truth.copy()
+    other[unseen] = other[unseen] * 0.1 - 1
+    scores = [_judged_unseen(table, (mid_ranks(one) - 10.5) / 19, 5, np.random.default_rng(3)) for one in (truth, other)]
+    assert scores[0][unseen].tolist() == scores[1][unseen].tolist()
 
 
 def test_a_measure_that_says_the_opposite_gets_no_negative_weight() -> None:
