@@ -138,9 +138,10 @@ def _choose(asked: Asked, seen: Counterfactual, order: Sequence[UnitRef]) -> _Ch
         measured |= more.measured
         rows |= {removed: more.losses.of(removed) for removed in sets[1:]}
         tally = more.tally
-    allowed = [number for number, removed in enumerate(sets) if _within(measured[removed], asked.settings)]
-    n = 1 + max((number for number in allowed if set(range(number)) <= set(allowed)), default=-1)
-    notes = () if n == len(sets) else (_stopped(asked.settings, len(asked.base) + n),)
+    usable = [bool(np.isfinite(rows[removed]).all()) for removed in sets]
+    allowed = [sound and _within(measured[removed], asked.settings) for sound, removed in zip(usable, sets, strict=True)]
+    n = next((number for number, one in enumerate(allowed) if not one), len(sets))
+    notes = () if n == len(sets) else (_stopped(asked.settings, len(asked.base) + n, overflowed=not usable[n]),)
     if not n:
         return _Choice(tally=tally, notes=notes)
     last = sets[n - 1]
@@ -161,7 +162,9 @@ def _within(measured: MeasuredSet, settings: RankingSettings) -> bool:
     return settings.most_perplexity is None or measured.change <= math.log(settings.most_perplexity) + 1e-12
 
 
-def _stopped(settings: RankingSettings, n: int) -> Message:
+def _stopped(settings: RankingSettings, n: int, *, overflowed: bool) -> Message:
+    if overflowed:
+        return Message(id="Stopped with {n} taken out: with the next one out as well the model gives no usable numbers.", values={"n": n})
     return Message(
         id="Stopped with {n} taken out: with the next one the perplexity would be more than {times} times the untouched model's.",
         values={"n": n, "times": settings.most_perplexity},

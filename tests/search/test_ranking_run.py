@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from analysis.contracts import MEMBERS, Message, ModelSource, Progress, Ranking,
 from analysis.errors import Cancelled, ModelError, PlanError, WorkloadError
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
-from analysis.search import ranking_votes
+from analysis.search import ranking_step, ranking_votes
+from analysis.search.counterfactual import Counterfactual, look_at_sets
 from analysis.search.losses import Measurer
 from analysis.search.ranking_run import rank_model, run_ranking
 from analysis.search.ranking_settings import ranking_key, resolve_ranking_settings, running_settings
@@ -140,6 +142,18 @@ def test_several_units_a_step_are_measured_together() -> None:
         assert step.change == pytest.approx(found.change, abs=1e-5)
         assert ranking.lost_together[number].change.value == pytest.approx(found.change, abs=1e-5)
         assert step.interval == pytest.approx(found.interval, abs=1e-4)
+
+
+def test_units_that_overflow_only_together_are_not_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoiled(*args: Any) -> Counterfactual:
+        seen = look_at_sets(*args)
+        losses = np.where([[len(removed) > 1] for removed in seen.losses.sets], np.nan, seen.losses.losses)
+        return replace(seen, losses=replace(seen.losses, losses=losses))
+
+    monkeypatch.setattr(ranking_step, "look_at_sets", spoiled)
+    ranking = _ranked(loaded(tiny_llama(5)), amount="2 layers", per_step=2)
+    assert len(ranking.steps[0].chosen) == 1
+    assert any("no usable numbers" in note.in_english() for note in ranking.notes)
 
 
 @pytest.mark.parametrize("per_step", [1, 3])
