@@ -102,4 +102,5 @@ def test_arms_under_way_are_called_by_their_names_and_others_as_they_are() -> No
     assert next(iter(rows[0].values())) == "回復学習後"
     assert {trace.name for trace in figure.data} == {"回復学習後", "回復学習後（次のトークン）", "odd"}
     assert "3.90" in alt
+    assert "1トークンあたり" in figure.layout.title.text  # all tokens of a text are learnt, not only responses
     assert charts.heal_live(None, Look())[2] == []

@@ -11,7 +11,7 @@ from analysis.contracts import Estimate, HealArm, Healing, HealPoint, HealSlice,
 from analysis.i18n import N_, render
 from analysis.i18n.numbers import number, span
 from analysis.reporting import healing_words as words
-from analysis.reporting.charts.live import live_alt, live_curves, live_rows
+from analysis.reporting.charts.live import PER_TOKEN, live_alt, live_curves, live_rows
 from analysis.reporting.charts.palette import Look, dressed
 from analysis.reporting.charts.series import reach, style
 from analysis.reporting.charts.text import escaped, shortened
@@ -179,7 +179,7 @@ def heal_live(progress: Progress | None, look: Look) -> tuple[go.Figure, str, li
     called = progress and progress.model_copy(
         update={"curves": {_live_name(name, look): points for name, points in progress.curves.items()}}
     )
-    figure = live_curves(called, look)
+    figure = live_curves(called, look, unit=PER_TOKEN)
     return figure, live_alt(called, look), live_rows(called, look)
 
 

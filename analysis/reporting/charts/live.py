@@ -8,7 +8,7 @@ from typing import get_args
 import plotly.graph_objects as go
 
 from analysis.contracts import ArmKind, Progress
-from analysis.i18n import render
+from analysis.i18n import N_, render
 from analysis.i18n.numbers import number
 from analysis.reporting import training_words as words
 from analysis.reporting.charts.palette import Look, dressed
@@ -18,13 +18,24 @@ from analysis.reporting.charts.text import escaped
 Points = Sequence[tuple[float, float]]
 
 
-def live_curves(progress: Progress | None, look: Look, *, height: int = 340) -> go.Figure:
-    """Loss so far against tokens trained on; the frame has its size before the first point is there."""
+PER_RESPONSE = N_("nats per response token; less is better")
+PER_TOKEN = N_("nats per token; less is better")
+
+
+def live_curves(progress: Progress | None, look: Look, *, height: int = 340, unit: str = PER_RESPONSE) -> go.Figure:
+    """Loss so far against tokens trained on; the frame has its size before the first point is there.
+
+    Args:
+        progress: what the job tells; None: nothing yet.
+        look: language and theme.
+        height: of the frame in pixels.
+        unit: of the loss, a translation key: a trial judges responses, a healing all tokens of a text.
+    """
     t, shown = look.t, _lines(progress, look)
     figure = go.Figure()
     for place, (name, points) in enumerate(shown):
         figure.add_trace(_line(name, points, place, look))
-    dressed(figure, look, height=height, title=t("Loss so far"), subtitle=t("nats per response token; less is better"))
+    dressed(figure, look, height=height, title=t("Loss so far"), subtitle=t(unit))
     figure.update_yaxes(
         title={"text": t("loss (nats)")},
         range=list(reach([loss for _, points in shown for _, loss in points])),
