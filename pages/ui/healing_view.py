@@ -95,7 +95,7 @@ def slice_rows(found: Healing) -> Rows:
     return [
         {t("Slice"): slice_title(name)}
         | {t(title): estimate_words(getattr(found.slices[name], part), digits=2) for part, title in charts.PARTS.items()}
-        | {t("Prompts"): found.slices[name].n_examples}
+        | {t("Number of prompts"): found.slices[name].n_examples}
         for name in charts.worst_first(found.slices)
     ]
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from analysis.contracts import ATTACKS, NOISES, Disturbance, ModelInfo, Plan, RobustnessRequest, RobustnessSettings, WorkloadInfo
 from analysis.errors import InputError, StrataError
-from analysis.i18n.numbers import duration
+from analysis.i18n.numbers import duration, number, percent
 from analysis.planning.carbon import COUNTRIES
 from analysis.reporting.robustness_words import DISTURBANCES, country_name
 from pages.ui.glossary import term
@@ -22,6 +22,8 @@ from pages.ui.similarity_view import slice_title
 from pages.ui.workload_form import device_field
 
 DEFAULTS = RobustnessSettings()
+LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 D = TypeVar("D", bound=Disturbance)
 
 
@@ -74,6 +76,8 @@ def _settings(plan: Plan, workload: WorkloadInfo | None) -> RobustnessSettings:
     asked = {**_disturbances(), **_unknown_work(plan, workload), **_energy(), **_more()}
     if not (asked["noises"] or asked["attacks"] or asked["held_out"] or asked["energy"]):
         raise InputError("Nothing is left to test: choose at least one noise or attack, a held-out slice, or energy.")
+    if (asked["noises"] and not asked["levels"]) or (asked["attacks"] and not asked["epsilons"]):
+        raise InputError('No strength is chosen: choose at least one under "More", or untick what is not to be tested.')
     return RobustnessSettings(stack=plan.model.stack, **asked)
 
 
@@ -176,8 +180,9 @@ def _energy() -> dict[str, Any]:
 def _more() -> dict[str, Any]:
     """Settings that most tests leave as they are."""
     t = words()
-    with st.expander(t("Settings"), icon=":material/tune:"):
-        a, b, c = st.columns(3, gap="medium")
+    with st.expander(t("More"), icon=":material/tune:"):
+        strengths = _strengths()
+        a, b, c = st.columns(3, gap="medium", vertical_alignment="bottom")
         with a:
             device = device_field(key="robustness_device")
         longest = b.number_input(
@@ -191,7 +196,37 @@ def _more() -> dict[str, Any]:
             help=t("Longer ones are cut at the end; how many is counted and shown."),
         )
         seed = c.number_input(t("Seed"), min_value=0, max_value=2**31 - 1, value=0, key="robustness_seed", persist_state="session")
-    return {"device": device or "auto", "max_tokens": int(longest or DEFAULTS.max_tokens), "seed": int(seed or 0)}
+    return strengths | {"device": device or "auto", "max_tokens": int(longest or DEFAULTS.max_tokens), "seed": int(seed or 0)}
+
+
+def _strengths() -> dict[str, Any]:
+    """How strong noise and attacks are, each strength one comparison."""
+    t, code = words(), language()
+    a, b, c = st.columns([4, 4, 3], gap="medium", vertical_alignment="bottom")
+    levels = a.multiselect(
+        t("Strengths of noise"),
+        LEVELS,
+        default=DEFAULTS.levels,
+        format_func=lambda one: percent(one, code),
+        key="robustness_levels",
+        persist_state="session",
+        placeholder=t("none"),
+        help=t("Share of the letters that are changed, for other words: of the words. Each strength is tested by itself."),
+    )
+    epsilons = b.multiselect(
+        t("Strengths of attacks (epsilon)"),
+        EPSILONS,
+        default=DEFAULTS.epsilons,
+        format_func=lambda one: number(one, code),
+        key="robustness_epsilons",
+        persist_state="session",
+        placeholder=t("none"),
+        help=t("The most that each number of a word's embedding may change, in root mean squares of the model's embeddings."),
+    )
+    steps = c.number_input(
+        t("Steps of PGD"), min_value=1, max_value=1000, value=DEFAULTS.pgd_steps, key="robustness_pgd_steps", persist_state="session"
+    )
+    return {"levels": tuple(sorted(levels)), "epsilons": tuple(sorted(epsilons)), "pgd_steps": int(steps or DEFAULTS.pgd_steps)}
 
 
 def _what_it_takes(plan: Plan) -> str:

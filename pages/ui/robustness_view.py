@@ -79,7 +79,7 @@ def _stand_row(stand: Stand) -> dict[str, object]:
         t("First choice stays, original and plan"): _agreement(strongest),
         t("Most affected slice"): _worst_slice(strongest),
         t("For example"): ", ".join(f"{before} → {after}" for before, after in strongest.examples[:2]),
-        t("Prompts"): strongest.n_examples,
+        t("Number of prompts"): strongest.n_examples,
     }
 
 
@@ -116,7 +116,7 @@ def show_unknown_work(found: Robustness) -> None:
             t("Change of its loss (95% interval)"): signed(part.change),
             t("Change on the other slices"): signed(part.others),
             t("Difference (95% interval)"): signed(part.difference),
-            t("Prompts"): part.n_examples,
+            t("Number of prompts"): part.n_examples,
         }
         for part in found.unknown_work
     ]

@@ -86,12 +86,23 @@ def test_what_was_asked_for_reaches_the_job(visit: Visit, client: Client, plan: 
     app.number_input(key="robustness_grid").set_value(0.4).run()
     app.multiselect(key=f"robustness_held_out_{plan.id}").select("code").run()
     app.number_input(key="robustness_attacked").set_value(6).run()
+    app.multiselect(key="robustness_levels").unselect(0.02).run()
+    app.multiselect(key="robustness_epsilons").select(0.5).run()
+    app.number_input(key="robustness_pgd_steps").set_value(3).run()
     app.button(key="test_robustness").click().run()
     settings = asked[0].settings
+    assert (settings.levels, settings.epsilons, settings.pgd_steps) == ((0.05, 0.1), (0.05, 0.1, 0.2, 0.5), 3)
     assert (settings.noises, settings.attacks) == (("keyboard", "case", "spacing", "words"), ("fgsm",))
     assert (settings.country, settings.watts, settings.grid_kg_per_kwh) == ("JPN", 65.0, 0.4)
     assert (settings.held_out, settings.attack_examples) == (("code",), 6)
     assert "robustness_job" in app.query_params
+
+
+def test_noise_without_a_strength_is_refused_before_it_starts(visit: Visit, plan: Plan) -> None:
+    app = opened(visit, plan)
+    app.multiselect(key="robustness_levels").set_value([]).run()
+    assert "No strength is chosen" in app.error[0].value
+    assert app.button(key="test_robustness").disabled
 
 
 def test_a_test_of_nothing_is_refused_before_it_starts(visit: Visit, plan: Plan) -> None:
