@@ -43,7 +43,8 @@ else:
         found = profile(about.run.id)
         plan = stored_plan(about.plan) if about.plan else None
     sample = headlines.is_sample(found)
-    step = step_after(about, plans, sample)
+    ranked = client().rankings_for(found.model.commit, found.stack, found.workload.content_hash)
+    step = step_after(about, plans, sample, ranked=bool(ranked))
     headline(say(headlines.overview(found, step.message)))
     standing(about, next_label=step.label, next_page=step.page, sample=sample)
 

@@ -7,6 +7,7 @@ from pages.ui.evidence import section
 from pages.ui.frame import empty_state, footer, headline, standing, subject
 from pages.ui.language import say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.next_step import to_consensus
 from pages.ui.pair import open_pair, show_pair
 from pages.ui.run_facts import run_facts
 from pages.ui.session import ensure_session, profile
@@ -36,6 +37,7 @@ with stopping_on_errors():
     found = profile(about.run.id)
 headline(say(headlines.similarity(found)))
 standing(about, next_label=t("Make a plan"), next_page="plans", sample=headlines.is_sample(found))
+to_consensus()
 
 view = controls(about.run.id, found)
 pair = open_pair(about.run.id, found)

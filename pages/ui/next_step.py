@@ -23,9 +23,19 @@ class Step:
     page: str
 
 
-def step_after(about: Subject, plans: Sequence[PlanSummary], sample: bool) -> Step:
-    """No plan: make one. A plan that was not run: run it. One that is proven: its worth. Else compare, or leave the sample behind."""
+def step_after(about: Subject, plans: Sequence[PlanSummary], sample: bool, *, ranked: bool = False) -> Step:
+    """No plan: make one, from the consensus where measures have voted. A plan that was not run: run it. One that is proven: its worth.
+    Else compare, or leave the sample behind.
+
+    Args:
+        about: the run and plan in use.
+        plans: all that are stored.
+        sample: whether the run is the sample's.
+        ranked: whether several measures have voted on the run's layers.
+    """
     t = words()
+    if ranked and about.plan is None and not (sample and plans):
+        return Step(Message(id="make a plan from what the measures agree on"), t("See what the measures agree on"), "consensus")
     if not plans:
         return Step(headlines.next_step(has_plan=False, sample=sample), t("Make a plan"), "plans")
     if about.plan is not None and only_freezes(about.plan) and about.plan.state == "draft":
@@ -61,3 +71,11 @@ def doors(about: Subject, plans: Sequence[PlanSummary]) -> None:
             t("I examine a model"), key="door", icon=":material/search:", help=t("Choose a model and its prompts, and measure it.")
         ):
             go("workload")
+
+
+def to_consensus() -> None:
+    """The way from one measure to several: a page that shows a single one says that others may rank otherwise."""
+    t = words()
+    label = t("One measure alone may err: see what several say")
+    if st.button(label, key="to_consensus", type="tertiary", icon=":material/how_to_vote:"):
+        go("consensus")

@@ -15,7 +15,7 @@ from analysis.errors import InputError
 from analysis.planning.consensus import consensus
 from analysis.planning.from_ranking import plan_from_ranking
 from analysis.runs.client import Client
-from tests.builders import make_model, make_profile
+from tests.builders import make_model, make_profile, make_workload
 from tests.consensus_builders import make_ranking
 
 ROOT = Path(__file__).parents[2]
@@ -436,3 +436,15 @@ def test_deleting_asks_first(visit: Visit, ranked: Ranking, client: Client) -> N
     app.button(key="delete_ranking").click().run()
     assert client.rankings()
     assert "is deleted from this machine and cannot be brought back" in said(app)
+
+
+def test_the_way_leads_here_from_the_overview_of_a_ranked_run_and_from_a_single_measure(
+    visit: Visit, client: Client, store_profile: StoreProfile
+) -> None:
+    own = make_profile(model=make_model(30, name="acme/own", kind="hub", commit="beef"))
+    store_profile(own.model_copy(update={"workload": make_workload(is_sample=False)}))
+    stored(client)
+    app = visit("overview")
+    assert "make a plan from what the measures agree on" in app.title[0].value
+    assert primary(app) == ["See what the measures agree on"]
+    assert "見る" in visit("similarity", locale="ja-JP").button(key="to_consensus").label
