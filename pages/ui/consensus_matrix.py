@@ -64,6 +64,12 @@ def _spans(mark: Mark, _found: Ranking) -> Mapping[Voter, tuple[Interval | None,
     return rank_spans(_found)
 
 
+@st.cache_data(show_spinner=False, max_entries=16)
+def _rows(mark: Mark, shown: Look, _found: Ranking) -> list[dict[str, object]]:
+    """Everything behind the matrix: it does not change with the weights, and is longer to make than the consensus itself."""
+    return matrix_rows(_found, {name: shown.t(one.title) for name, one in VOTER_WORDS.items()}, shown)
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def _agreed(mark: Mark, voters: tuple[Voter, ...], _found: Ranking) -> Agreement:
     step = _found.steps[0]
@@ -138,7 +144,7 @@ def show_matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Colum
             else ""
         ),
         interval=t("95%, by drawing the prompts anew {n} times (bootstrap)", n=len(found.replicate_ranks)) if found.replicate_ranks else "",
-        rows=matrix_rows(found, {name: t(one.title) for name, one in VOTER_WORDS.items()}, look()),
+        rows=_rows(mark, look(), found),
         file_name="ranks.csv",
         key="rank_matrix",
     )
