@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from analysis.contracts import MEMBERS, FeatureInfo, Message, RankingSettings, Vote, Voter
+from analysis.contracts import MEMBERS, FeatureInfo, Member, Message, RankingSettings, Vote, Voter
 from analysis.planning.consensus_rules import mid_ranks
 from analysis.profiling.bootstrap import intervals
 from analysis.search.attribution import attribution_scores
@@ -90,13 +90,25 @@ class Round:
             torch.from_numpy(judging_prompts(self.seen.losses.examples, self.settings.test_share)),
             None if classes.labels is None else classes.labels.to(device),
         )
+        found = self._scored(bank, asked)
+        said: dict[Voter, Said] = {
+            member: self._silent(one) if isinstance(one, Message) else self._of_member(member, one, classes, len(features.positions))
+            for member, one in found.items()
+        }
+        scores = [one for one in found.values() if isinstance(one, MemberScores)]
+        return said, _feature_info(max(scores, key=lambda one: one.dimension), classes, bank) if scores else None
+
+    def _scored(self, bank: FeatureBank, asked: Sequence[Member]) -> dict[Member, MemberScores | Message]:
+        """All members together; where that fails each by itself, so that one that cannot be worked out does not silence the others."""
         weights = torch.from_numpy(self.draws) if len(self.draws) else None
         try:
             scores = member_scores(bank, asked, dimension=self.settings.dimension, weights=weights, pause=self.pause)
         except (MemoryError, RuntimeError) as exc:  # torch.OutOfMemoryError and LinAlgError among them
-            return dict.fromkeys(asked, self._silent(_failed(exc))), None
-        said: dict[Voter, Said] = {member: self._of_member(member, scores, classes, len(features.positions)) for member in asked}
-        return said, _feature_info(scores, classes, bank)
+            if len(asked) == 1:
+                return {asked[0]: _failed(exc)}
+        else:
+            return dict.fromkeys(asked, scores)
+        return {member: one for each in asked for member, one in self._scored(bank, [each]).items()}
 
     def _of_member(self, member: Voter, scores: MemberScores, classes: Classes, n_positions: int) -> Said:
         assert member in MEMBERS

@@ -23,6 +23,7 @@ from analysis.search.ranking_run import rank_model, run_ranking
 from analysis.search.ranking_settings import ranking_key, resolve_ranking_settings, running_settings
 from analysis.search.run import within_tokens
 from analysis.search.token_texts import encoder_of
+from analysis.similarity.members import member_scores
 from analysis.workload import PROMPT, EncodedWorkload, encode_workload, sample_workload
 from tests.models.tiny import VOCAB, build, save_tokenizer
 from tests.profiling.tiny import encoded, examples, loaded, tiny_llama
@@ -282,6 +283,23 @@ def test_a_voter_that_fails_abstains_and_the_vote_goes_on(monkeypatch: pytest.Mo
     assert len(ranking.taken) == 1
     with pytest.raises(PlanError, match="all that were asked abstained"):
         _ranked(loaded(tiny_llama()), voters=("cka", "procrustes"))
+
+
+def test_a_member_that_fails_does_not_silence_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(bank: Any, members: Any, **more: Any) -> Any:
+        if "procrustes" in members:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        return member_scores(bank, members, **more)
+
+    whole = _ranked(loaded(tiny_llama()))
+    monkeypatch.setattr(ranking_votes, "member_scores", fails)
+    ranking = _ranked(loaded(tiny_llama()))
+    assert [vote.voter for vote in ranking.steps[0].votes if not vote.votes] == ["procrustes"]
+    for name in ("cka", "wasserstein"):
+        one, other = whole.steps[0].vote(name), ranking.steps[0].vote(name)
+        assert one is not None
+        assert other is not None
+        assert one.values == other.values
 
 
 def test_too_few_positions_silence_the_fitted_members_only() -> None:
