@@ -9,9 +9,9 @@ import streamlit as st
 
 from analysis.contracts import ATTACKS, NOISES, Disturbance, ModelInfo, Plan, RobustnessRequest, RobustnessSettings, WorkloadInfo
 from analysis.errors import InputError, StrataError
-from analysis.i18n.numbers import duration, number, percent
+from analysis.i18n.numbers import duration
 from analysis.planning.carbon import COUNTRIES
-from analysis.reporting.robustness_words import DISTURBANCES, country_name
+from analysis.reporting.robustness_words import DISTURBANCES, country_name, level
 from pages.ui.glossary import term
 from pages.ui.job_box import running
 from pages.ui.language import language, plain, say, words
@@ -207,7 +207,7 @@ def _strengths() -> dict[str, Any]:
         t("Strengths of noise"),
         LEVELS,
         default=DEFAULTS.levels,
-        format_func=lambda one: percent(one, code),
+        format_func=lambda one: level("keyboard", one, code),
         key="robustness_levels",
         persist_state="session",
         placeholder=t("none"),
@@ -217,7 +217,7 @@ def _strengths() -> dict[str, Any]:
         t("Strengths of attacks (epsilon)"),
         EPSILONS,
         default=DEFAULTS.epsilons,
-        format_func=lambda one: number(one, code),
+        format_func=lambda one: level("fgsm", one, code),
         key="robustness_epsilons",
         persist_state="session",
         placeholder=t("none"),
