@@ -155,8 +155,10 @@ def _agreed(view: _View, first: UnitRef) -> Message:
     values["slice"] = worst
     if first[0] == "block":
         values = {name: value for name, value in values.items() if name != "what"} | {"i": first[1]}
-        return Message(id="{n} of {m} measures agree that layer {i} is replaceable; {odd} disagrees, mainly on {slice}.", values=values)
-    return Message(id="{n} of {m} measures agree that {what} is replaceable; {odd} disagrees, mainly on {slice}.", values=values)
+        return Message(
+            id="{n} of {m} measures agree that layer {i} is replaceable; {odd} disagrees. Most is lost on {slice}.", values=values
+        )
+    return Message(id="{n} of {m} measures agree that {what} is replaceable; {odd} disagrees. Most is lost on {slice}.", values=values)
 
 
 def _who_objects(view: _View, ranks: Mapping[Voter, float]) -> Voter | None:

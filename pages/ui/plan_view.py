@@ -203,9 +203,7 @@ def consensus_words(choice: ConsensusChoice) -> str:
     if choice.odd is None:
         return f"{agreed} {t('No measure stands clearly apart from the others.')}"
     odd = t(VOTER_WORDS[choice.odd].title)
-    if choice.odd_slice is None:
-        return f"{agreed} {t('{odd} disagrees most with the others.', odd=odd)}"
-    return f"{agreed} {t('{odd} disagrees most, mainly on {slice}.', odd=odd, slice=plain(slice_title(choice.odd_slice)))}"
+    return f"{agreed} {t('{odd} disagrees most with the others.', odd=odd)}"
 
 
 def warnings_of(plan: Plan) -> None:

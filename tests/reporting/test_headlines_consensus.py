@@ -45,8 +45,10 @@ def both(message: Message) -> tuple[str, str]:
 
 def test_the_sentence_is_that_of_the_page_of_words() -> None:
     english, japanese = both(consensus_headline(voted(SAME, SAME, SWAPPED, AGAINST), k=2))
-    assert english == "3 of 4 measures agree that layer 0 is replaceable; Block Influence disagrees, mainly on Japanese requests."
-    assert japanese == "4指標中3指標が0層を「外せる」と判定しました。ブロック影響度はJapanese requestsを中心に反対の結果です。"
+    assert english == "3 of 4 measures agree that layer 0 is replaceable; Block Influence disagrees. Most is lost on Japanese requests."
+    assert japanese == (
+        "4指標中3指標が0層を「外せる」と判定しました。ブロック影響度は反対の結果です。損失の増加が最も大きいのはJapanese requestsです。"
+    )
 
 
 def test_all_agree() -> None:
@@ -129,7 +131,7 @@ def test_halves_are_named_as_halves(unit: str, english: str, japanese: str) -> N
     said = both(consensus_headline(voted(SAME, SAME, AGAINST, unit=unit), k=2))
     assert english in said[0]
     assert japanese in said[1]
-    assert "mainly on" in said[0]
+    assert "Most is lost on" in said[0]
 
 
 def test_measures_and_rule_of_the_moment_decide_what_is_said() -> None:
