@@ -180,7 +180,7 @@ _values = st.one_of(st.none(), st.integers(-3, 3), st.floats(-2, 2), st.text(max
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_whatever_a_field_is_changed_to_the_document_opens_or_is_refused_in_words(data: st.DataObject) -> None:
     document = data.draw(st.sampled_from([_SMALL, make_healing(), make_robustness()]))
     fields: Any = document.model_dump(mode="json")
