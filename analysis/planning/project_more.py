@@ -43,7 +43,8 @@ def enriched(
 ) -> Projection:
     """The projection with peak memory, and with latency and quality where something was measured to work them out from.
 
-    What a plan that freezes projects for training is kept as it is.
+    What a plan that freezes projects for training is kept as it is, and so is a quality that was measured on this very set where the
+    search has only a prediction.
 
     Args:
         projection: exact figures of the plan; its `context_tokens` is the prompt behind the memory.
@@ -54,9 +55,10 @@ def enriched(
         latency: times measured on this model; of another model or stack they are left aside.
         stack: the stack the plan is for; None: the one that the plan or its operations name, else the model's first.
     """
-    training = projection.training
+    training, known = projection.training, projection.quality
     if isinstance(operations, Plan):
-        training = training or (operations.projection.training if operations.projection else None)
+        before = operations.projection
+        training, known = training or (before.training if before else None), known or (before.quality if before else None)
         stack, operations = stack or operations.model.stack, operations.operations
     name = info.stack(stack or next((operation.stack for operation in operations if operation.stack), None)).name
     gone = removed_by(operations)
@@ -64,11 +66,13 @@ def enriched(
         "peak_memory_bytes": _peak(info, operations, projection.context_tokens, name),
         "latency": _latency(info, gone, latency, name),
         "training": training,
+        "quality": known,
     }
     if search is not None and (search.model.commit, search.stack, search.objective) == (info.commit, name, "loss") and gone:
         from analysis.planning.quality import QualityModel
 
-        update["quality"] = QualityModel.fit(search).predict(gone)
+        predicted = QualityModel.fit(search).predict(gone)
+        update["quality"] = known if known and known.measured and not predicted.measured else predicted
     return projection.model_copy(update=update)
 
 

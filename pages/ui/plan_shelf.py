@@ -59,7 +59,7 @@ def _projection(
     mark: tuple[str, ...], context_tokens: int, _plan: Plan, _info: ModelInfo, _search: Search | None, _latency: LatencyModel | None
 ) -> Projection:
     shapes = project(_info, _plan.operations, context_tokens, _plan.model.stack)
-    return enriched(shapes, _info, _plan.operations, search=_search, latency=_latency, stack=_plan.model.stack)
+    return enriched(shapes, _info, _plan, search=_search, latency=_latency)
 
 
 def download(plan: Plan) -> None:

@@ -31,6 +31,14 @@ def show_rises(found: Robustness) -> None:
     if not tested:
         st.caption(t("No disturbance was asked for in this test."))
         return
+    st.write(
+        t(
+            "Undisturbed, the loss is {original} nats a token with the original and {plan} with the plan. A model that is worse to "
+            "begin with has less to lose: less sensitive does not mean better.",
+            original=estimate_words(found.clean_original, digits=2),
+            plan=estimate_words(found.clean_plan, digits=2),
+        )
+    )
     noise = [stand for stand in tested if stand.kind not in ATTACKS]
     attacks = [stand for stand in tested if stand.kind in ATTACKS]
     if noise:

@@ -85,6 +85,9 @@ def test_quality_comes_from_the_searchs_model(monkeypatch: pytest.MonkeyPatch) -
     assert enriched(project(INFO, OPERATIONS, 256), INFO, OPERATIONS, search=states).quality is None  # no words, no perplexity
     nothing = (Freeze(eof_layer=1),)
     assert enriched(project(INFO, nothing, 256), INFO, nothing, search=search).quality is None
+    measured = answer.model_copy(update={"loss_change": 0.3, "measured": True})
+    known = project(INFO, OPERATIONS, 256).model_copy(update={"quality": measured})
+    assert enriched(known, INFO, OPERATIONS, search=search).quality == measured  # what was run is not replaced by what is expected
 
 
 def test_what_a_verification_should_find_at_one_size() -> None:
