@@ -17,9 +17,9 @@ from pages.ui.glossary import term
 from pages.ui.job_box import running
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
+from pages.ui.plan_examples import examples_field
 from pages.ui.session import client, remember, trial
-from pages.ui.workload_choice import workload_fields
-from pages.ui.workload_form import device_field, prompts_field, read_mapping
+from pages.ui.workload_form import device_field
 
 Way = Literal["own", "sweep", "release"]
 WAYS: dict[Way, str] = {
@@ -27,7 +27,6 @@ WAYS: dict[Way, str] = {
     "sweep": N_("Several boundaries"),
     "release": N_("Free layers until it stops helping"),
 }
-DATA = {"plan": N_("The plan's own workload"), "other": N_("Other examples")}
 CACHES: dict[CacheKind, str] = {
     "auto": N_("automatic"),
     "memory": N_("in memory"),
@@ -48,7 +47,8 @@ def trial_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None,
         primary: whether starting is the page's next step.
     """
     t = words()
-    choice = _data(plan, workload)
+    caption = t("One half of the examples trains; the other half, from which nothing is ever learnt, judges. Only responses count.")
+    choice = examples_field(plan, workload, key="trial", caption=caption)
     settings: TrialSettings | None = None
     try:
         settings = _settings(plan)
@@ -74,39 +74,6 @@ def trial_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None,
             request = TrialRequest(plan=plan, model=source, settings=settings, **choice)
             remember("trial_job", client().submit_trial(request, force=again).id)
             st.rerun()
-
-
-def _data(plan: Plan, workload: WorkloadInfo | None) -> dict[str, Any] | None:
-    """The request's fields that name the examples; None while files are still to be named."""
-    t = words()
-    known = plan.workload is not None and (plan.workload.is_sample or bool(plan.workload.paths))
-    left, right = st.columns(2, gap="large")
-    with left:
-        kind = st.radio(
-            t("Examples"),
-            list(DATA) if known else ["other"],
-            format_func=lambda name: t(DATA[name]),
-            horizontal=True,
-            key=f"trial_data_{plan.id}",
-            help=term("calibration / verification examples"),
-        )
-        st.caption(t("One half of the examples trains; the other half, from which nothing is ever learnt, judges. Only responses count."))
-    if kind == "plan":
-        return workload_fields(workload if _same(plan, workload) else plan.workload)
-    with right:
-        chosen, paths = prompts_field(key="trial")
-        mapping = st.text_input(
-            t("Columns, if your file names them otherwise"), key="trial_mapping", placeholder="prompt=text, response=answer", max_chars=500
-        )
-    if chosen != "sample" and not paths:
-        return None
-    with saying_errors():
-        return {"workload_paths": tuple(str(path) for path in paths), "mapping": read_mapping(mapping or "")}
-    return None
-
-
-def _same(plan: Plan, workload: WorkloadInfo | None) -> bool:
-    return workload is not None and plan.workload is not None and workload.content_hash == plan.workload.content_hash
 
 
 def _settings(plan: Plan) -> TrialSettings:
