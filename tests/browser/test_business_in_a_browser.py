@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Any]
 PAGES = ("roi", "briefing", "stages")
-THREE_MINUTES = 180.0
+THREE_MINUTES = 180
 PATIENCE_MS = 60_000
 # Words of the measuring trade. A manager's page gets by without them, or explains them one click below.
 JARGON = {
@@ -88,6 +87,7 @@ def surface(page: Any) -> str:
     return "\n".join(written)
 
 
+@pytest.mark.timeout(THREE_MINUTES)
 @pytest.mark.parametrize(
     ("locale", "door", "prepare", "download"),
     [
@@ -98,7 +98,6 @@ def surface(page: Any) -> str:
 def test_a_manager_gets_from_the_first_page_to_a_briefing_in_under_three_minutes(
     server: Any, open_page: OpenPage, locale: str, door: str, prepare: str, download: str
 ) -> None:
-    began = time.monotonic()
     page = open_page(server.url, locale=locale)
     page.get_by_role("button", name=door).click()
     page.wait_for_url(re.compile("/roi"))
@@ -109,11 +108,9 @@ def test_a_manager_gets_from_the_first_page_to_a_briefing_in_under_three_minutes
     settled(page)
     with page.expect_download() as kept:
         page.get_by_role("button", name=download).click()
-    took = time.monotonic() - began
     text = kept.value.path().read_text(encoding="utf-8")
     assert f'lang="{locale[:2]}"' in text
     assert len(text.encode()) < 1_000_000
-    assert took < THREE_MINUTES, f"{took:.0f} s"
 
 
 def test_the_slides_and_the_tables_are_made_on_a_click(server: Any, open_page: OpenPage) -> None:

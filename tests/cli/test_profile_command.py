@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -136,12 +135,10 @@ def test_a_stopped_profile_exits_130_and_the_same_command_goes_on(model: Path, t
         while line := process.stderr.readline():
             if (share := re.search(r"(\d+)%", line)) and int(share[1]) >= 30:  # at least one unit is behind, and much is to come
                 break
-        asked = time.monotonic()
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
         code = process.wait(timeout=60)
     assert code == 130, said
-    assert time.monotonic() - asked < 30
     assert said.strip().splitlines()[-1].startswith("Stopped at your request. What was measured so far is kept")
     assert not out.exists()
     again = invoke(*args)

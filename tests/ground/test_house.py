@@ -65,6 +65,20 @@ def test_files_are_short() -> None:
     assert not long, "\n".join(long)
 
 
+def test_no_test_depends_on_how_fast_the_machine_is() -> None:
+    """A speed is measured in tests/benchmarks, as a ratio; a test that waits for something says so by `until` of tests/runs/conftest.py."""
+    clocks = re.compile(r"\b(perf_counter|monotonic|process_time|time\.time|datetime\.now)\(\)")
+    waiting = {ROOT / "tests" / "runs" / "conftest.py"}
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if path not in waiting and "benchmarks" not in path.parts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if clocks.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("why", FORBIDDEN)
 def test_nothing_is_in_the_project_that_belongs_elsewhere(why: str) -> None:
     texts = [

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from analysis.contracts import Profile
+from analysis.runs import document_library, documents, run_library, samples, shelf
 from analysis.runs.client import Client, open_client
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +24,10 @@ Visit = Callable[..., AppTest]
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """A client of an empty store, without the bundled sample run."""
+    """A client of an empty store, without the bundled sample run; what a page sends waits in the queue, and no worker starts."""
     monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
-    for name in ("STRATA_DATABASE", "STRATA_ARTIFACTS", "STRATA_EXECUTOR"):
+    monkeypatch.setenv("STRATA_EXECUTOR", "none")
+    for name in ("STRATA_DATABASE", "STRATA_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -67,3 +69,19 @@ def visit(client: Client) -> Visit:
         return app
 
     return opened
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the stored documents that are parsed from now on: parsing is what a rerun of a page must not do again."""
+    names: list[str] = []
+
+    def noted(data: bytes, filename: str) -> documents.Document:
+        names.append(filename)
+        return documents.parse_document(data, filename)
+
+    for room in (document_library, run_library, samples, shelf):
+        monkeypatch.setattr(room, "parse_document", noted)
+    for remembered in (document_library._parsed, run_library._parsed, samples._document):
+        remembered.cache_clear()
+    return names

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from analysis.contracts import RULES, Ranking, Rule, Voter
@@ -70,15 +68,3 @@ def test_wrong_requests_are_refused() -> None:
         membership(make_ranking(), 6, rule="majority")  # type: ignore[arg-type]
     with pytest.raises(PlanError, match="not asked"):
         membership(make_ranking(), 6, voters=("conductance",))
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_two_hundred_resamples_are_answered_while_a_slider_moves(rule: Rule) -> None:
-    ranking = make_ranking(replicates=200)
-    membership(ranking, 6, rule=rule)
-    spent = []
-    for _ in range(3):
-        started = time.process_time()
-        membership(ranking, 6, rule=rule)
-        spent.append(time.process_time() - started)
-    assert min(spent) < 0.1

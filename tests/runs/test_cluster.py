@@ -70,7 +70,7 @@ def _state(store: Store, job_id: str) -> str:
     return job.state
 
 
-def test_a_job_is_done_by_the_same_functions_through_the_store(store: Store, ray: FakeRay, until: Callable[..., float]) -> None:
+def test_a_job_is_done_by_the_same_functions_through_the_store(store: Store, ray: FakeRay, until: Callable[..., None]) -> None:
     executor = RayExecutor(store)
     job_id = _add(store)
     executor.submit(job_id, executor.place("auto"))
@@ -79,7 +79,7 @@ def test_a_job_is_done_by_the_same_functions_through_the_store(store: Store, ray
 
 
 def test_a_lost_task_is_handed_in_again_and_one_that_never_starts_fails_in_words(
-    store: Store, ray: FakeRay, until: Callable[..., float]
+    store: Store, ray: FakeRay, until: Callable[..., None]
 ) -> None:
     executor = RayExecutor(store)
     ray.lose = 1

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,15 +171,14 @@ def test_a_reader_is_not_held_up_by_a_writer_and_sees_only_whole_changes(store: 
     def slow(connection: object) -> None:
         connection.execute(meta.insert().values(key="half", value="1"))  # type: ignore[attr-defined]
         writing.set()
-        seen.wait(5)
+        seen.wait(60)
 
     writer = threading.Thread(target=lambda: store.database.write(slow))
     writer.start()
     writing.wait(5)
-    started = time.monotonic()
     assert store.runs.runs() == []
     assert store.queue.jobs() == []
-    assert time.monotonic() - started < 4
+    assert writer.is_alive(), "it was still in the middle of its change"
     seen.set()
     writer.join()
 
@@ -245,16 +243,7 @@ def test_artifacts_go_wherever_fsspec_reaches(make_profile: MakeProfile, store: 
         artifacts.read("a/b.json.gz")
 
 
-def test_the_client_is_free_of_torch_and_quick_to_import() -> None:
-    script = (
-        "import sys, time; started = time.perf_counter(); import analysis.runs.client; "
-        "print(time.perf_counter() - started, sorted({'torch', 'transformers', 'ray'} & set(sys.modules)))"
-    )
-    took, _, loaded = min(
-        subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
-        ).stdout.partition(" ")
-        for _ in range(2)
-    )
-    assert loaded.strip() == "[]"
-    assert float(took) < 6
+def test_the_client_is_free_of_torch() -> None:
+    script = "import sys, analysis.runs.client; print(sorted({'torch', 'transformers', 'ray'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert found.stdout.strip() == "[]"

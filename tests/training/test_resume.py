@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -158,14 +157,35 @@ def test_an_evaluation_that_was_stopped_is_made_up_for(tmp_path: Path) -> None:
     assert [point.step for point in run.points] == [0, 4, 9]
 
 
-def test_stopping_waits_for_no_whole_step(tmp_path: Path) -> None:
-    """Every layer asks: a step of many slow layers is left in the middle, on the way forward and on the way back."""
+@pytest.mark.parametrize("way", ["forward", "back"])
+def test_stopping_waits_for_no_whole_step(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every layer asks: a step is left at the layer where stopping was wished for, on the way forward and on the way back."""
+    monkeypatch.setattr("analysis.training.callbacks._ASK_EVERY_SECONDS", 0.0)
     model = model_named("llama")
-    slow = model.stack().blocks[-1].register_forward_pre_hook(lambda *_: time.sleep(0.4))
-    asked_at = time.monotonic() + 0.6
+    asked: list[bool] = []
+    passed: list[int] = []
+    blocks = model.stack().blocks
+    middle = len(blocks) // 2
+
+    def noting(place: int) -> Any:
+        def note(_: object, __: object, output: Tensor) -> None:
+            if asked and way == "forward":  # before the first question it is sized up, not trained
+                passed.append(place)
+            elif asked:
+                output.register_hook(lambda _: passed.append(place))
+
+        return note
+
+    def stop() -> bool:
+        asked.append(middle in passed)
+        return asked[-1]
+
+    hooks = [block.register_forward_hook(noting(place)) for place, block in enumerate(blocks)]
     try:
         with pytest.raises(Cancelled):
-            run_arm(model, watch=Watch(should_stop=lambda: time.monotonic() > asked_at), epochs=50, folder=tmp_path)
+            run_arm(model, "full", -1, watch=Watch(should_stop=stop), folder=tmp_path)
     finally:
-        slow.remove()
-    assert time.monotonic() - asked_at < 4
+        for hook in hooks:
+            hook.remove()
+    assert passed[-1] == middle
+    assert len(passed) < len(blocks), "the first step already"

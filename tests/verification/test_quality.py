@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -279,22 +278,19 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
         measure_quality(runner(model), EXAMPLES, broken)
 
 
-def test_stopping_does_not_wait_for_the_batch() -> None:
-    model = loaded("llama")
-    slow = model.stack().blocks[0].register_forward_pre_hook(lambda *_: time.sleep(0.3))
-    asked = []
-
-    def stop() -> bool:
-        asked.append(time.monotonic())
-        return len(asked) > 2
-
+def test_stopping_does_not_wait_for_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.verification.batches._ASK_EVERY_SECONDS", 0.0)
+    model, passed = loaded("llama"), []
+    first = model.stack().blocks[0].register_forward_hook(lambda *_: passed.append(0))
+    last = model.stack().blocks[-1].register_forward_hook(lambda *_: passed.append(-1))
     try:
         with pytest.raises(Cancelled, match="Stopped at your request"):
-            measured(model, [("block", 1)], 10_000, Watch(should_stop=stop))
+            measured(model, [("block", 1)], 10_000, Watch(should_stop=lambda: bool(passed)))
     finally:
-        slow.remove()
-    assert len(asked) == 3
-    assert not model.stack().blocks[0]._forward_pre_hooks
+        first.remove()
+        last.remove()
+    assert passed == [0], "left inside the first pass"
+    assert not any(block._forward_pre_hooks for block in model.stack().blocks)
 
 
 def test_progress_counts_tokens_and_ends_at_all_of_them() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -93,11 +92,10 @@ def test_masking_twice_is_masking_once(text: str) -> None:
     assert mask(mask(text)) == mask(text)
 
 
+@pytest.mark.timeout(120)  # going back over it takes quadratic time or worse: hours
 def test_masking_stays_fast_on_hostile_text() -> None:
-    start = time.perf_counter()
     for scrap in ("a.", "0-", "+1 ", "a@", "0", "(0", "1 (2) ", "a@a."):
         mask(scrap * (100_000 // len(scrap)))
-    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(

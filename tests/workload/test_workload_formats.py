@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -344,6 +343,7 @@ def test_one_slice_has_one_figure_of_requests(tmp_path: Path) -> None:
     assert "different figures" in refusal(path)
 
 
+@pytest.mark.timeout(60)  # whoever walks through all the rows that it claims to have takes days
 def test_an_excel_sheet_that_claims_to_be_huge_is_read_or_refused_quickly(tmp_path: Path) -> None:
     path = excel(tmp_path / "w.xlsx", [["prompt"], ["x"]])
     with zipfile.ZipFile(path) as packed:
@@ -356,12 +356,10 @@ def test_an_excel_sheet_that_claims_to_be_huge_is_read_or_refused_quickly(tmp_pa
                 packed.writestr(name, part)
         return path
 
-    start = time.perf_counter()
     assert read_workload([rewritten(sheet)]).info.n_examples == 1
     assert "more rows than a sheet can have" in refusal(
         rewritten(sheet.replace(b'r="2"', b'r="999999999"').replace(b'r="A2"', b'r="A999999999"'))
     )
-    assert time.perf_counter() - start < 10
 
 
 def test_lines_of_plain_text_can_be_read_together(tmp_path: Path) -> None:
