@@ -105,7 +105,7 @@ class TrialArm(Contract):
     eof_layer: EofLayer = Field(description="-1: nothing is frozen below")
     learning_rate: PositiveFloat
     tried: Mapping[str, float | None] = Field(
-        default_factory=dict, description="learning rate -> loss on the tuning part; null: diverged, or no time was left"
+        default_factory=dict, description="learning rate -> loss on the tuning part; null: diverged"
     )
     n_trainable: NonNegativeInt
     n_frozen: NonNegativeInt

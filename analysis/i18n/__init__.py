@@ -18,6 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from analysis.contracts.message import Message
+from analysis.i18n.counting import agreed
 from analysis.i18n.numbers import listed, number
 
 Language = Literal["en", "ja"]
@@ -47,13 +48,16 @@ def translator(language: Language) -> Translator:
     """A function ``t(sentence, **values)`` that says a sentence in that language.
 
     Numbers among the values are written with the language's separators, lists with its way of listing; a value
-    that is already a string goes in as it is.
+    that is already a string goes in as it is. English words agree with a count of one.
     """
     catalogue = _catalogue(language)
 
     def t(sentence: str, **values: object) -> str:
         said = catalogue.gettext(sentence)
-        return said.format(**{name: _written(value, language) for name, value in values.items()}) if values else said
+        if not values:
+            return said
+        written = {name: _written(value, language) for name, value in values.items()}
+        return (agreed(said, written) if language == "en" else said).format(**written)
 
     return t
 

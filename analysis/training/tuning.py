@@ -18,7 +18,7 @@ class Tuned:
 
     Attributes:
         rate: the chosen one.
-        tried: learning rate -> loss on the tuning part; None: the training diverged, or the budget ended before it was tried.
+        tried: learning rate -> loss on the tuning part; None: the training diverged.
         notes: what a reader should know of the choice.
     """
 

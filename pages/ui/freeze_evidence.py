@@ -121,7 +121,7 @@ def _left_out(traces: Semantics) -> list[str]:
     """What was left out, counted."""
     t, said = words(), []
     if traces.n_without_response:
-        said.append(t("{n} prompts have no response and were left out.", n=traces.n_without_response))
+        said.append(t("{n} prompts without a response were left out.", n=traces.n_without_response))
     if traces.n_response_cut:
         said.append(t("{n} prompts were left out: their response was cut away with the end of a long prompt.", n=traces.n_response_cut))
     if traces.n_outside_vocabulary:

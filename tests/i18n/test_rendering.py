@@ -53,3 +53,20 @@ def test_numbers_sizes_and_times_are_no_finer_than_useful() -> None:
     assert [duration(s, "ja") for s in (42, 180, 7500)] == ["42秒", "3分", "2時間5分"]
     assert listed([], "en") == ""
     assert span("30", "45%", "ja") == "30〜45%"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "values", "said"),
+    [
+        ("{n} prompts", {"n": 1}, "1 prompt"),
+        ("{n} prompts", {"n": 0}, "0 prompts"),
+        ("{n} prompts", {"n": 1.04}, "1.04 prompts"),
+        ("{n} prompts have no response", {"n": "1"}, "1 prompt has no response"),
+        ("{n} response tokens in {prompts} prompts", {"n": 4, "prompts": 1}, "4 response tokens in 1 prompt"),
+        ("{n} of {m} measures agree", {"n": 1, "m": 3}, "1 of 3 measures agree"),
+        ("layer {block} and layers behind it", {"block": 1}, "layer 1 and layers behind it"),
+        ("{n} boundaries, {m} passes of {k} tokens", {"n": 1, "m": 1, "k": 1}, "1 boundary, 1 pass of 1 token"),
+    ],
+)
+def test_english_words_agree_with_a_count_of_one(sentence: str, values: dict[str, object], said: str) -> None:
+    assert translator("en")(sentence, **values) == said

@@ -362,7 +362,7 @@ def test_days_are_read_said_back_and_kept(visit: Visit, client: Client, plan: Pl
     app = at_tab(visit("stages", plan=plan.id), "Watch")
     app.file_uploader[0].set_value(("days.csv", data.encode("cp932"), "text/csv")).run()
     assert "read as Shift" in said(app)
-    assert "1 lines read" in said(app)
+    assert "1 line read" in said(app)
     press(app, "Keep these figures")
     rows = client.rollout(plan.id).monitoring  # type: ignore[union-attr]
     assert [(row.requests, row.on_plan, row.changed) for row in rows] == [(1234, 200, 1)]
