@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.contracts import Message
 from analysis.errors import StrataError, WorkloadError
-from analysis.i18n import language_of, render, translator
+from analysis.i18n import LANGUAGES, Language, language_of, render, translator
 from analysis.i18n.numbers import amount, duration, listed, number, percent, size, span
 
+LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 FULL = "The disk that holds {folder} is full. Free some space, or set STRATA_HOME to a folder on another disk; nothing stored was lost."
 
 
@@ -53,6 +58,43 @@ def test_numbers_sizes_and_times_are_no_finer_than_useful() -> None:
     assert [duration(s, "ja") for s in (42, 180, 7500)] == ["42秒", "3分", "2時間5分"]
     assert listed([], "en") == ""
     assert span("30", "45%", "ja") == "30〜45%"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(
+    value=st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.integers(10**17, 10**40),
+    digits=st.none() | st.integers(0, 8),
+)
+def test_every_finite_number_is_written_and_reads_as_what_it_was(language: Language, value: float, digits: int | None) -> None:
+    said = number(value, language, digits)
+    figure, _, power = said.replace(",", "").partition("×10")
+    read = Fraction(figure) * Fraction(10) ** int(power.translate(LOWERED) or 0)
+    half_a_place = Fraction(1, 2 * 10 ** (digits or 0))
+    assert abs(read - Fraction(value)) <= max(half_a_place, abs(Fraction(value)) / 100)
+    assert digits is not None or value == 0 or read != 0, "what is not nought is not written as nought"
+    assert not said.startswith("-") or read < 0
+    assert len(said) < 40
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(value=st.floats(0, allow_infinity=False))
+def test_every_share_size_amount_and_time_is_written(language: Language, value: float) -> None:
+    for said in (percent(value, language), size(value, language), amount(value, language), duration(value, language)):
+        assert said
+        assert len(said) < 40
+
+
+def test_numbers_beyond_counting_are_powers_of_ten() -> None:
+    assert [number(v, "ja") for v in (1e18, -1e28, 12345 * 10**30, 2.5e-12)] == ["1×10¹⁸", "-1×10²⁸", "1.23×10³⁴", "2.5×10⁻¹²"]
+    assert [number(v, "en", 1) for v in (float("inf"), float("-inf"), float("nan"))] == ["∞", "-∞", "NaN"]
+
+
+def test_nought_has_no_sign() -> None:
+    assert [number(-0.0, "en"), number(-0.004, "en", 1), percent(-0.0001, "ja")] == ["0", "0.0", "0%"]
+
+
+def test_minutes_never_come_to_sixty() -> None:
+    assert [duration(s, "en") for s in (7169, 7170, 7199, 7200)] == ["1 h 59 min", "2 h 0 min", "2 h 0 min", "2 h 0 min"]
 
 
 @pytest.mark.parametrize(
