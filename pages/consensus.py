@@ -9,13 +9,13 @@ from pages.ui.consensus_form import ranking_box
 from pages.ui.consensus_lost import alone, first_looked_at, show_lost
 from pages.ui.consensus_matrix import columns_of, free_order, show_agreement, show_matrix, show_sureness, voted
 from pages.ui.consensus_plan import drafted, plan_box
-from pages.ui.consensus_subject import ranked_subject, ranking_picker, watch_ranking
+from pages.ui.consensus_subject import ranked_subject, ranking_picker
 from pages.ui.consensus_view import about_ranking, answer_of, ask_first, order_table
 from pages.ui.consensus_weights import mark_of_ranking, order_field, weigh
 from pages.ui.evidence import section
 from pages.ui.frame import empty_state, footer, headline, standing, stop_with
 from pages.ui.glossary import term
-from pages.ui.job_box import running
+from pages.ui.job_box import running, watch_result
 from pages.ui.language import words
 from pages.ui.messages import saying_errors, stopping_on_errors
 from pages.ui.pareto import removed_of
@@ -52,7 +52,7 @@ if found is None and profile is None:
     empty_state(about, t("There is nothing to vote on yet: the measures look at the layers of a model that was run."))
 answer, jobs = st.container(), st.container()
 with jobs:
-    watch_ranking()
+    watch_result("ranking_job", "ranking")
 busy = running("ranking_job")
 
 if found is None and profile is not None:

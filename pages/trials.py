@@ -11,14 +11,16 @@ from pages.ui.exports import export_box
 from pages.ui.frame import footer, headline, standing, subject
 from pages.ui.freeze_subject import of_its_run
 from pages.ui.healing_page import PARTS, first_part, healing_part
-from pages.ui.job_box import running
+from pages.ui.job_box import running, watch_result
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.part_switch import part_switch
+from pages.ui.picker import shown_of
 from pages.ui.session import client, ensure_session, profile, semantics_of, stored_plan, trial
 from pages.ui.trial_documents import trial_documents
 from pages.ui.trial_form import trial_box
-from pages.ui.trial_picker import chosen_trial, freeze_plans, newest_of_run, no_freeze_plan, plan_picker, trial_picker, watch_trial
+from pages.ui.trial_live import show_live
+from pages.ui.trial_picker import freeze_plans, newest_of_run, no_freeze_plan, plan_picker, trial_picker
 from pages.ui.trial_sweep import show_sweep
 from pages.ui.trial_view import curve_rows, origin_of_trial, show_arms, show_checks, show_costs, show_curves, show_projections, show_slices
 
@@ -53,10 +55,10 @@ with stopping_on_errors():
     traces = semantics_of(about.run.id) if about.run else None
 answer, box = st.container(), st.container()
 with box:
-    watch_trial()
+    watch_result("trial_job", "trial", show_live)
 busy = running("trial_job")  # the form folds away while a trial runs, so that its progress is in sight
 past = client().trials(plan.id)
-chosen = chosen_trial(past)
+chosen = shown_of(past, "trial")
 info, workload = (run.model, run.workload) if run else (None, None)
 sample = bool(plan.workload and plan.workload.is_sample) or plan.model.source.kind == "sample"
 

@@ -9,7 +9,7 @@ from pages.ui.certificate_box import documents
 from pages.ui.evidence import how_do_we_know, section
 from pages.ui.exports import export_box
 from pages.ui.frame import footer, headline, no_plan, standing, subject, tried_not_verified
-from pages.ui.job_box import running
+from pages.ui.job_box import running, watch_result
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
 from pages.ui.part_switch import part_switch
@@ -18,7 +18,7 @@ from pages.ui.session import client, ensure_session, only_freezes, stored_plan, 
 from pages.ui.verdicts import origin_of, verdict_mark, verdict_word
 from pages.ui.verify_cost import show_calibration, show_cost, show_projection
 from pages.ui.verify_form import verify_box
-from pages.ui.verify_picker import chosen_verification, made_from, watch_verification
+from pages.ui.verify_picker import chosen_verification, made_from
 from pages.ui.verify_view import prompt_rows, show_answers, show_limits, show_prompts, show_slices, show_stack, spoken
 
 TERMS = (
@@ -49,7 +49,7 @@ if any(plan.removed.values()) and part_switch("verify_part", PARTS, first="limit
     robustness_part(about, plan, found_run)
 answer, box = st.container(), st.container()
 with box:
-    watch_verification()
+    watch_result("verify_job", "verification")
 busy = running("verify_job")  # the form folds away while a run goes on, so that its progress is in sight
 past = client().verifications(plan.id)
 chosen = chosen_verification(past)

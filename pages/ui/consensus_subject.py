@@ -1,4 +1,4 @@
-"""What the Consensus page is about: the ranking in use, the run it belongs to, and the job that makes one."""
+"""What the Consensus page is about: the ranking in use and the run it belongs to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import streamlit as st
 
 from analysis.contracts import Profile, Ranking, RankingSummary, RunSummary
 from pages.ui.frame import Subject, subject
-from pages.ui.job_box import watched
-from pages.ui.language import say, words
-from pages.ui.messages import saying_errors
-from pages.ui.session import chosen, client, forget, profile, ranking, remember, remembered
+from pages.ui.language import words
+from pages.ui.picker import made_at, pick_result
+from pages.ui.session import client, forget, profile, ranking, remember, remembered
 
 
 @dataclass(frozen=True)
@@ -69,36 +68,9 @@ def _fits(found: Profile, one: RankingSummary) -> bool:
     return (found.model.commit, found.stack, found.workload.content_hash) == (one.model_commit, one.stack, one.workload_hash)
 
 
-def watch_ranking() -> None:
-    """The ranking this visit started, while it runs and when it failed; a finished one is shown at once."""
-    over = watched("ranking_job")
-    if over is None:
-        return
-    for note in over.notes:
-        st.caption(say(note))
-    if over.result_id:
-        remember("ranking", over.result_id)
-    st.rerun()
-
-
 def ranking_picker(past: Sequence[RankingSummary], shown: RankingSummary) -> None:
     """All rankings of the run, one of them shown."""
-    if len(past) < 2:
-        return
-    t, known = words(), {one.id: one for one in past}
-    st.session_state.ranking_shown = shown.id
-
-    def changed() -> None:
-        remember("ranking", st.session_state.ranking_shown)
-
-    st.selectbox(
-        t("Ranking shown"),
-        list(known),
-        format_func=lambda found: _in_words(known[found]),
-        key="ranking_shown",
-        on_change=changed,
-        width=640,
-    )
+    pick_result(words()("Ranking shown"), past, shown.id, "ranking", _in_words, width=640)
 
 
 def _in_words(one: RankingSummary) -> str:
@@ -106,33 +78,9 @@ def _in_words(one: RankingSummary) -> str:
     parts = {"block": t("layers"), "attention": t("attention"), "mlp": t("MLP")}[one.unit]
     said = t(
         "{date}: {unit}, {voters} measures, {taken} taken out",
-        date=one.created_at[:16].replace("T", " "),
+        date=made_at(one),
         unit=parts,
         voters=one.n_voters,
         taken=one.n_taken,
     )
     return " · ".join([said, *([] if one.complete else [t("not complete")]), one.device_name])
-
-
-def delete_button(ranking_id: str) -> None:
-    """Deletes the ranking that is shown, after asking."""
-    t = words()
-    if not st.button(t("Delete this ranking"), key="delete_ranking", type="tertiary", icon=":material/delete:"):
-        return
-
-    @st.dialog(t("Delete for good?"))
-    def ask() -> None:
-        st.markdown(
-            t("The ranking is deleted from this machine and cannot be brought back. Plans made from it stay. Files you downloaded stay.")
-        )
-        with st.container(horizontal=True):
-            if st.button(t("Delete"), type="primary", key="delete_ranking_sure"):
-                with saying_errors():
-                    client().delete_ranking(ranking_id)
-                    if chosen("ranking") == ranking_id:
-                        forget("ranking")
-                    st.rerun()
-            if st.button(t("Keep it"), key="keep_ranking"):
-                st.rerun()
-
-    ask()

@@ -10,11 +10,11 @@ from analysis.planning.consensus import Consensus
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
 from analysis.reporting.headlines_consensus import consensus_headline
 from pages.ui.consensus_matrix import free_order, plainly, units_words
-from pages.ui.consensus_subject import delete_button
 from pages.ui.consensus_weights import Weighed
 from pages.ui.evidence import section, table
 from pages.ui.frame import Subject, headline, standing
 from pages.ui.language import language, plain, say, words
+from pages.ui.picker import delete_button, json_button
 from pages.ui.session import client, forget, remember
 from pages.ui.similarity_view import slice_title
 
@@ -104,17 +104,10 @@ def about_ranking(found: Ranking, shown: RankingSummary) -> None:
         notes += [t("{voter}: {note}", voter=t(VOTER_WORDS[vote.voter].title), note=say(note)) for note in vote.notes]
     st.caption("\n".join(f"- {sentence}" for sentence in (*said, *notes)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.download_button(
-            t("Download {file}", file="ranking.json"),
-            data=lambda: found.model_dump_json().encode(),
-            file_name="ranking.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="download_ranking",
-            help=t("All votes, steps and losses. The beginnings of the prompts that lose most are in it where they were kept."),
-        )
-        delete_button(shown.id)
+        inside = t("All votes, steps and losses. The beginnings of the prompts that lose most are in it where they were kept.")
+        json_button(found, "ranking", note=inside)
+        gone = t("The ranking is deleted from this machine and cannot be brought back. Plans made from it stay. Files you downloaded stay.")
+        delete_button(t("Delete this ranking"), shown.id, "ranking", gone, client().delete_ranking)
     _seconds_of(found)
 
 

@@ -15,19 +15,18 @@ from pages.ui.evidence import section
 from pages.ui.frame import Subject, footer, headline, next_of_plan, standing
 from pages.ui.healing_form import healing_box
 from pages.ui.healing_picker import (
-    chosen_healing,
     cut_picker,
     cuts,
     cutting_plans,
     healing_file,
     healing_picker,
     no_cutting_plan,
-    watch_healing,
 )
-from pages.ui.healing_view import how_healing, show_heal_cost, show_heal_curves, show_heal_slices, show_losses, show_parts
-from pages.ui.job_box import running
+from pages.ui.healing_view import how_healing, show_heal_cost, show_heal_curves, show_heal_live, show_heal_slices, show_losses, show_parts
+from pages.ui.job_box import running, watch_result
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.picker import shown_of
 from pages.ui.session import client, healing, stored_plan
 from pages.ui.trial_picker import newest_of_run
 from pages.ui.verify_picker import made_from
@@ -65,9 +64,9 @@ def healing_part(about: Subject) -> NoReturn:
         run = made_from(plan)
     answer, box = st.container(), st.container()
     with box:
-        watch_healing()
+        watch_result("heal_job", "healing", show_heal_live)
     past = client().healings(plan.id)
-    shown = chosen_healing(past)
+    shown = shown_of(past, "healing")
     if shown is None:
         with answer:
             _not_yet(about, plan, plans)

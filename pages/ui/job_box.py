@@ -8,7 +8,7 @@ from analysis.contracts import Job, ProfileRequest
 from pages.ui.jobs import Show, watch
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
-from pages.ui.session import Remembered, client, forget, go, remember, remembered
+from pages.ui.session import Remembered, client, forget, forget_plans, go, remember, remembered
 
 
 def profile_button(request: ProfileRequest | None, *, primary: bool) -> None:
@@ -54,6 +54,17 @@ def watched(what: Remembered, show: Show | None = None) -> Job | None:
         _said_over(over)
         st.button(words()("Put this away"), key=f"put_away_{what}", type="tertiary", on_click=forget, args=(what,))
     return None
+
+
+def watch_result(job: Remembered, result: Remembered, show: Show | None = None) -> None:
+    """Follows the job that makes a result, and shows the result as soon as it is there."""
+    over = watched(job, show)
+    if over is None:
+        return
+    forget_plans()
+    if over.result_id:
+        remember(result, over.result_id)
+    st.rerun()
 
 
 def running(what: Remembered) -> bool:

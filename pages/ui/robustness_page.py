@@ -12,12 +12,13 @@ from analysis.i18n import N_
 from analysis.reporting import robustness_words
 from pages.ui.evidence import section
 from pages.ui.frame import Subject, footer, headline, next_of_plan, standing
-from pages.ui.job_box import running
+from pages.ui.job_box import running, watch_result
 from pages.ui.language import plain, say, words
 from pages.ui.messages import stopping_on_errors
+from pages.ui.picker import shown_of
 from pages.ui.robustness_energy import show_energy
 from pages.ui.robustness_form import robustness_box
-from pages.ui.robustness_picker import chosen_robustness, robustness_file, robustness_picker, watch_robustness
+from pages.ui.robustness_picker import robustness_file, robustness_picker
 from pages.ui.robustness_view import how_robustness, machine_line, show_open, show_rises, show_unknown_work
 from pages.ui.session import client, remember, robustness
 
@@ -49,10 +50,10 @@ def robustness_part(about: Subject, plan: Plan, run: Profile | None) -> NoReturn
     t = words()
     answer, box = st.container(), st.container()
     with box:
-        watch_robustness()
+        watch_result("robustness_job", "robustness")
     busy = running("robustness_job")
     past = client().robustness_tests(plan.id)
-    shown = chosen_robustness(past)
+    shown = shown_of(past, "robustness")
     info, workload = (run.model, run.workload) if run else (None, None)
     sample = bool(plan.workload and plan.workload.is_sample) or plan.model.source.kind == "sample"
     if shown is None:

@@ -75,7 +75,10 @@ def _row(item: Item, key: str) -> None:
     if done == "rename":
         _ask_name(item)
     elif done == "delete":
-        _ask_delete(item)
+        gone = t(
+            "{name} is deleted from this machine and cannot be brought back. Files you downloaded stay.", name=f"**{plain(item.name)}**"
+        )
+        ask_delete(gone, lambda: item.delete(item.id), key=item.id)
     elif done == "compare" and item.compare is not None:
         item.compare(item.id)
     elif done == "try" and item.attempt is not None:
@@ -98,20 +101,19 @@ def _ask_name(item: Item) -> None:
     ask()
 
 
-def _ask_delete(item: Item) -> None:
+def ask_delete(said: str, delete: Callable[[], object], *, key: str) -> None:
+    """Says what would be gone for good, and deletes only after a second press."""
     t = words()
 
     @st.dialog(t("Delete for good?"))
     def ask() -> None:
-        st.markdown(
-            t("{name} is deleted from this machine and cannot be brought back. Files you downloaded stay.", name=f"**{plain(item.name)}**")
-        )
+        st.markdown(said)
         with st.container(horizontal=True):
-            if st.button(t("Delete"), type="primary", key=f"delete_{item.id}"):
+            if st.button(t("Delete"), type="primary", key=f"delete_{key}_sure"):
                 with saying_errors():
-                    item.delete(item.id)
+                    delete()
                     st.rerun()
-            if st.button(t("Keep it"), key=f"keep_{item.id}"):
+            if st.button(t("Keep it"), key=f"keep_{key}"):
                 st.rerun()
 
     ask()

@@ -7,7 +7,8 @@ import streamlit as st
 from analysis.contracts import Plan, Semantics, Trial
 from pages.ui.freeze_shelf import why_box
 from pages.ui.language import words
-from pages.ui.trial_picker import delete_button
+from pages.ui.picker import delete_button, json_button
+from pages.ui.session import client
 
 
 def trial_documents(found: Trial, plan: Plan, traces: Semantics | None) -> None:
@@ -20,13 +21,6 @@ def trial_documents(found: Trial, plan: Plan, traces: Semantics | None) -> None:
     with right:
         st.subheader("trial.json", anchor=False)
         st.markdown(t("Figures only: no text of any example is in it."))
-        st.download_button(
-            t("Download {file}", file="trial.json"),
-            data=lambda: found.model_dump_json().encode(),
-            file_name="trial.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="download_trial",
-        )
-        delete_button(found.id)
+        json_button(found, "trial")
+        gone = t("The trial is deleted from this machine and cannot be brought back. The plan stays. Files you downloaded stay.")
+        delete_button(t("Delete this trial"), found.id, "trial", gone, client().delete_trial)
