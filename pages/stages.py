@@ -100,7 +100,7 @@ if actual.open:
         actuals_box(case, rollout)
 if change.open:
     with change:
-        edit_box(rollout, evidence)
+        edit_box(rollout, evidence, worth.assumptions)
 if out.open:
     with out:
         exports_box(rollout)

@@ -8,8 +8,8 @@ from typing import Literal, NoReturn
 
 import streamlit as st
 
-from analysis.contracts import BusinessCase, CaseEvidence, Message, PlanSummary, Rollout
-from analysis.economics.stages import default_rollout
+from analysis.contracts import Assumptions, BusinessCase, CaseEvidence, Message, PlanSummary, Rollout
+from analysis.economics.stages import default_rollout, in_language
 from analysis.i18n import Language
 from pages.ui.business_plan import business_plan
 from pages.ui.frame import PLAN_STATES, Subject, footer, headline, standing
@@ -29,7 +29,8 @@ class Worth:
     Attributes:
         plan: the plan.
         evidence: what was measured or projected of it.
-        rollout: its stages.
+        assumptions: as they stand, whether or not they are complete.
+        rollout: its stages, what Strata proposed in them in the language asked for.
         rollout_stored: whether its stages were decided by a person; False: they are a proposal.
         case: what it is worth, with its stages in it; None: a figure is still missing.
         problem: why there is no case.
@@ -39,6 +40,7 @@ class Worth:
 
     plan: PlanSummary
     evidence: CaseEvidence
+    assumptions: Assumptions
     rollout: Rollout
     rollout_stored: bool
     case: BusinessCase | None
@@ -57,11 +59,15 @@ def worth_of(plan: PlanSummary, spoken: Language | None = None) -> Worth:
     work, code = work_on(plan), spoken or language()
     stored = client().rollout(plan.id, code)
     assumptions = work.case.assumptions if work.case else work.assumptions
-    staged = stored or default_rollout(work.evidence, assumptions, today=date.today(), language=code)
+    staged = (
+        in_language(stored, work.evidence, code)
+        if stored
+        else default_rollout(work.evidence, assumptions, today=date.today(), language=code)
+    )
     source: CaseFrom = "working" if working(plan.id) is not None else "stored" if client().cases(plan.id) else "starting values"
     case = case_of(work.evidence, assumptions, staged) if work.case else None
     problem = None if case else next(iter(work.problems.values()), None)
-    return Worth(plan, work.evidence, staged, stored is not None and not stored.is_sample, case, problem, source, work.stale)
+    return Worth(plan, work.evidence, assumptions, staged, stored is not None and not stored.is_sample, case, problem, source, work.stale)
 
 
 def say_source(worth: Worth) -> None:

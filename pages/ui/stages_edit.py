@@ -8,26 +8,27 @@ from typing import get_args
 
 import streamlit as st
 
-from analysis.contracts import CaseEvidence, FieldProblem, RoleName, Rollout, Stage
+from analysis.contracts import Assumptions, CaseEvidence, FieldProblem, RoleName, Rollout, Stage
 from analysis.economics.dates import day
+from analysis.economics.stage_language import reworded, step_words
 from analysis.economics.stages import check_rollout
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.similarity_view import slice_title
 from pages.ui.stages_keeping import NAME_LIMIT, keep
-from pages.ui.stages_view import stage_label
+from pages.ui.stages_more import chosen_stage, more_or_less
 from pages.ui.stages_words import ROLES
 
 TEXT_LIMIT = 2000
 
 
-def edit_box(rollout: Rollout, evidence: CaseEvidence) -> None:
-    """The whole rollout first (dates, people), then one stage."""
+def edit_box(rollout: Rollout, evidence: CaseEvidence, assumptions: Assumptions) -> None:
+    """The whole rollout first (dates, people), then one stage, and how many there are."""
     left, right = st.columns(2, gap="large")
     with left:
         _whole(rollout, evidence)
     with right:
-        _one_stage(rollout, evidence)
+        _one_stage(rollout, evidence, assumptions)
 
 
 def _whole(rollout: Rollout, evidence: CaseEvidence) -> None:
@@ -59,20 +60,19 @@ def _iso(value: date | None) -> str:
     return value.isoformat() if value else ""
 
 
-def _one_stage(rollout: Rollout, evidence: CaseEvidence) -> None:
+def _one_stage(rollout: Rollout, evidence: CaseEvidence, assumptions: Assumptions) -> None:
     t = words()
     st.subheader(t("One stage"), anchor=False)
-    stages = {stage.number: stage for stage in rollout.stages}
-    number = st.selectbox(
-        t("Stage to change"), list(stages), format_func=lambda one: stage_label(stages[one]), key=f"edit_{rollout.plan_id}"
-    )
-    stage = stages[number or 1]
+    stage = chosen_stage(rollout)
     if stage.state != "planned":
         st.caption(t("This stage has begun: what is changed here counts from now on; what happened stays in the record."))
     if changed := _stage_form(rollout, stage, evidence):
+        n = len(rollout.stages)
+        changed = reworded(changed, step_words(stage, n, evidence), step_words(changed, n, evidence), evidence)
         others = tuple(changed if one.number == stage.number else one for one in rollout.stages)
         dated = {} if changed.guardrails == stage.guardrails else {"guardrails_set_on": date.today().isoformat()}
         _try(rollout.model_copy(update={"stages": others, **dated}), rollout, evidence, t("The stage is kept."))
+    more_or_less(rollout, stage, evidence, assumptions)
 
 
 def _stage_form(rollout: Rollout, stage: Stage, evidence: CaseEvidence) -> Stage | None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from analysis.contracts import PlanState, PlanSummary, Rollout, StageAction, StageEvent
-from analysis.economics.stages import act
+from analysis.economics.stages import act, in_language
 from analysis.runs.plan_life import check_move
-from pages.ui.language import words
+from pages.ui.language import language, words
 from pages.ui.session import client, stored_plan
 
 NAME_LIMIT = 120
@@ -33,7 +33,7 @@ def decide(plan: PlanSummary, rollout: Rollout, done: StageEvent) -> None:
     then, states = act(rollout, done), states_that_follow(plan, rollout, done)
     if states:
         check_move(plan.state, states[0], stored_plan(plan).verification, done.note)
-    client().save_rollout(then, seen=rollout)
+    client().save_rollout(then, seen=_as_stored(rollout))
     for state in states:
         client().set_plan_state(plan.id, state, who=done.who, note=done.note)
     st.toast(words()("Kept: who decided, when and why."))
@@ -46,9 +46,17 @@ def keep(then: Rollout, said: str, *, seen: Rollout) -> None:
     Raises:
         PlanError: someone else changed it since `seen` was read.
     """
-    client().save_rollout(then, seen=seen)
+    client().save_rollout(then, seen=_as_stored(seen))
     st.toast(said)
     st.rerun()
+
+
+def _as_stored(seen: Rollout) -> Rollout:
+    """What was read before the change, as it is stored: the page shows the proposed sentences in the visit's language."""
+    stored = client().rollout(seen.plan_id, language())
+    if stored is None or in_language(stored, client().evidence(seen.plan_id), language()) != seen:
+        return seen
+    return stored
 
 
 def states_that_follow(plan: PlanSummary, rollout: Rollout, done: StageEvent) -> tuple[PlanState, ...]:

@@ -414,6 +414,65 @@ def test_a_stage_is_changed_and_kept(visit: Visit, client: Client, plan: Plan) -
     assert (stage.traffic, stage.owner) == (0.1, "B. Ito")
 
 
+def test_a_stage_is_added_after_the_last_and_shown_for_changing(visit: Visit, client: Client, plan: Plan) -> None:
+    app = at_tab(visit("stages", plan=plan.id), "Change the stages")
+    n = len(app.selectbox(key=f"edit_{plan.id}").options)
+    press(app, f"Add stage {n + 1}")
+    rollout = client.rollout(plan.id)
+    assert rollout is not None
+    assert [stage.number for stage in rollout.stages] == list(range(1, n + 2))
+    assert app.selectbox(key=f"edit_{plan.id}").value == n + 1
+    press(app, f"Add stage {n + 2}")
+    assert len(client.rollout(plan.id).stages) == n + 2  # type: ignore[union-attr]
+
+
+def test_before_a_stage_is_deleted_the_page_asks(visit: Visit, client: Client, plan: Plan, staged: StoreRollout) -> None:
+    before = staged(plan, stages=tuple(stage_of(number) for number in (1, 2, 3)), events=())
+    app = at_tab(visit("stages", plan=plan.id), "Change the stages")
+    app.selectbox(key=f"edit_{plan.id}").set_value(2).run()
+    press(app, "Delete stage 2")
+    assert "no decision is lost" in said(app)
+    assert {"Delete", "Keep it"} <= {button.label for button in app.button}
+    assert client.rollout(plan.id) == before
+
+
+def test_a_stage_with_a_record_cannot_be_deleted_and_the_reason_is_said(
+    visit: Visit, client: Client, plan: Plan, staged: StoreRollout
+) -> None:
+    approved = StageEvent(stage=2, action="approve", who="Board", at=f"{TODAY}T08:00:00+00:00")
+    before = staged(plan, events=(approved,))
+    app = at_tab(visit("stages", plan=plan.id), "Change the stages")
+    assert "something is recorded of stage 2" in said(app)
+    assert next(button for button in app.button if button.label == "Delete stage 1").disabled
+    press(app, "Add stage 3")
+    rollout = client.rollout(plan.id)
+    assert rollout is not None
+    assert rollout.events == before.events
+    assert rollout.stages[:2] == before.stages
+
+
+def test_what_was_proposed_in_one_language_is_read_in_the_other_and_can_be_decided_there(visit: Visit, client: Client, plan: Plan) -> None:
+    app = at_tab(visit("stages", plan=plan.id), "Change the stages")
+    press(app, "Add stage 4" if len(app.selectbox(key=f"edit_{plan.id}").options) == 3 else "Add stage 5")
+    stored = client.rollout(plan.id)
+    assert stored is not None
+    assert stored.stages[0].exit[0].startswith("every limit has held")
+    app = visit("stages", locale="ja-JP", plan=plan.id)
+    assert "すべて基準内" in said(app)
+    assert "every limit has held" not in said(app)
+    field(app.checkbox, "check_legal").check()  # type: ignore[attr-defined]
+    field(app.text_input, "check_who").set_value("佐藤")  # type: ignore[attr-defined]
+    press(app, "確認事項を記録")
+    assert [one.who for one in client.rollout(plan.id).events] == ["佐藤"]  # type: ignore[union-attr]
+
+
+def test_the_days_that_a_stage_asks_for_follow_its_weeks(visit: Visit, client: Client, plan: Plan) -> None:
+    app = at_tab(visit("stages", plan=plan.id), "Change the stages")
+    field(app.number_input, "weeks_").set_value(2.0)  # type: ignore[attr-defined]
+    press(app, "Keep this stage")
+    assert client.rollout(plan.id).stages[0].exit[0] == "every limit has held over 10 days with data"  # type: ignore[union-attr]
+
+
 def test_dates_and_people_are_kept(visit: Visit, client: Client, plan: Plan) -> None:
     app = at_tab(visit("stages", plan=plan.id), "Change the stages")
     field(app.text_input, "role_owner").set_value("A. Sato")  # type: ignore[attr-defined]
