@@ -17,7 +17,9 @@ from pages.ui.workload_form import prompts_field, read_mapping
 KINDS = {"plan": N_("The plan's own workload"), "other": N_("Other examples")}
 
 
-def examples_field(plan: Plan, workload: WorkloadInfo | None, *, key: str, caption: str) -> dict[str, Any] | None:
+def examples_field(
+    plan: Plan, workload: WorkloadInfo | None, *, key: str, caption: str, caption_of_others: str | None = None
+) -> dict[str, Any] | None:
     """The request's fields that name the examples; None while files are still to be named.
 
     Args:
@@ -25,6 +27,7 @@ def examples_field(plan: Plan, workload: WorkloadInfo | None, *, key: str, capti
         workload: what is known of its workload.
         key: under which the fields are remembered.
         caption: which of the examples are used for what.
+        caption_of_others: the same where others than the plan's are named; None: `caption` says it of them too.
     """
     t = words()
     known = plan.workload is not None and (plan.workload.is_sample or bool(plan.workload.paths))
@@ -38,9 +41,9 @@ def examples_field(plan: Plan, workload: WorkloadInfo | None, *, key: str, capti
             key=f"{key}_data_{plan.id}",
             help=term("calibration / verification examples"),
         )
-        st.caption(caption)
+        st.caption(caption if kind == "plan" or caption_of_others is None else caption_of_others)
     if kind == "plan":
-        return workload_fields(workload if _same(plan, workload) else plan.workload)
+        return workload_fields(same_workload(plan, workload) or plan.workload)
     with right:
         chosen, paths = prompts_field(key=key)
         mapping = st.text_input(
@@ -53,5 +56,7 @@ def examples_field(plan: Plan, workload: WorkloadInfo | None, *, key: str, capti
     return None
 
 
-def _same(plan: Plan, workload: WorkloadInfo | None) -> bool:
-    return workload is not None and plan.workload is not None and workload.content_hash == plan.workload.content_hash
+def same_workload(plan: Plan, workload: WorkloadInfo | None) -> WorkloadInfo | None:
+    """What is known of a workload, where it is the one that the plan was made from."""
+    same = workload is not None and plan.workload is not None and workload.content_hash == plan.workload.content_hash
+    return workload if same else None

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import streamlit as st
 
 from analysis.contracts import ModelInfo, Plan, VerificationSettings, VerifyRequest, WorkloadInfo
-from analysis.i18n import N_
 from analysis.i18n.numbers import duration
-from pages.ui.glossary import term
 from pages.ui.guardrail_form import guardrail_fields
 from pages.ui.job_box import running
 from pages.ui.language import language, plain, words
 from pages.ui.messages import saying_errors
+from pages.ui.plan_examples import examples_field, same_workload
 from pages.ui.session import client, remember, verification
-from pages.ui.workload_choice import workload_fields
-from pages.ui.workload_form import device_field, prompts_field, read_mapping
+from pages.ui.workload_form import device_field
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
-KINDS = {"plan": N_("The plan's own workload"), "other": N_("Other prompts")}
 
 
 def verify_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None, *, primary: bool) -> None:
@@ -38,7 +32,8 @@ def verify_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None
     slices = [one.name for one in workload.slices] if workload else []
     n_critical = sum(min(one.n_critical, one.n_verification) for one in workload.slices) if workload else 0
     limits = guardrail_fields(plan.id, slices, n_critical // 2 if workload else 0)
-    choice = _data(plan, workload)
+    others = t("Of these prompts only the verification half is run.")
+    choice = examples_field(plan, workload, key="verify", caption=_own_prompts(plan, workload), caption_of_others=others)
     settings = _settings()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
@@ -78,43 +73,14 @@ def _last_took(plan: Plan) -> str:
     )
 
 
-def _data(plan: Plan, workload: WorkloadInfo | None) -> Mapping[str, Any] | None:
-    """Which prompts; None while they are still to be named."""
-    t = words()
-    known = plan.workload is not None and (plan.workload.is_sample or bool(plan.workload.paths))
-    left, right = st.columns(2, gap="large")
-    with left:
-        kind = st.radio(
-            t("Examples"),
-            list(KINDS) if known else ["other"],
-            format_func=lambda name: t(KINDS[name]),
-            horizontal=True,
-            key=f"verify_data_{plan.id}",
-            help=term("calibration / verification examples"),
-        )
-        if kind == "plan" and plan.workload is not None:
-            n = workload.n_verification if workload and workload.content_hash == plan.workload.content_hash else None
-            st.caption(
-                t("{name}: {n} verification examples, none of which was used to make the plan.", name=plain(plan.workload.name), n=n)
-                if n is not None
-                else t(
-                    "{name}: only its verification examples are run; none of them was used to make the plan.",
-                    name=plain(plan.workload.name),
-                )
-            )
-    if kind == "plan":
-        return workload_fields(plan.workload)
-    with right:
-        chosen, paths = prompts_field(key="verify")
-        mapping = st.text_input(
-            t("Columns, if your file names them otherwise"), key="verify_mapping", placeholder="prompt=text, response=answer", max_chars=500
-        )
-    st.caption(t("Of these prompts only the verification half is run."))
-    if chosen != "sample" and not paths:
-        return None
-    with saying_errors():
-        return {"workload_paths": tuple(str(path) for path in paths), "mapping": read_mapping(mapping or "")}
-    return None
+def _own_prompts(plan: Plan, workload: WorkloadInfo | None) -> str:
+    """Which of the plan's own prompts are run."""
+    if plan.workload is None:
+        return ""
+    t, name, same = words(), plain(plan.workload.name), same_workload(plan, workload)
+    if same is None:
+        return t("{name}: only its verification examples are run; none of them was used to make the plan.", name=name)
+    return t("{name}: {n} verification examples, none of which was used to make the plan.", name=name, n=same.n_verification)
 
 
 def _settings() -> VerificationSettings:
