@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-import transformers
 
-from analysis import __version__
 from analysis.contracts import (
     AUTOMATIC_SLICES,
     Message,
@@ -31,6 +29,7 @@ from analysis.models import estimate
 from analysis.models.card import ModelCard
 from analysis.models.device import device_name, resolve_device, resolve_dtype
 from analysis.models.load import describe_model, load_model
+from analysis.models.origin import versions
 from analysis.models.stack import LoadedModel, Stack
 from analysis.profiling import distributed
 from analysis.profiling.accumulators import Accumulator, CkaSums, ExampleTable, ScoreSums, Sums
@@ -287,12 +286,7 @@ class ProfileJob:
             examples=example_scores(self.sums.examples, examples, excerpts=self.settings.excerpts),
             rank_stability=stability(self.sums.examples, examples),
             timing=self._timing(stream, started),
-            versions={
-                "strata": __version__,
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "python": platform.python_version(),
-            },
+            versions=versions(),
             notes=self._notes(stream),
         )
 

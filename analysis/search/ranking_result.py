@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import torch
-import transformers
-
-from analysis import __version__
 from analysis.contracts import FeatureInfo, LostWith, Message, Objective, Ranking, RankingSettings, RankingStep
 from analysis.contracts.profile import Interval
 from analysis.models.device import device_name
+from analysis.models.origin import versions
 from analysis.search.counterfactual import Subject
 from analysis.search.ranking_settings import methods_of, ranking_key
 
@@ -95,12 +91,7 @@ def assemble_ranking(subject: Subject, settings: RankingSettings, findings: Find
         complete=complete,
         device_name=device_name(subject.loaded.device),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={
-            "strata": __version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        versions=versions(),
         notes=_once(findings.notes),
     )
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import torch
-import transformers
 
-from analysis import __version__
 from analysis.contracts import (
     MeasuredSet,
     Message,
@@ -24,6 +21,7 @@ from analysis.contracts import (
 )
 from analysis.models import estimate
 from analysis.models.device import device_name
+from analysis.models.origin import versions
 from analysis.search.losses import UNTOUCHED, Measurer
 from analysis.workload import EncodedWorkload
 
@@ -92,12 +90,7 @@ def assemble_search(
         costs={**(earlier.costs if earlier else {}), **costs},
         device_name=device_name(measurer.loaded.device),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={
-            "strata": __version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        versions=versions(),
         notes=_once((*(earlier.notes if earlier else ()), *measurer.notes, *notes)),
     )
 

@@ -19,8 +19,8 @@ from analysis.contracts.healing import HealArmName, Healing, HealSettings
 from analysis.contracts.plan import HealRequest
 from analysis.contracts.search import UnitSet
 from analysis.errors import PlanError
-from analysis.models.device import device_name
 from analysis.models.load import load_model
+from analysis.models.origin import machine_of
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
 from analysis.surgery.skip import ways_of
@@ -37,7 +37,7 @@ from analysis.training.heal_save import Saved, save_healed
 from analysis.training.kept import Kept
 from analysis.training.shapes import counts_of
 from analysis.training.teacher import Teacher, taught
-from analysis.training.trial import versions
+from analysis.training.trial import training_versions
 from analysis.verification.asked import check_vocabulary, say
 from analysis.verification.batches import default_batch_tokens
 from analysis.workload import EncodedWorkload
@@ -173,14 +173,7 @@ class _Job:
                 raise PlanError("There was no time to train the cut model. Give more minutes (--max-minutes).")
             saved = self._saved(ground, found["healed"], course)
             self.notes += [saved.note] if saved is not None and saved.note is not None else []
-        machine = Machine(
-            device=str(self.loaded.device),
-            device_name=device_name(self.loaded.device),
-            dtype=self.settings.dtype,
-            started_at=started.isoformat(),
-            seconds=round(time.monotonic() - clock, 3),
-        )
-        return self._assembled(base, cut, found, saved, machine)
+        return self._assembled(base, cut, found, saved, machine_of(self.loaded, started, time.monotonic() - clock))
 
     @contextmanager
     def _teacher(self, arms: tuple[Arm, ...], course: Course) -> Iterator[Teacher | None]:
@@ -212,7 +205,7 @@ class _Job:
         """What a training's figures depend on beside its arm and rate."""
         shaping = self.settings.model_dump(mode="json", exclude={"control", "compare", "replicates", "learning_rates"})
         texts = (self.calibration.info.content_hash, self.verification.info.content_hash)
-        return content_hash(self.loaded.info.commit, self.plan.id, texts, shaping, versions())
+        return content_hash(self.loaded.info.commit, self.plan.id, texts, shaping, training_versions())
 
     def _assembled(self, base: Judged, cut: Judged, found: dict[HealArmName, Healed], saved: Saved | None, machine: Machine) -> Healing:
         healed, control = found["healed"], found.get("control")
@@ -248,7 +241,7 @@ class _Job:
             folder=None if saved is None else str(saved.folder),
             reload_difference=None if saved is None else saved.difference,
             machine=machine,
-            versions=versions(),
+            versions=training_versions(),
             notes=(*self.parts.notes, *self._remarks(), *self.notes, *compared.notes(self.chance)),
         )
 

@@ -10,20 +10,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-import transformers
-
-from analysis import __version__
 from analysis.contracts import (
     ArmKind,
-    Machine,
     Message,
     Progress,
     Semantics,
@@ -34,8 +28,8 @@ from analysis.contracts import (
     content_hash,
 )
 from analysis.errors import PlanError, ResourceError
-from analysis.models.device import device_name
 from analysis.models.load import load_model
+from analysis.models.origin import machine_of, versions
 from analysis.models.stack import LoadedModel
 from analysis.profiling.stream import Watch
 from analysis.training.arms import ArmRunner, Asked, Trained
@@ -148,13 +142,13 @@ class TrialJob:
         if not trained:
             raise PlanError("No arm of the trial could be trained to its end. Give more minutes, or smaller learning rates.")
         findings = Findings(trained, released, steps, (*self.notes, *remarks))
-        machine = self._machine(started, time.monotonic() - clock)
-        return assemble(self.ready, self.runner, findings, machine, versions(), self.semantics)
+        machine = machine_of(self.loaded, started, time.monotonic() - clock)
+        return assemble(self.ready, self.runner, findings, machine, training_versions(), self.semantics)
 
     def _key(self) -> str:
         """What an arm's figures depend on beside the arm itself."""
         shaping = self.settings.model_dump(mode="json", exclude={"boundaries", "compare", "release", "release_step", "max_trainable"})
-        return content_hash(self.loaded.info.commit, self.ready.training.info.content_hash, shaping, versions())
+        return content_hash(self.loaded.info.commit, self.ready.training.info.content_hash, shaping, training_versions())
 
     def _steps(self, course: Course) -> tuple[StepModel | None, tuple[Message, ...]]:
         """Training steps of the trial's own mean shape, measured in turns: at the boundaries that are tried, and at those fitted to."""
@@ -195,15 +189,6 @@ class TrialJob:
 
         return run_release(inward, original, train, self.chance, n_blocks=self.n_blocks)
 
-    def _machine(self, started: datetime, seconds: float) -> Machine:
-        return Machine(
-            device=str(self.loaded.device),
-            device_name=device_name(self.loaded.device),
-            dtype=str(self.loaded.dtype).removeprefix("torch."),
-            started_at=started.isoformat(),
-            seconds=round(seconds, 3),
-        )
-
 
 def arms_wanted(eof_layer: int, settings: TrialSettings) -> list[Asked]:
     """The arms in the order in which they are trained: the plan's own, what it is compared with, the other boundaries.
@@ -224,14 +209,9 @@ def _plain(asked: Asked) -> Asked:
     return Asked(plain[asked.kind], -1) if asked.eof_layer < 0 and asked.kind in plain else asked
 
 
-def versions() -> dict[str, str]:
+def training_versions() -> dict[str, str]:
     """Of what ran; PEFT is needed for adapters only."""
-    found = {
-        "strata": __version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "python": platform.python_version(),
-    }
+    found = versions()
     if importlib.util.find_spec("peft") is not None:
         found["peft"] = importlib.metadata.version("peft")
     return found

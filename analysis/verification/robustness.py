@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import torch
-import transformers
-
-from analysis import __version__
-from analysis.contracts import Machine, Message, Plan, Progress, VerificationSettings, VerifyRequest, content_hash
+from analysis.contracts import Message, Plan, Progress, VerificationSettings, VerifyRequest
 from analysis.contracts.plan import RobustnessRequest
 from analysis.contracts.robustness import Disturbed, EnergyUse, NoiseKind, Robustness, RobustnessSettings, UnknownWork
 from analysis.errors import InputError, ModelError, PlanError, WorkloadError
-from analysis.models.device import device_name
 from analysis.models.load import load_model
+from analysis.models.origin import machine_of
 from analysis.models.stack import LoadedModel
 from analysis.planning.carbon import grid_of
 from analysis.planning.readings import FEWEST_PROMPTS
@@ -26,8 +21,8 @@ from analysis.profiling.stream import Watch
 from analysis.surgery.apply import apply_plan, removed_units
 from analysis.verification.asked import check_fits, check_vocabulary, prepare, say
 from analysis.verification.attacks import attack_all
-from analysis.verification.batches import Runner, default_batch_tokens
 from analysis.verification.disturbed import Judged, Noisy, Writing, disturb, judged_examples, share_touched
+from analysis.verification.document import carried_out, made_of
 from analysis.verification.energy_use import measure_energy
 from analysis.verification.quality import judges_words
 from analysis.verification.sensitivity import CLEAN_ORIGINAL, CLEAN_PLAN, Rises, disturbed_of, rises, run_both
@@ -147,16 +142,7 @@ class _Job:
         self.stack = self.loaded.stack(self.settings.stack or self.plan.model.stack)
         self._refuse()
         check_vocabulary(self.loaded, self.encoded)
-        tokens = self.settings.batch_tokens or default_batch_tokens(self.loaded, self.stack)
-        self.settings = self.settings.model_copy(
-            update={
-                "stack": self.stack.info.name,
-                "batch_tokens": tokens,
-                "device": str(self.loaded.device),
-                "dtype": str(self.loaded.dtype).removeprefix("torch."),
-            }
-        )
-        self.runner = Runner(self.loaded, self.stack, tokens, self.watch)
+        self.settings, self.runner = carried_out(self.settings, self.loaded, self.stack, self.watch)
         self.grid = grid_of(self.settings.country, self.settings.grid_kg_per_kwh)
         context = self.loaded.info.max_context_tokens
         self.writing = Writing(self.encoder, self.settings.max_tokens, self.settings.chat_template, context)
@@ -249,21 +235,10 @@ class _Job:
         started: datetime,
         seconds: float,
     ) -> Robustness:
-        info, machine = self.loaded.info, self._machine(started, seconds)
-        asked = self.settings.model_dump(mode="json")
+        machine = machine_of(self.loaded, started, seconds)
         how = {"replicates": self.settings.replicates, "seed": self.settings.seed}
         return Robustness(
-            id=content_hash(self.plan.id, self.encoded.info.content_hash, asked, machine.device_name, started.isoformat())[:16],
-            plan_id=self.plan.id,
-            plan_name=self.plan.name,
-            model_name=info.name,
-            model_source=info.source,
-            model_commit=info.commit,
-            architecture=info.architecture,
-            stack=self.stack.info.name,
-            workload=self.encoded.info,
-            counts=self.encoded.counts,
-            settings=self.settings,
+            **made_of(self.loaded, self.plan, self.encoded, self.settings, machine),
             n_examples=len(clean.examples),
             clean_original=clean.estimate(lambda sums: sums[..., CLEAN_ORIGINAL], None, **how),
             clean_plan=clean.estimate(lambda sums: sums[..., CLEAN_PLAN], None, **how),
@@ -271,23 +246,7 @@ class _Job:
             unknown_work=unknown,
             energy=energy,
             energy_reason=reason,
-            machine=machine,
-            versions={
-                "strata": __version__,
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "python": platform.python_version(),
-            },
             notes=tuple(self.notes),
-        )
-
-    def _machine(self, started: datetime, seconds: float) -> Machine:
-        return Machine(
-            device=str(self.loaded.device),
-            device_name=device_name(self.loaded.device),
-            dtype=str(self.loaded.dtype).removeprefix("torch."),
-            started_at=started.isoformat(),
-            seconds=round(seconds, 3),
         )
 
     def _remarks(self, judged: list[Judged]) -> Iterator[Message]:

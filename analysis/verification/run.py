@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import torch
-import transformers
-
-from analysis import __version__
 from analysis.contracts import (
     CostPoint,
     Guardrail,
-    Machine,
     Message,
     Plan,
     Progress,
@@ -25,10 +19,9 @@ from analysis.contracts import (
     Verification,
     VerificationSettings,
     VerifyRequest,
-    content_hash,
 )
-from analysis.models.device import device_name
 from analysis.models.load import load_model
+from analysis.models.origin import machine_of
 from analysis.models.stack import LoadedModel
 from analysis.planning.guardrails import Parts, judge, worst
 from analysis.planning.readings import FEWEST_PROMPTS
@@ -37,7 +30,7 @@ from analysis.surgery.apply import apply_plan, removed_units
 from analysis.verification import lm_eval
 from analysis.verification.answers import Answers, answer_all, generations
 from analysis.verification.asked import check_fits, check_vocabulary, prepare, say
-from analysis.verification.batches import Runner, default_batch_tokens
+from analysis.verification.document import carried_out, made_of
 from analysis.verification.promises import projection_errors, was_edited
 from analysis.verification.quality import Tally, measure_quality
 from analysis.verification.scoring import Scored, score_all
@@ -110,16 +103,7 @@ class VerifyJob:
     def __post_init__(self) -> None:
         check_fits(self.plan, self.loaded.info)
         self.stack = self.loaded.stack(self.settings.stack)
-        tokens = self.settings.batch_tokens or default_batch_tokens(self.loaded, self.stack)
-        self.settings = self.settings.model_copy(
-            update={
-                "stack": self.stack.info.name,
-                "batch_tokens": tokens,
-                "device": str(self.loaded.device),
-                "dtype": str(self.loaded.dtype).removeprefix("torch."),
-            }
-        )
-        self.runner = Runner(self.loaded, self.stack, tokens, self.watch)
+        self.settings, self.runner = carried_out(self.settings, self.loaded, self.stack, self.watch)
         known = {example.example_id for example in self.encoded.examples}
         self.judged = {example.id: example for example in self.examples if example.id in known}
         check_vocabulary(self.loaded, self.encoded)
@@ -162,21 +146,9 @@ class VerifyJob:
     ) -> Verification:
         edited = was_edited(self.plan)
         results = judge(self.guardrails, Parts(scored.quality, scored.slices, scored.critical, cost, scored.examples))
-        machine = self._machine(started, seconds)
-        shaping = self.settings.model_dump(mode="json")
-        info = self.loaded.info
+        machine = machine_of(self.loaded, started, seconds)
         return Verification(
-            id=content_hash(self.plan.id, self.encoded.info.content_hash, shaping, machine.device_name, started.isoformat())[:16],
-            plan_id=self.plan.id,
-            plan_name=self.plan.name,
-            model_name=info.name,
-            model_source=info.source,
-            model_commit=info.commit,
-            architecture=info.architecture,
-            stack=self.stack.info.name,
-            workload=self.encoded.info,
-            counts=self.encoded.counts,
-            settings=self.settings,
+            **made_of(self.loaded, self.plan, self.encoded, self.settings, machine),
             objective="loss" if tally.loss else "state_change",
             quality=scored.quality,
             slices=scored.slices,
@@ -190,30 +162,14 @@ class VerifyJob:
             projection_errors=projection_errors(
                 self.projection if edited is None else None,
                 self.plan,
-                info,
+                self.loaded.info,
                 stack=self.stack.info.name,
                 width=self.loaded.dtype.itemsize,
                 cost=cost,
                 perplexity_ratio=scored.quality.perplexity_ratio,
                 device_name=machine.device_name,
             ),
-            machine=machine,
-            versions={
-                "strata": __version__,
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "python": platform.python_version(),
-            },
             notes=(*((edited,) if edited else ()), *self.notes, *answers.notes, *self._remarks(tally, scored)),
-        )
-
-    def _machine(self, started: datetime, seconds: float) -> Machine:
-        return Machine(
-            device=str(self.loaded.device),
-            device_name=device_name(self.loaded.device),
-            dtype=str(self.loaded.dtype).removeprefix("torch."),
-            started_at=started.isoformat(),
-            seconds=round(seconds, 3),
         )
 
     def _remarks(self, tally: Tally, scored: Scored) -> Iterator[Message]:
