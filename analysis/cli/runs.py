@@ -12,6 +12,7 @@ import typer
 
 from analysis.cli.documents import write_document
 from analysis.cli.terminal import Terminal, check_output, examples, paragraphs, terminal_of
+from analysis.cli.usage import SpokenGroup
 from analysis.contracts import (
     CaseSummary,
     Contract,
@@ -60,7 +61,7 @@ Kept = (
     | CaseSummary
 )
 
-runs = typer.Typer(help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
+runs = typer.Typer(cls=SpokenGroup, help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
 
 @runs.callback()

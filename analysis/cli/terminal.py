@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
+from analysis.cli.usage import SpokenGroup, usage_error
 from analysis.contracts import Message
 from analysis.errors import Cancelled, InputError, ResourceError, StrataError
 from analysis.home import home, saying_disk_errors
@@ -85,27 +85,51 @@ def hush_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
-class StrataGroup(TyperGroup):
+class StrataGroup(SpokenGroup):
     """The root command: speaks the caller's language and ends every failure with one sentence and its exit code."""
+
+    _typed: tuple[str, ...] = ()
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Runs one call."""
         given = _program_options_first(list(sys.argv[1:] if args is None else args))
+        self._typed = tuple(given)  # the parser takes its list apart while it reads
         _say_help_in(self, translator(chosen_language(given)))
         return super().main(given, *rest, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Reads the program's own options; what cannot be read is said."""
+        try:
+            return super().make_context(*args, **extra)
+        except Exception as exc:
+            raise self._ended(exc, None) from exc
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; a failure is said, not shown."""
         try:
             return super().invoke(ctx)
         except (StrataError, KeyboardInterrupt, MemoryError) as exc:
-            raise typer.Exit(_said(_as_strata_error(exc), ctx.find_object(Terminal) or Terminal())) from exc
-        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise typer.Exit(_said(_as_strata_error(exc), self._listener(ctx))) from exc
+        except BrokenPipeError:
             raise
         except Exception as exc:
-            if type(exc).__module__.startswith(("typer.", "click.")):  # usage errors: Typer shows them with the option's name
-                raise
-            raise typer.Exit(_surprise(exc, ctx.find_object(Terminal) or Terminal())) from exc
+            raise self._ended(exc, ctx) from exc
+
+    def _listener(self, ctx: Any) -> Terminal:
+        """Who is listening, also before the program's own options were read."""
+        known = ctx.find_object(Terminal) if ctx is not None else None
+        return known or Terminal(language=chosen_language(self._typed))
+
+    def _ended(self, exc: Exception, ctx: Any) -> Exception:
+        """How the call ends after `exc`: as Typer wants it, or with a sentence and an exit code."""
+        if isinstance(exc, typer.Exit | typer.Abort):
+            return exc
+        mistyped = usage_error(exc, self._typed)
+        if mistyped is not None:
+            return typer.Exit(_said(mistyped, self._listener(ctx)))
+        if type(exc).__module__.startswith(("typer.", "click.")):  # help that was asked for by typing nothing
+            return exc
+        return typer.Exit(_surprise(exc, self._listener(ctx)))
 
 
 def _program_options_first(args: list[str]) -> list[str]:
