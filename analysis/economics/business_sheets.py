@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from analysis.errors import InputError
 from analysis.workload.shown import shown
+from analysis.workload.workbook import Damaged, packed_size, rows_of, sheets_of
 
 MOST_UNPACKED = 200_000_000
 MOST_ROWS = 200_000
@@ -36,28 +35,21 @@ def sheet_rows(data: bytes, file: str, hits: Callable[[Sequence[str]], int]) -> 
     Raises:
         InputError: no workbook, a damaged one, or one that is too large.
     """
-    _check_size(data, file)
-    import openpyxl
+    damaged = partial(_damaged, file)
+    _check_size(*packed_size(data, damaged), file)
+    sheets = sheets_of(data, damaged)
+    if not sheets:
+        return
+    best = max(sheets, key=lambda sheet: hits(_first(sheet, damaged)))
+    for number, cells in _cells(best, damaged):
+        if number > MOST_ROWS:
+            raise InputError("File {file} has more than {most} lines. Give a shorter period.", file=file, most=MOST_ROWS)
+        if any(cells):
+            yield number, cells
 
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about looks that are not read here
-            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheets = list(book.worksheets)
-        best = max(sheets, key=lambda sheet: hits(_first(sheet))) if sheets else None
-    except Exception as exc:  # openpyxl raises whatever its parsers meet in a damaged file
-        raise _damaged(file) from exc
-    if best is not None:
-        yield from _lines(best, file)
 
-
-def _check_size(data: bytes, file: str) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            size = sum(entry.file_size for entry in packed.infolist())
-            book = "xl/workbook.xml" in packed.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeError) as exc:
-        raise _damaged(file) from exc
-    if not book:
+def _check_size(size: int, names: Sequence[str], file: str) -> None:
+    if "xl/workbook.xml" not in names:
         raise InputError("File {file} is not a table. Give a CSV, or an Excel workbook saved as .xlsx.", file=file)
     if size > MOST_UNPACKED:
         raise InputError(
@@ -65,29 +57,13 @@ def _check_size(data: bytes, file: str) -> None:
         )
 
 
-def _first(sheet: Any) -> list[str]:
+def _first(sheet: Any, damaged: Damaged) -> list[str]:
     """The first line of a sheet that is not blank."""
-    return next((cells for _, cells in islice(_cells(sheet), _HEAD_ROWS) if any(cells)), [])
+    return next((cells for _, cells in islice(_cells(sheet, damaged), _HEAD_ROWS) if any(cells)), [])
 
 
-def _lines(sheet: Any, file: str) -> Iterator[tuple[int, list[str]]]:
-    rows = _cells(sheet)
-    while True:
-        try:
-            number, cells = next(rows)
-        except StopIteration:
-            return
-        except Exception as exc:  # a damaged sheet shows only while it is read
-            raise _damaged(file) from exc
-        if number > MOST_ROWS:
-            raise InputError("File {file} has more than {most} lines. Give a shorter period.", file=file, most=MOST_ROWS)
-        if any(cells):
-            yield number, cells
-
-
-def _cells(sheet: Any) -> Iterator[tuple[int, list[str]]]:
-    sheet.reset_dimensions()  # the size that a file claims is not trusted: rows are as wide as they are
-    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+def _cells(sheet: Any, damaged: Damaged) -> Iterator[tuple[int, list[str]]]:
+    for number, cells in rows_of(sheet, damaged):
         yield number, [_text(cell) for cell in cells[:_MOST_COLUMNS]]
 
 
@@ -104,7 +80,7 @@ def _text(cell: object) -> str:
     return str(cell).strip()
 
 
-def _damaged(file: str) -> InputError:
+def _damaged(file: str, _exc: Exception) -> InputError:
     return InputError(
         "File {file} cannot be read as an Excel workbook: it is damaged or protected. Save it again, or save its sheet as CSV.",
         file=shown(file),

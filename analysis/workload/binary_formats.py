@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import date, time
+from functools import partial
 from typing import Any
 
 from analysis.contracts import Message
@@ -15,6 +14,7 @@ from analysis.workload.rows import Row, check_columns
 from analysis.workload.shown import shown, shown_names
 from analysis.workload.text_formats import table_rows
 from analysis.workload.values import Place
+from analysis.workload.workbook import Damaged, packed_size, rows_of, sheets_of
 
 MAX_UNPACKED_BYTES = 1 << 30
 """Most that a packed file (Excel, Parquet) may hold once unpacked."""
@@ -23,16 +23,11 @@ MAX_EXCEL_ROWS = 1 << 20
 
 def excel_rows(data: bytes, file: str, mapping: Mapping[str, str], notes: list[Message]) -> Iterator[Row]:
     """Every sheet that has a prompt column; sheets without one are named in a note."""
-    import openpyxl
-
-    _check_unpacked(_zip_size(data, file), file)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about styles and other looks that are not read here
-            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except Exception as exc:  # openpyxl raises whatever its parsers meet in a damaged file
-        raise _damaged(file, "Excel", exc) from exc
-    with_prompt = [sheet for sheet in book.worksheets if _has_prompt(sheet, mapping, file)]
-    passed = [sheet.title for sheet in book.worksheets if sheet not in with_prompt]
+    damaged = partial(_damaged, file, "Excel")
+    _check_unpacked(packed_size(data, damaged)[0], file)
+    sheets = sheets_of(data, damaged)
+    with_prompt = [sheet for sheet in sheets if _has_prompt(sheet, mapping, damaged)]
+    passed = [sheet.title for sheet in sheets if sheet not in with_prompt]
     if passed and with_prompt:
         notes.append(
             Message(
@@ -40,27 +35,23 @@ def excel_rows(data: bytes, file: str, mapping: Mapping[str, str], notes: list[M
                 values={"file": file, "sheets": shown_names(passed)},
             )
         )
-    for sheet in with_prompt or book.worksheets[:1]:
-        yield from table_rows(_sheet_lines(sheet, file), f"{file} [{shown(sheet.title, 40)}]", mapping)
+    for sheet in with_prompt or sheets[:1]:
+        yield from table_rows(_sheet_lines(sheet, damaged), f"{file} [{shown(sheet.title, 40)}]", mapping)
 
 
-def _has_prompt(sheet: Any, mapping: Mapping[str, str], file: str) -> bool:
+def _has_prompt(sheet: Any, mapping: Mapping[str, str], damaged: Damaged) -> bool:
     wanted = {mapping.get("prompt", "prompt"), mapping.get("messages", "messages")}
-    for _, cells in _sheet_lines(sheet, file):
+    for _, cells in _sheet_lines(sheet, damaged):
         if any(cell is not None and str(cell).strip() for cell in cells):
             return bool(wanted & {str(cell).strip() for cell in cells if cell is not None})
     return False
 
 
-def _sheet_lines(sheet: Any, file: str) -> Iterator[tuple[int, list[object]]]:
-    try:
-        sheet.reset_dimensions()  # the size that a file claims is not trusted: rows are as wide as they are
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-            if number > MAX_EXCEL_ROWS:
-                raise ValueError("more rows than a sheet can have")
-            yield number, [_cell(cell) for cell in cells]
-    except Exception as exc:  # as above: a damaged sheet shows only while reading
-        raise _damaged(file, "Excel", exc) from exc
+def _sheet_lines(sheet: Any, damaged: Damaged) -> Iterator[tuple[int, list[object]]]:
+    for number, cells in rows_of(sheet, damaged):
+        if number > MAX_EXCEL_ROWS:
+            raise damaged(ValueError("more rows than a sheet can have"))
+        yield number, [_cell(cell) for cell in cells]
 
 
 def _cell(cell: object) -> object:
@@ -72,14 +63,6 @@ def _cell(cell: object) -> object:
     if isinstance(cell, date | time):
         return cell.isoformat()
     return str(cell)
-
-
-def _zip_size(data: bytes, file: str) -> int:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            return sum(entry.file_size for entry in packed.infolist())
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeError) as exc:
-        raise _damaged(file, "Excel", exc) from exc
 
 
 def parquet_rows(data: bytes, file: str, mapping: Mapping[str, str], notes: list[Message]) -> Iterator[Row]:
