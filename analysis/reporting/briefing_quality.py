@@ -12,6 +12,7 @@ from analysis.reporting import headlines_business
 from analysis.reporting.figures import percent_figure
 from analysis.reporting.headlines_training import ENOUGH
 from analysis.reporting.money_words import day, percent_of
+from analysis.reporting.verification_words import item, limit
 
 _CRITICAL_LIMIT = 0.05
 """Rate of changed critical answers that must be ruled out where nobody set a limit."""
@@ -101,7 +102,7 @@ def limit_text(guardrail: Guardrail, language: Language) -> str:
     if guardrail.metric == "perplexity" and guardrail.slice is None and guardrail.unit != "abs":
         share = guardrail.value / 100 if guardrail.unit == "%" else guardrail.value - 1
         return t("at most {share} for the worse", share=percent_of(share))
-    return inside(t("{name}", name=headlines_business.limit_words(guardrail)), language)
+    return inside(t("{metric} {limit}", metric=item(guardrail), limit=limit(guardrail)), language)
 
 
 def _critical(case: BusinessCase, language: Language) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.contracts import BusinessCase, CaseEvidence, Guardrail, GuardrailResult, Message, Rollout, Stage, StageAdvice
+from analysis.contracts import BusinessCase, CaseEvidence, GuardrailResult, Message, Rollout, Stage, StageAdvice
 from analysis.contracts.rollout import AdviceKind
 from analysis.i18n import N_
 from analysis.i18n.numbers import number
@@ -343,11 +343,6 @@ def slice_words(name: str) -> Message:
     if name == "all":  # the one row that a case without a workload has
         return Message(id="all slices")
     return Message(id=name) if name in _SAMPLE_SLICES else Message(id="{name}", values={"name": name})
-
-
-def limit_words(guardrail: Guardrail) -> Message:
-    """A limit with what it looks at, to stand inside a sentence."""
-    return Message(id="{metric} {limit}", values={"metric": item(guardrail), "limit": limit(guardrail)})
 
 
 def on_day(iso: str) -> Message | None:
