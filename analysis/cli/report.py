@@ -89,9 +89,7 @@ def _write_briefing(
         write_text(render_html(made) if format == "html" else made.ringi.rstrip("\n") + "\n", out)
     terminal.hear(headline(made))
     for sentence in made.dropped:
-        terminal.tell(
-            "Sentence {number} for the meeting is left out: {missing} is missing.", number=sentence.number, missing=sentence.missing
-        )
+        terminal.tell("Sentence {number} for the meeting is left out ({why}).", number=sentence.number, why=sentence.why)
     _tell_written(out, terminal)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analysis.contracts import BusinessCase, Message
+from analysis.economics.stage_language import case_in_language
 from analysis.i18n import N_, Language, Translator, translator
 from analysis.reporting import briefing_page as page
 from analysis.reporting.briefing_charts import stack_svg
@@ -56,7 +57,7 @@ def make_briefing(
         signed: who drafted, reviewed and decided, as typed; empty: a box to sign by hand.
         with_texts: prints the workload's own name, which may name a customer. A case holds no prompt and no answer.
     """
-    t = translator(language)
+    t, case = translator(language), case_in_language(case, language)
     known = facts(case, language, decision_on=decision_on)
     points, rows = page.points(case, known, language), table(case, language)
     said, left_out = sentences(case, known, language)

@@ -118,8 +118,8 @@ def _sentences(briefing: Briefing, t: Translator) -> str:
     said = "".join(f'<li value="{one.number}">{_text(one.text)}</li>' for one in briefing.sentences)
     left_out = ""
     if briefing.dropped:
-        listed = t("; ").join(t("{value} ({range})", value=one.number, range=clean(one.missing, 80)) for one in briefing.dropped)
-        left_out = f"<p>{_text(t('Sentences left out, by number, and what is missing: {list}.', list=listed), 900)}</p>"
+        listed = t("; ").join(t("{value} ({range})", value=one.number, range=clean(one.why, 80)) for one in briefing.dropped)
+        left_out = f"<p>{_text(t('Sentences left out, by number, and why: {list}.', list=listed), 900)}</p>"
     return f'<ol class="points">{said}</ol>{left_out}'
 
 

@@ -81,10 +81,10 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A sentence that is not said, and why: the figure that is missing."""
+    """A sentence that is not said, and why, in words that stand between brackets: "missing: ...", "it does not pay back"."""
 
     number: int
-    missing: str
+    why: str
 
 
 @dataclass(frozen=True)

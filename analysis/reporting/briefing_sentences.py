@@ -73,6 +73,7 @@ DECIDE = N_("Today I ask only for {ask_days} person-days to test it on more case
 MISSED = N_("We tested it and do not recommend it: {metric} came out at {value}, and our limit was {limit}.")
 NEXT = N_("The next thing worth trying is {alternative}; how many person-days that takes has not been worked out.")
 NEVER = N_("At today's volume it does not pay back; it would from {break_even} requests a month.")
+MISSING = N_("missing: {what}")
 LATE = N_("It takes {ask_amount} and {ask_days} person-days, and the saving does not pay that back within {years} years.")
 
 
@@ -95,7 +96,7 @@ class _Choice:
 
 
 def sentences(case: BusinessCase, known: Facts, language: Language) -> tuple[tuple[Sentence, ...], tuple[Dropped, ...]]:
-    """What can be said, in order, and what cannot, with the missing figure."""
+    """What can be said, in order, and what cannot, with the reason: most often a missing figure."""
     t = translator(language)
     said, left_out = list[Sentence](), list[Dropped]()
     for choice in _choices(case, known, language):
@@ -106,7 +107,7 @@ def sentences(case: BusinessCase, known: Facts, language: Language) -> tuple[tup
         else:
             found = filled(choice.sentence, {**known, **choice.places}, t)
             if found.text is None:
-                left_out.append(Dropped(choice.number, found.missing))
+                left_out.append(Dropped(choice.number, t(MISSING, what=found.missing)))
             else:
                 said.append(Sentence(choice.number, found.text))
     return tuple(said), tuple(left_out)
@@ -122,7 +123,7 @@ def _choices(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
     else:
         yield _first(case, known)
     yield _second(case)
-    yield _third(case, t("a test of its quality"), t("a result that lies within the limit"))
+    yield _third(case, t(MISSING, what=t("a test of its quality")), t(MISSING, what=t("a result that lies within the limit")))
     yield _fourth(case)
     whole = {"ask_amount": known["start_amount"], "ask_days": known["start_days"]}
     if argues_against(case):
@@ -205,7 +206,7 @@ def _against(case: BusinessCase, known: Facts, language: Language) -> Iterator[_
         yield _Choice(number, why_not=t("the plan is not recommended"))
     other = next_worth_trying(case)
     if other is None:
-        yield _Choice(8, why_not=t("alternative worth trying"))
+        yield _Choice(8, why_not=t(MISSING, what=t("alternative worth trying")))
     else:
         yield _Choice(8, text=t(NEXT, alternative=t(_TO_TRY.get(other.kind, "")) if other.kind in _TO_TRY else way(other.kind, t)))
 

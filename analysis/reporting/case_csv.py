@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.contracts import BusinessCase, FiscalLines, Message, MoneyPair, Spread
+from analysis.economics.stage_language import case_in_language
 from analysis.i18n import Language, render, translator
 from analysis.reporting.assumption_rows import assumption_rows, figure_name, figure_unit
 from analysis.reporting.briefing_clean import clean
@@ -28,6 +29,7 @@ def tables(case: BusinessCase, language: Language) -> Mapping[str, str]:
         case: whose tables.
         language: of heads and words; figures are the same in both.
     """
+    case = case_in_language(case, language)
     made: Mapping[str, Rows] = {
         "results": _results(case, language),
         "before_after": _before_after(case, language),

@@ -37,7 +37,7 @@ def _dials(stage: Stage | None, language: Language) -> Mapping[str, object]:
         t("starts on"): clean(stage.starts_on, 40),
         t("owner, as entered"): clean(stage.owner, 200),
         t("limits"): clean("; ".join(stage.guardrails), _LONGEST),
-        t("conditions to go on"): clean("; ".join(t(one) for one in stage.exit if one), _LONGEST),
+        t("conditions to go on"): clean(t("; ").join(t(one) for one in stage.exit if one), _LONGEST),
         t("rule for stopping"): clean(t(stage.stop_rule), _LONGEST) if stage.stop_rule else "",
     }
 

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 from analysis.contracts import BusinessCase
+from analysis.economics.stage_language import case_in_language
 from analysis.i18n import Language, translator
 from analysis.reporting import deck_slides
 from analysis.reporting.briefing_parts import Briefing
@@ -25,7 +26,7 @@ def make_deck(briefing: Briefing, case: BusinessCase, language: Language) -> byt
         language: of the deck; the briefing has to be in it.
     """
     assert briefing.language == language
-    presentation = _empty()
+    case, presentation = case_in_language(case, language), _empty()
     talk = deck_slides.Talk(briefing, case, titles(briefing, case))
     makers = (
         deck_slides.saving,
@@ -76,14 +77,11 @@ def _notes(number: int, talk: deck_slides.Talk) -> list[str]:
     """What to say on a slide; on the last one the questions that may come, and every figure with its source."""
     t, briefing = translator(talk.language), talk.briefing
     said = [one.text for one in briefing.sentences if one.number in SAID_ON.get(number, ())]
-    missing = [
-        t("Not said, because it is not known: {what}.", what=one.missing)
-        for one in briefing.dropped
-        if one.number in SAID_ON.get(number, ())
-    ]
+    not_said = [t("Not said ({why}).", why=one.why) for one in briefing.dropped if one.number in SAID_ON.get(number, ())]
     if number < 7:
-        return [*said, *missing]
+        return [*said, *not_said]
     questions = [line for one in briefing.questions for line in (one.question, one.answer, "")]
-    figures = [f"{one.label}: {one.text} ({one.source})" for one in briefing.figures]
-    terms = [f"{one.term}: {one.meaning}" for one in briefing.glossary]
+    colon = {"en": ": ", "ja": "："}[talk.language]
+    figures = [f"{one.label}{colon}{t('{value} ({range})', value=one.text, range=one.source)}" for one in briefing.figures]
+    terms = [f"{one.term}{colon}{one.meaning}" for one in briefing.glossary]
     return [*questions, *figures, "", *terms]

@@ -313,13 +313,13 @@ def _no_marker(series: Any) -> None:
 
 
 def _whiskers(series: Any, picture: QualityPicture) -> None:
-    """Error bars with ends of their own: the interval of every slice."""
+    """Error bars with ends of their own: the interval of every slice that has one; a bar of no length would claim certainty."""
     element = series._element
     bars = element.makeelement(_c("errBars"), {})
     for tag, value in (("errBarType", "both"), ("errValType", "cust"), ("noEndCap", "1")):
         bars.append(bars.makeelement(_c(tag), {"val": value}))
-    plus = [0.0 if row.high is None else max(row.high - row.value, 0.0) for row in picture.rows]
-    minus = [0.0 if row.low is None else max(row.value - row.low, 0.0) for row in picture.rows]
+    plus = [None if row.high is None else max(row.high - row.value, 0.0) for row in picture.rows]
+    minus = [None if row.low is None else max(row.value - row.low, 0.0) for row in picture.rows]
     for tag, values in (("plus", plus), ("minus", minus)):
         side = bars.makeelement(_c(tag), {})
         bars.append(side)
@@ -327,6 +327,8 @@ def _whiskers(series: Any, picture: QualityPicture) -> None:
         side.append(literal)
         literal.append(literal.makeelement(_c("ptCount"), {"val": str(len(values))}))
         for place, length in enumerate(values):
+            if length is None:
+                continue
             point = literal.makeelement(_c("pt"), {"idx": str(place)})
             written = point.makeelement(_c("v"), {})
             written.text = f"{length:.6g}"

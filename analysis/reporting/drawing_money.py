@@ -21,10 +21,15 @@ def waterfall_svg(case: BusinessCase, language: Language) -> str:
     unit = money_unit(case.assumptions.currency, [case.result.cost.today], language)
     width, height, top, floor = 680.0, 250.0, 44.0, 204.0
     figures = step_words(case, steps, unit, language)
-    said = "; ".join(f"{step.label} {figure}" for step, figure in zip(steps, figures, strict=True))
+    said = t("; ").join(f"{step.label} {figure}" for step, figure in zip(steps, figures, strict=True))
     head = t("Cost a month, {unit}", unit=unit.name)
     canvas = Canvas(
-        width, height, key="waterfall", title=t("Cost a month, today and with the plan"), desc=f"{head}: {said}", language=language
+        width,
+        height,
+        key="waterfall",
+        title=t("Cost a month, today and with the plan"),
+        desc=t("{about}: {limit}", about=head, limit=said),
+        language=language,
     )
     canvas.text(0, 14, head, size=12, bold=True)
     highest = max(max(step.start, step.end) for step in steps) or 1.0

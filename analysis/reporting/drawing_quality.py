@@ -21,10 +21,15 @@ def quality_svg(case: BusinessCase, language: Language) -> str:
         return ""
     pitch, top, left = 22.0, 44.0, 190.0
     floor = top + pitch * len(picture.rows)
-    said = "; ".join(f"{row.label} {_quality_words(row, language)}" for row in picture.rows)
+    said = t("; ").join(f"{row.label} {_quality_words(row, language)}" for row in picture.rows)
     head = picture.title if not case.evidence.quality.projected else t("{figure}, projected", figure=picture.title)
     canvas = Canvas(
-        680, floor + 22, key="quality", title=t("Quality with the plan against the limit"), desc=f"{head}: {said}", language=language
+        680,
+        floor + 22,
+        key="quality",
+        title=t("Quality with the plan against the limit"),
+        desc=t("{about}: {limit}", about=head, limit=said),
+        language=language,
     )
     canvas.text(0, 14, head, bold=True)
     x = _quality_scale(picture, left, 590.0)

@@ -34,7 +34,7 @@ _WIDTH, _GAP, _HEIGHT = 680.0, 12.0, 132.0
 def stages_svg(rollout: Rollout, language: Language) -> str:
     """One box a stage in their order, the weeks as a bar beneath; the share of requests fills the box's foot."""
     t, stages = translator(language), rollout.stages
-    said = "; ".join(" ".join((_head(stage, language), *stage_lines(stage, language))) for stage in stages)
+    said = t("; ").join(" ".join((_head(stage, language), *stage_lines(stage, language))) for stage in stages)
     canvas = Canvas(_WIDTH, _HEIGHT + 40, key="stages", title=t("The stages of the rollout"), desc=said, language=language)
     pitch = (_WIDTH + _GAP) / len(stages)
     for place, stage in enumerate(stages):

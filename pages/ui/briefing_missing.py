@@ -38,7 +38,7 @@ def show_missing(case: BusinessCase, briefing: Briefing, given: Given) -> None:
         for place, gap in enumerate(found):
             _line(gap, place)
         if briefing.dropped:
-            listed = tuple(f"{one.number} ({plain(one.missing)})" for one in briefing.dropped)
+            listed = tuple(t("{value} ({range})", value=one.number, range=plain(one.why)) for one in briefing.dropped)
             st.markdown(t("Sentences for the meeting that are left out, and why: {sentences}.", sentences=listed))
 
 

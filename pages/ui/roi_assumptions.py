@@ -91,7 +91,7 @@ def _source(given: Assumption) -> str:
     said = source_words(given)
     if given.source_url.startswith(("https://", "http://")):
         said = f"[{said}]({quote(given.source_url, safe=':/?&=%#~+,;@-._')})"
-    return f"{said} ({plain(given.as_of)})" if given.as_of else said
+    return words()("{value} ({range})", value=said, range=plain(given.as_of)) if given.as_of else said
 
 
 def _measured_rows(work: Work) -> list[dict[str, str]]:
@@ -133,7 +133,7 @@ def _setting_rows(work: Work) -> list[dict[str, str]]:
         rows.append(_row(t("End of the contract or lease"), given.contract_ends_on, origin=t("assumed"), source=chosen))
     for rate in given.rates:
         unit = t("{currency} for one {other}", currency=t(given.currency), other=t(rate.currency))
-        source = f"{plain(rate.source)} ({plain(rate.as_of)})"
+        source = t("{value} ({range})", value=plain(rate.source), range=plain(rate.as_of))
         rows.append(_row(t("Exchange rate"), written(rate.per_unit), "", unit, t("assumed"), source))
     return rows
 

@@ -78,7 +78,8 @@ def _figure(work: Work, name: str) -> None:
     t, figure = words(), FIGURES[name]
     given = work.assumptions.values.get(name) or Assumption(value=None)
     unit = unit_words(figure, currency_of(given, work))
-    st.markdown(f"**{label_of(figure)}**" + (f" ({plain(unit)})" if unit else ""), help=plain(t(figure.own_figure)))
+    label = f"**{label_of(figure)}**"
+    st.markdown(t("{value} ({range})", value=label, range=plain(unit)) if unit else label, help=plain(t(figure.own_figure)))
     a, b, c, d, e = st.columns([2, 2, 2, 4, 3], gap="small")
     for column, field, label in ((a, "value", t("Value")), (b, "low", t("Least")), (c, "high", t("Most"))):
         with column:

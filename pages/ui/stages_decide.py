@@ -65,7 +65,7 @@ def _before_the_start(rollout: Rollout) -> None:
         t("Approval"): t("given") if approved else t("not given yet"),
         t("Owner"): plain(stage.owner or rollout.roles.get("owner", "")) or t("nobody yet"),
     }
-    st.markdown("\n".join(f"- {name}: **{value}**" for name, value in rows.items()))
+    st.markdown("\n".join("- " + t("{about}: {limit}", about=name, limit=f"**{value}**") for name, value in rows.items()))
     st.caption(t("All of it is settled further down; a stage that is not ready is refused, with the reason."))
 
 

@@ -110,7 +110,7 @@ def _texts(stage: Stage, key: str) -> dict[str, object]:
     t = words()
 
     def lines(field: str, label: str, value: Sequence[str], help: str | None = None) -> tuple[str, ...]:
-        text = st.text_area(label, "\n".join(value), key=f"{field}_{key}", height=90, max_chars=TEXT_LIMIT, help=help)
+        text = st.text_area(label, "\n".join(value), key=f"{field}_{key}", height="content", max_chars=TEXT_LIMIT, help=help)
         return tuple(line.strip() for line in (text or "").splitlines() if line.strip())
 
     written = t("Written as metric, sign and value, such as {example}; the table above says each in words.", example="flips<=10%")
@@ -134,7 +134,9 @@ def _try(then: Rollout, seen: Rollout, evidence: CaseEvidence, said: str) -> Non
 def say_problems(problems: Sequence[FieldProblem]) -> None:
     """Each field that cannot be used, with the reason."""
     for problem in problems:
-        st.error(f"**{field_words(problem.field)}**: {say(problem.message)}", icon=":material/error:")
+        st.error(
+            words()("{about}: {limit}", about=f"**{field_words(problem.field)}**", limit=say(problem.message)), icon=":material/error:"
+        )
 
 
 def field_words(field: str) -> str:

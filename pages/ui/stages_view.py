@@ -54,8 +54,8 @@ def stage_rows(rollout: Rollout) -> list[dict[str, object]]:
     t, names = words(), {name: slice_title(name) for stage in rollout.stages for name in stage.slices}
     rows = timeline_rows(rollout, look(), today=date.today(), names=names)
     for row, stage in zip(rows, rollout.stages, strict=True):
-        row[t("Limits")] = "; ".join(limit_words(text) for text in stage.guardrails) or t("none")
-        row[t("Go on if")] = "; ".join(said_condition(text) for text in stage.exit) or t("no condition")
+        row[t("Limits")] = t("; ").join(limit_words(text) for text in stage.guardrails) or t("none")
+        row[t("Go on if")] = t("; ").join(said_condition(text) for text in stage.exit) or t("no condition")
     return rows
 
 

@@ -209,6 +209,27 @@ def test_a_decision_without_a_name_is_refused_and_nothing_is_kept(server: Any, o
     assert page.get_by_text("Nothing was decided yet.").is_visible()
 
 
+def test_a_stage_is_added_and_deleted_by_keyboard_and_only_after_a_second_press(server: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/stages?lang=en")
+    settled(page)
+    page.get_by_role("tab", name="Change the stages").click()
+    add = page.get_by_role("button", name="Add stage 5")
+    add.focus()
+    add.press("Enter")
+    delete = page.get_by_role("button", name="Delete stage 5")
+    delete.wait_for()
+    settled(page)
+    delete.focus()
+    delete.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").press("Enter")
+    page.get_by_role("dialog").wait_for(state="detached")
+    delete.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).press("Enter")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_role("button", name="Delete stage 4").wait_for()
+    assert page.get_by_role("heading", level=1).inner_text().startswith("Stage 1 of 4")
+
+
 def test_what_is_missing_leads_to_the_part_of_stages_that_fills_it(server: Any, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/briefing?lang=en")
     settled(page)

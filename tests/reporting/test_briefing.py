@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from datetime import date
 from typing import Any
 
 import pytest
@@ -24,12 +25,15 @@ from analysis.contracts import (
     StartCost,
     Swing,
 )
+from analysis.economics.stage_language import case_in_language
+from analysis.economics.stages import default_rollout
 from analysis.i18n import LANGUAGES, Language, translator
 from analysis.reporting import briefing_questions, briefing_sentences
 from analysis.reporting.briefing import all_texts, make_briefing
 from analysis.reporting.briefing_assumed import with_unit
 from analysis.reporting.briefing_facts import MISSING
 from analysis.reporting.briefing_parts import Briefing, Entry
+from analysis.reporting.case_csv import tables
 from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout, make_simulation
 from tests.reporting.test_headlines_business import changed, limit_result
 
@@ -63,6 +67,27 @@ def test_nothing_is_left_empty_or_unfilled(kind: Any, standing: Standing, langua
     assert len(made.points) == 3
     assert len(made.table) == 4
     assert all(answer.answer for answer in made.questions)
+
+
+@pytest.mark.parametrize(("told", "language"), [("en", "ja"), ("ja", "en")])
+def test_stages_proposed_in_one_language_are_told_in_the_other(told: Language, language: Language) -> None:
+    evidence, assumptions = make_evidence("serving"), make_assumptions("serving")
+    rollout = {code: default_rollout(evidence, assumptions, today=date(2026, 11, 22), language=code) for code in (told, language)}
+    case = make_case("serving").model_copy(update={"evidence": evidence, "rollout": rollout[told]})
+    same = case.model_copy(update={"rollout": rollout[language]})
+    assert make_briefing(case, language) == make_briefing(same, language)
+    assert tables(case, language) == tables(same, language)
+    assert case_in_language(case, language).rollout == rollout[language]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_why_a_sentence_is_left_out_reads_well_between_brackets(language: Language) -> None:
+    missing = translator(language)(briefing_sentences.MISSING, what="")
+    loss = make_briefing(make_case("serving", pays=False), language)
+    thin = make_briefing(make_case("serving", "rough"), language)
+    assert [one.why.startswith(missing) for one in loss.dropped if one.number in (5, 8)] == [False, False], "a reason, no missing figure"
+    assert any(one.why.startswith(missing) for one in thin.dropped)
+    assert not any(one.why.endswith((".", "。")) for one in (*loss.dropped, *thin.dropped))
 
 
 @pytest.mark.parametrize("standing", STANDINGS)
@@ -115,7 +140,7 @@ def test_thin_evidence_changes_what_is_said(standing: Standing, numbers: list[in
     made = make_briefing(judged(standing=standing), "en")
     assert [sentence.number for sentence in made.sentences] == numbers
     assert [one.number for one in made.dropped] == [number for number in range(1, 9) if number not in numbers]
-    assert all(one.missing for one in made.dropped)
+    assert all(one.why for one in made.dropped)
 
 
 def test_a_projection_says_that_it_is_one_and_asks_only_for_a_test() -> None:
@@ -157,7 +182,7 @@ def test_critical_cases_are_told_as_they_are(critical: FlipCount | None, n_criti
     evidence = evidence.model_copy(update={"quality": evidence.quality.model_copy(update={"critical": critical}), "n_critical": n_critical})
     made = make_briefing(make_case("serving", evidence=evidence), "en")
     if said_en is None:
-        assert ("critical cases that were answered") in {one.missing for one in made.dropped}
+        assert "missing: critical cases that were answered" in {one.why for one in made.dropped}
     else:
         assert (said(made, 4) or "").startswith(said_en)
 

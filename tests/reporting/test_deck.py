@@ -249,6 +249,16 @@ def test_quality_columns_carry_their_intervals_and_the_limit_as_a_line() -> None
     assert chart.value_axis.maximum_scale > 100 * highest
 
 
+def test_a_column_without_an_interval_has_no_whisker() -> None:
+    case = _case("training", "measured")
+    bare = {name: Estimate(value=one.value) for name, one in case.evidence.quality.by_slice.items()}
+    evidence = case.evidence.model_copy(update={"quality": case.evidence.quality.model_copy(update={"by_slice": bare})})
+    (chart,) = _charts(_opened(case.model_copy(update={"evidence": evidence}), "en").slides[3])
+    bars = next(chart._chartSpace.iter(C + "errBars"))
+    for side in ("plus", "minus"):
+        assert [point.get("idx") for point in bars.find(C + side).iter(C + "pt")] == ["0"], "only all prompts together have one"
+
+
 ORDER = {
     "ser": ("idx", "order", "tx", "spPr", "invertIfNegative", "marker", "dPt", "dLbls", "trendline", "errBars", "cat", "val", "smooth"),
     "chartSpace": ("date1904", "lang", "roundedCorners", "style", "chart", "spPr", "txPr", "externalData"),
@@ -273,7 +283,7 @@ def test_notes_hold_what_to_say_and_what_is_not_known(deck: tuple[Any, BusinessC
     briefing = make_briefing(case, language)
     notes = "\n".join(slide.notes_slide.notes_text_frame.text for slide in presentation.slides)
     assert all(sentence.text in notes for sentence in briefing.sentences)
-    assert all(one.missing in notes for one in briefing.dropped if one.number <= 8)
+    assert all(one.why in notes for one in briefing.dropped if one.number <= 8)
     assert all(answer.question in notes for answer in briefing.questions)
     assert all(figure.source in notes for figure in briefing.figures)
 

@@ -73,7 +73,7 @@ def _axis(one: TargetBand, place: int, like: Any) -> dict[str, Any]:
 def _name(place: int, n: int, one: TargetBand, look: Look) -> dict[str, Any]:
     """What the band is, and this case's own figure in words, above its axis."""
     return {
-        "text": f"{look.t(BAND_NAMES[one.kind])}: {own_words(one, look)}",
+        "text": look.t("{about}: {limit}", about=look.t(BAND_NAMES[one.kind]), limit=own_words(one, look)),
         "x": 0,
         "xref": "paper",
         "xanchor": "left",
