@@ -63,7 +63,8 @@ def prepare_heal(request: HealRequest, watch: Watch) -> Prepared:
 
 def _places(request: HealRequest, card: ModelCard) -> list[Path]:
     """Where the model itself lies."""
-    given = [] if request.model.location is None else [Path(request.model.location)]
+    # The sample's location is empty, and an empty path is the folder one stands in; a hub's is a name.
+    given = [] if request.model.kind in ("sample", "hub") else [Path(request.model.location)]
     return [place for place in (*given, card.tokenizer_folder) if place is not None and place.exists()]
 
 

@@ -13,12 +13,13 @@ import torch
 
 from analysis.contracts import Freeze, ModelInfo, Plan, Prune, Skip
 from analysis.contracts.healing import Healing, HealObjective
+from analysis.contracts.model import ModelSource
 from analysis.contracts.plan import HealRequest
 from analysis.errors import Cancelled, InputError, ModelError, PlanError, ResourceError, WorkloadError
 from analysis.models.load import describe_model, load_model
 from analysis.models.stack import LoadedModel
 from analysis.training import heal as room
-from analysis.training import heal_arm, heal_arms, heal_save
+from analysis.training import heal_arm, heal_arms, heal_prepare, heal_save
 from analysis.training.callbacks import StepTrainer
 from analysis.training.evaluate import judge
 from analysis.training.heal import run_heal
@@ -112,6 +113,17 @@ def test_the_models_own_folder_is_no_place_to_save_to(info: ModelInfo, path: str
     inside = str(Path(info.source.location or "") / "healed")
     with pytest.raises(InputError, match="folder of the model itself"):
         run_heal(th.request(th.plan_for(info), path, save_folder=inside), load=never)
+
+
+def test_the_sample_does_not_lie_where_one_stands(info: ModelInfo, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*_: object, **__: object) -> LoadedModel:
+        raise Cancelled("Stopped.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(heal_prepare, "describe_model", lambda *_, card=describe_model(info.source), **__: card)
+    asked = th.request(th.plan_for(info), path, save_folder="healed").model_copy(update={"model": ModelSource(kind="sample")})
+    with pytest.raises(Cancelled):
+        run_heal(asked, load=reached)
 
 
 def test_a_folder_cannot_hold_layers_without_their_attention(info: ModelInfo, path: str, tmp_path: Path) -> None:
