@@ -22,7 +22,7 @@ from analysis.contracts import (
     WorkloadPreview,
     content_hash,
 )
-from analysis.errors import ModelError, PlanError
+from analysis.errors import InputError, ModelError, PlanError
 from analysis.home import home
 from analysis.models.card import ModelCard, read_card
 from analysis.models.estimate import longest_prompt
@@ -66,6 +66,17 @@ class Client(Submitting, StoredThings):
         """Stops a job within 4 seconds; one that is over stays as it is."""
         self._store.queue.cancel(job_id)
         self._executor.cancel(job_id)
+
+    def again(self, job_id: str) -> Job:
+        """Asks once more for what a job that was cancelled or failed was asked for, with the same settings, on the same device.
+
+        Raises:
+            InputError: there is no such job any more.
+        """
+        asked = self._store.queue.asked(job_id)
+        if asked is None:
+            raise InputError("There is no job {job} any more, so it cannot be started again. Start a new one.", job=job_id)
+        return self._queued(asked)
 
     # Workers
 
@@ -159,6 +170,9 @@ class Client(Submitting, StoredThings):
     ) -> Job:
         key, placed = content_hash(kind, payload, *twin), self._executor.place(device)
         new = NewJob(kind=kind, host=self._executor.host, device=placed, name=name, payload=dict(payload), twin_key=key)
+        return self._queued(new, result_id)
+
+    def _queued(self, new: NewJob, result_id: str | None = None) -> Job:
         job_id = self._store.queue.add(new, result_id=result_id)
         job = self._store.queue.job(job_id)
         assert job is not None

@@ -74,6 +74,15 @@ class Queue:
         """Jobs, newest first."""
         return self._jobs(select(jobs).order_by(jobs.c.seq.desc()).limit(limit))
 
+    def asked(self, job_id: str) -> NewJob | None:
+        """What a job was asked to do, to ask for it once more; None: no such job."""
+
+        def work(connection: Connection) -> NewJob | None:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+            return row and NewJob(**{name: row[name] for name in ("kind", "host", "device", "name", "payload", "twin_key")})
+
+        return self._database.read(work)
+
     def waiting(self, host: str, device: str) -> list[str]:
         """Ids of the jobs that wait for a device, oldest first."""
         query = select(jobs.c.id).where(_of(host, device), jobs.c.state == "queued").order_by(jobs.c.seq)

@@ -23,11 +23,11 @@ from analysis.planning.rank import units_in
 from analysis.planning.voters import RULE_WORDS, VOTER_WORDS
 from pages.ui.consensus_weights import rules_help, voters_help
 from pages.ui.glossary import term
-from pages.ui.job_box import running
+from pages.ui.job_box import running, started
 from pages.ui.language import language, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_form import UNITS
-from pages.ui.session import client, remember
+from pages.ui.session import client
 from pages.ui.similarity_view import slice_title
 from pages.ui.workload_choice import workload_fields
 from pages.ui.workload_form import device_field
@@ -65,7 +65,7 @@ def ranking_box(found: Profile, shown: Ranking | None, *, primary: bool) -> None
     if pressed:
         with saying_errors():
             request = RankingRequest(model=found.model.source, **workload_fields(found.workload), settings=settings, name=found.name)
-            remember("ranking_job", client().submit_ranking(request, force=again).id)
+            started("ranking_job", client().submit_ranking(request, force=again))
             st.rerun()
 
 

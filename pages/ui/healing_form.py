@@ -12,11 +12,11 @@ from analysis.errors import InputError, StrataError
 from analysis.i18n.numbers import duration
 from analysis.reporting.healing_words import METHODS, OBJECTIVES
 from pages.ui.glossary import term
-from pages.ui.job_box import running
+from pages.ui.job_box import running, started
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_examples import examples_field
-from pages.ui.session import client, healing, remember
+from pages.ui.session import client, healing
 from pages.ui.trial_form import read_rates
 from pages.ui.workload_form import device_field
 
@@ -64,7 +64,7 @@ def healing_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | Non
         with saying_errors():
             source = info.source if info and info.commit == plan.model.commit else plan.model.source
             request = HealRequest(plan=plan, model=source, settings=settings, save_folder=folder, **choice)
-            remember("heal_job", client().submit_heal(request, force=again).id)
+            started("heal_job", client().submit_heal(request, force=again))
             st.rerun()
 
 

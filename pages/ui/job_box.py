@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analysis.contracts import Job, ProfileRequest
+from analysis.contracts import Job, JobKind, ProfileRequest
 from pages.ui.jobs import Show, watch
 from pages.ui.language import plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.session import Remembered, client, forget, forget_plans, go, remember, remembered
+
+_GO_ON: frozenset[JobKind] = frozenset({"profile", "semantics", "search", "ranking", "trial", "heal"})
+"""Kinds of job that keep what they had finished."""
 
 
 def profile_button(request: ProfileRequest | None, *, primary: bool) -> None:
@@ -44,6 +47,8 @@ def watched(what: Remembered, show: Show | None = None) -> Job | None:
         The job once it is done, and once only: after that the page shows its result.
     """
     job_id = remembered(what)
+    if job_id and st.session_state.pop(f"{what}_is_new", False):  # here and not where it was asked for: a rerun takes toasts away
+        st.toast(words()("It is on its way: the progress is at the top of this page."), icon=":material/hourglass_top:", duration="long")
     over = watch(job_id, what, show) if job_id else None
     if over is None:
         return None
@@ -52,8 +57,14 @@ def watched(what: Remembered, show: Show | None = None) -> Job | None:
         return over
     with st.container(border=True, key=f"over_{what}"):
         _said_over(over)
-        st.button(words()("Put this away"), key=f"put_away_{what}", type="tertiary", on_click=forget, args=(what,))
+        _ways_on(over, what)
     return None
+
+
+def started(what: Remembered, job: Job) -> None:
+    """Remembers a job that was just asked for and says where to watch it: its form may lie far below its bar."""
+    remember(what, job.id)
+    st.session_state[f"{what}_is_new"] = job.active
 
 
 def watch_result(job: Remembered, result: Remembered, show: Show | None = None) -> None:
@@ -84,17 +95,37 @@ def finished_box(job: Job) -> None:
             st.markdown(f":material/check: {t('Done: {name}.', name=plain(job.name))}")
             if st.button(t("See the similarity"), type="primary", icon=":material/arrow_forward:", icon_position="right", key="see_result"):
                 _open(job)
+            st.button(t("Put this away"), key="put_away", type="tertiary", on_click=forget, args=("job",))
         else:
             _said_over(job)
-        st.button(t("Put this away"), key="put_away", type="tertiary", on_click=forget, args=("job",))
+            _ways_on(job, "job")
 
 
 def _said_over(job: Job) -> None:
     t = words()
     if job.state == "failed":
         st.error(say(job.error) if job.error else t("The job failed without saying why. Start it again."), icon=":material/error:")
-    else:
+    elif job.kind in _GO_ON:
         st.info(t("The run was cancelled. Start it again and it goes on from what it had finished."), icon=":material/stop_circle:")
+    else:
+        st.info(
+            t("The run was cancelled, and nothing of it was kept. Started again, it runs from its beginning."),
+            icon=":material/stop_circle:",
+        )
+
+
+def _ways_on(job: Job, what: Remembered) -> None:
+    """The same once more, whatever the form says by now; or nothing more of it."""
+    t = words()
+
+    def again() -> None:
+        with saying_errors():
+            remember(what, client().again(job.id).id)
+
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        label = t("Go on with it") if job.state == "cancelled" and job.kind in _GO_ON else t("Start it again")
+        st.button(label, key=f"again_{what}", icon=":material/replay:", on_click=again, help=t("The same model, examples and settings."))
+        st.button(t("Put this away"), key=f"put_away_{what}", type="tertiary", on_click=forget, args=(what,))
 
 
 def _open(job: Job) -> None:

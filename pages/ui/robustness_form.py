@@ -13,11 +13,11 @@ from analysis.i18n.numbers import duration
 from analysis.planning.carbon import COUNTRIES
 from analysis.reporting.robustness_words import DISTURBANCES, country_name, level
 from pages.ui.glossary import term
-from pages.ui.job_box import running
+from pages.ui.job_box import running, started
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_examples import examples_field
-from pages.ui.session import client, remember, robustness
+from pages.ui.session import client, robustness
 from pages.ui.similarity_view import slice_title
 from pages.ui.workload_form import device_field
 
@@ -63,7 +63,7 @@ def robustness_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | 
         with saying_errors():
             source = info.source if info and info.commit == plan.model.commit else plan.model.source
             request = RobustnessRequest(plan=plan, model=source, settings=settings, **choice)
-            remember("robustness_job", client().submit_robustness(request, force=again).id)
+            started("robustness_job", client().submit_robustness(request, force=again))
             st.rerun()
 
 

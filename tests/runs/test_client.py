@@ -178,6 +178,23 @@ def test_cancel_and_upkeep_reach_the_executor(client: Client, executor: Recorder
     assert executor.asked == [("submit", "cpu"), ("cancel", job.id), ("ensure", "cpu")]
 
 
+def test_a_cancelled_job_is_asked_for_once_more_with_all_that_it_was_asked_for(
+    client: Client, store: Store, executor: Recorder, request_: ProfileRequest, card: ModelCard
+) -> None:
+    first = client.submit_profile(request_, force=True)
+    client.cancel(first.id)
+    again = client.again(first.id)
+    assert (again.state, again.kind, again.name, again.device) == ("queued", first.kind, first.name, first.device)
+    assert again.id != first.id
+    assert executor.asked[-1] == ("submit", "cpu")
+    claimed = store.queue.claim("here", "cpu", "w", 10)
+    assert claimed is not None
+    assert claimed.payload == {"request": request_.model_dump(mode="json"), "force": True}
+    assert client.again(first.id).id == again.id  # it runs already
+    with pytest.raises(InputError, match="There is no job gone any more"):
+        client.again("gone")
+
+
 def test_documents_are_opened_once(client: Client, make_profile: Callable[..., Profile], make_plan: Callable[..., Plan]) -> None:
     kind, run_id = client.import_document(make_profile().model_dump_json().encode(), "profile.json")
     assert (kind, client.profile(run_id)) == ("profile", make_profile())
