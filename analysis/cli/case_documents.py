@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.cli.documents import client_of, kept, kind_of, opened, whole_id
-from analysis.contracts import Assumptions, BusinessCase, Message, Rollout, Verification
+from analysis.cli.documents import of_kind, opened, read, whole_id
+from analysis.contracts import Assumptions, BusinessCase, Rollout, Verification
 from analysis.errors import DocumentError
+from analysis.i18n import N_
 
 
 def read_case(given: str) -> BusinessCase:
@@ -13,23 +14,16 @@ def read_case(given: str) -> BusinessCase:
     Raises:
         DocumentError: not a readable file and not a kept case, not a case of this version, or changed by hand.
     """
-    document = opened(given)
-    if document is None:
-        missing = DocumentError(
+    return read(
+        given,
+        BusinessCase,
+        lambda store: store.cases.case(whole_id(given, [one.id for one in store.cases.cases()])),
+        missing=N_(
             "{given} is neither a file nor the id of a kept business case. "
-            "Make one: python -m analysis roi --plan plan.json --out case.json",
-            given=given,
-        )
-        client = client_of()
-        return kept(given, lambda _: client.case(whole_id(given, [one.id for one in client.cases()])), missing)
-    if not isinstance(document, BusinessCase):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a business case is needed. Make one: python -m analysis roi --plan plan.json --out case.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+            "Make one: python -m analysis roi --plan plan.json --out case.json"
+        ),
+        other=N_("{path} is a {kind}, and a business case is needed. Make one: python -m analysis roi --plan plan.json --out case.json"),
+    )
 
 
 def read_verification(given: str) -> Verification:
@@ -38,24 +32,18 @@ def read_verification(given: str) -> Verification:
     Raises:
         DocumentError: not a readable file and not a kept verification, or not a verification of this version.
     """
-    document = opened(given)
-    if document is None:
-        missing = DocumentError(
+    return read(
+        given,
+        Verification,
+        lambda store: store.verifications.verification(whole_id(given, [one.id for one in store.verifications.verifications()])),
+        missing=N_(
             "{given} is neither a file nor the id of a kept verification. "
-            "Make one: python -m analysis verify --plan plan.json --out verification.json",
-            given=given,
-        )
-        client = client_of()
-        return kept(given, lambda _: client.verification(whole_id(given, [one.id for one in client.verifications()])), missing)
-    if not isinstance(document, Verification):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a verification is needed. "
-                "Make one: python -m analysis verify --plan plan.json --out verification.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+            "Make one: python -m analysis verify --plan plan.json --out verification.json"
+        ),
+        other=N_(
+            "{path} is a {kind}, and a verification is needed. Make one: python -m analysis verify --plan plan.json --out verification.json"
+        ),
+    )
 
 
 def read_assumptions(given: str) -> Assumptions:
@@ -73,15 +61,11 @@ def read_assumptions(given: str) -> Assumptions:
             "Write one with your figures: python -m analysis roi --plan plan.json --assumptions-out assumptions.json",
             given=given,
         )
-    if not isinstance(document, Assumptions):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and assumptions or a business case are needed. "
-                "Make some: python -m analysis roi --plan plan.json --assumptions-out assumptions.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+    other = N_(
+        "{path} is a {kind}, and assumptions or a business case are needed. "
+        "Make some: python -m analysis roi --plan plan.json --assumptions-out assumptions.json"
+    )
+    return of_kind(document, Assumptions, given, other)
 
 
 def read_rollout(given: str) -> Rollout:
@@ -95,11 +79,5 @@ def read_rollout(given: str) -> Rollout:
         raise DocumentError(
             "There is no file {given}. Make one: python -m analysis stages --case case.json --out rollout.json", given=given
         )
-    if not isinstance(document, Rollout):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a rollout is needed. Make one: python -m analysis stages --case case.json --out rollout.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+    other = N_("{path} is a {kind}, and a rollout is needed. Make one: python -m analysis stages --case case.json --out rollout.json")
+    return of_kind(document, Rollout, given, other)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.cli.terminal import Terminal
-from analysis.contracts import BusinessCase, Contract, Message, Plan, Profile, Ranking, Search, Semantics, Trial, Verification
+from analysis.contracts import BusinessCase, Contract, Message, Plan, Profile, Ranking, Search, Semantics, Trial
 from analysis.errors import DocumentError, InputError
 from analysis.home import write_atomically
 from analysis.i18n import N_
@@ -32,7 +32,7 @@ _KINDS = {
     "robustness": N_("robustness test"),
 }
 """What a document is, by its own name for it."""
-Wanted = TypeVar("Wanted", Profile, Plan, Search, Semantics, Trial, Verification, BusinessCase, Ranking)
+Wanted = TypeVar("Wanted", bound=Contract)
 
 
 def read_profile(given: str) -> Profile:
@@ -41,23 +41,13 @@ def read_profile(given: str) -> Profile:
     Raises:
         DocumentError: not a readable file and not a kept run, or not a profile of this version.
     """
-    document = opened(given)
-    if document is None:
-        return kept(
-            given,
-            lambda store: store.runs.profile(given),
-            DocumentError(
-                "{given} is neither a file nor the id of a kept run. Make one: python -m analysis profile --out profile.json", given=given
-            ),
-        )
-    if not isinstance(document, Profile):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a profile is needed. Make one: python -m analysis profile --out profile.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+    return read(
+        given,
+        Profile,
+        lambda store: store.runs.profile(given),
+        missing=N_("{given} is neither a file nor the id of a kept run. Make one: python -m analysis profile --out profile.json"),
+        other=N_("{path} is a {kind}, and a profile is needed. Make one: python -m analysis profile --out profile.json"),
+    )
 
 
 def read_search(given: str) -> Search:
@@ -66,24 +56,13 @@ def read_search(given: str) -> Search:
     Raises:
         DocumentError: not a readable file and not a kept search, or not a search of this version.
     """
-    document = opened(given)
-    if document is None:
-        return kept(
-            given,
-            lambda store: store.searches.search(whole_id(given, [search.id for search in store.searches.searches()])),
-            DocumentError(
-                "{given} is neither a file nor the id of a kept search. Make one: python -m analysis search --search-out search.json",
-                given=given,
-            ),
-        )
-    if not isinstance(document, Search):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+    return read(
+        given,
+        Search,
+        lambda store: store.searches.search(whole_id(given, [one.id for one in store.searches.searches()])),
+        missing=N_("{given} is neither a file nor the id of a kept search. Make one: python -m analysis search --search-out search.json"),
+        other=N_("{path} is a {kind}, and a search is needed. Make one: python -m analysis search --search-out search.json"),
+    )
 
 
 def read_ranking(given: str) -> Ranking:
@@ -92,26 +71,18 @@ def read_ranking(given: str) -> Ranking:
     Raises:
         DocumentError: not a readable file and not a kept ranking, or not a ranking of this version.
     """
-    document = opened(given)
-    if document is None:
-        return kept(
-            given,
-            lambda store: store.rankings.ranking(whole_id(given, [ranking.id for ranking in store.rankings.rankings()])),
-            DocumentError(
-                "{given} is neither a file nor the id of a kept ranking. Make one: "
-                "python -m analysis rank --profile profile.json --out ranking.json",
-                given=given,
-            ),
-        )
-    if not isinstance(document, Ranking):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a ranking is needed. Make one: "
-                "python -m analysis rank --profile profile.json --out ranking.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+    return read(
+        given,
+        Ranking,
+        lambda store: store.rankings.ranking(whole_id(given, [one.id for one in store.rankings.rankings()])),
+        missing=N_(
+            "{given} is neither a file nor the id of a kept ranking. Make one: "
+            "python -m analysis rank --profile profile.json --out ranking.json"
+        ),
+        other=N_(
+            "{path} is a {kind}, and a ranking is needed. Make one: python -m analysis rank --profile profile.json --out ranking.json"
+        ),
+    )
 
 
 def read_semantics(given: str) -> Semantics:
@@ -120,24 +91,18 @@ def read_semantics(given: str) -> Semantics:
     Raises:
         DocumentError: not a readable file and not kept traces, or not traces of this version.
     """
-    document = opened(given)
-    if document is None:
-        missing = DocumentError(
+    return read(
+        given,
+        Semantics,
+        lambda store: store.semantics.semantics(whole_id(given, [one.id for one in store.semantics.semantics_list()])),
+        missing=N_(
             "{given} is neither a file nor the id of kept traces. Make some: "
-            "python -m analysis profile --semantics --semantics-out semantics.json",
-            given=given,
-        )
-        client = client_of()
-        return kept(given, lambda _: client.semantics(whole_id(given, [one.id for one in client.semantics_list()])), missing)
-    if not isinstance(document, Semantics):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and traces are needed. Make some: "
-                "python -m analysis profile --semantics --semantics-out semantics.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+            "python -m analysis profile --semantics --semantics-out semantics.json"
+        ),
+        other=N_(
+            "{path} is a {kind}, and traces are needed. Make some: python -m analysis profile --semantics --semantics-out semantics.json"
+        ),
+    )
 
 
 def read_trial(given: str) -> Trial:
@@ -146,22 +111,15 @@ def read_trial(given: str) -> Trial:
     Raises:
         DocumentError: not a readable file and not a kept trial, or not a trial of this version.
     """
-    document = opened(given)
-    if document is None:
-        missing = DocumentError(
-            "{given} is neither a file nor the id of a kept trial. Make one: python -m analysis trial --plan plan.json --out trial.json",
-            given=given,
-        )
-        client = client_of()
-        return kept(given, lambda _: client.trial(whole_id(given, [one.id for one in client.trials()])), missing)
-    if not isinstance(document, Trial):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a trial is needed. Make one: python -m analysis trial --plan plan.json --out trial.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return document
+    return read(
+        given,
+        Trial,
+        lambda store: store.trials.trial(whole_id(given, [one.id for one in store.trials.trials()])),
+        missing=N_(
+            "{given} is neither a file nor the id of a kept trial. Make one: python -m analysis trial --plan plan.json --out trial.json"
+        ),
+        other=N_("{path} is a {kind}, and a trial is needed. Make one: python -m analysis trial --plan plan.json --out trial.json"),
+    )
 
 
 def read_plan(given: str, terminal: Terminal) -> Plan:
@@ -170,23 +128,14 @@ def read_plan(given: str, terminal: Terminal) -> Plan:
     Raises:
         DocumentError: not a readable file and not a kept plan, or not a plan of this version.
     """
-    document = opened(given)
-    if document is None:
-        return kept(
-            given,
-            lambda store: store.plans.plan(whole_id(given, [plan.id for plan in store.plans.plans()])),
-            DocumentError(
-                "{given} is neither a file nor the id of a kept plan. Make one: python -m analysis plan --out plan.json", given=given
-            ),
-        )
-    if not isinstance(document, Plan):
-        raise DocumentError.from_message(
-            Message(
-                id="{path} is a {kind}, and a plan is needed. Make one: python -m analysis plan --out plan.json",
-                values={"path": given, "kind": kind_of(document)},
-            )
-        )
-    return _as_it_stands(document, given, terminal)
+    plan = read(
+        given,
+        Plan,
+        lambda store: store.plans.plan(whole_id(given, [one.id for one in store.plans.plans()])),
+        missing=N_("{given} is neither a file nor the id of a kept plan. Make one: python -m analysis plan --out plan.json"),
+        other=N_("{path} is a {kind}, and a plan is needed. Make one: python -m analysis plan --out plan.json"),
+    )
+    return _as_it_stands(plan, given, terminal) if given and Path(given).exists() else plan
 
 
 def _as_it_stands(plan: Plan, given: str, terminal: Terminal) -> Plan:
@@ -206,6 +155,27 @@ def _as_it_stands(plan: Plan, given: str, terminal: Terminal) -> Plan:
         before=str(said)[:12],
     )
     return plan
+
+
+def read(given: str, kind: type[Wanted], find: Callable[[Store], Wanted], *, missing: str, other: str) -> Wanted:
+    """The document in a file, or a kept one.
+
+    Args:
+        given: the file or the id.
+        kind: what it has to be.
+        find: takes it from the store.
+        missing: what is said where there is neither.
+        other: what is said of a file that holds something else.
+    """
+    document = opened(given)
+    return _kept(given, find, missing) if document is None else of_kind(document, kind, given, other)
+
+
+def of_kind(document: Contract, kind: type[Wanted], given: str, other: str) -> Wanted:
+    """What was read, as long as it is what was wanted; else `other` says what it is."""
+    if not isinstance(document, kind):
+        raise DocumentError.from_message(Message(id=other, values={"path": given, "kind": _kind_of(document)}))
+    return document
 
 
 def opened(given: str) -> Contract | None:
@@ -230,16 +200,16 @@ def opened(given: str) -> Contract | None:
     return document
 
 
-def kept(given: str, find: Callable[[Store], Wanted], missing: DocumentError) -> Wanted:
-    """What a store holds under an id; `missing` where it holds nothing."""
+def _kept(given: str, find: Callable[[Store], Wanted], missing: str) -> Wanted:
     from analysis.runs.store import open_store
 
+    store = open_store()
     try:
-        return find(open_store())
+        return find(store)
     except DocumentError:
         raise
     except InputError as exc:
-        raise missing from exc
+        raise DocumentError.from_message(Message(id=missing, values={"given": given})) from exc
 
 
 def client_of() -> Client:
@@ -252,10 +222,10 @@ def client_of() -> Client:
 def whole_id(given: str, known: list[str]) -> str:
     """An id may be shortened while only one begins with it."""
     found = [one for one in known if one.startswith(given)]
-    return found[0] if len(found) == 1 and given not in known else given
+    return found[0] if len(found) == 1 else given
 
 
-def kind_of(document: Contract) -> Message:
+def _kind_of(document: Contract) -> Message:
     """What a document is, in a word."""
     return Message(id=_KINDS[str(getattr(document, "kind", ""))])
 
