@@ -8,7 +8,7 @@ CSS = (
     "@page{size:A4;margin:11mm 15mm}"
     f"html{{line-break:strict;word-break:auto-phrase;overflow-wrap:anywhere;font-family:{FONT_FAMILY}}}"
     "body{font-size:10.5pt;line-height:1.3;color:#1a1a1a;background:#fff;margin:0}"
-    "main,.over{max-width:180mm;margin:0 auto}"
+    "main,.over{max-width:179mm;margin:0 auto}"  # a printer's A4 is a hair narrower than 210 mm: frames would lose their right side
     ".line span{margin-right:3mm}.all td:nth-child(3){white-space:nowrap}.all tbody th{width:27%}.all td:nth-child(2){width:29%}"
     "@media screen{main,.over{padding:11mm 15mm}}"
     "header{display:flex;justify-content:space-between;align-items:flex-start;gap:5mm;border-bottom:1.5pt solid #1a1a1a}"
@@ -39,7 +39,8 @@ CSS = (
     "section{break-inside:avoid}"
     ".over{break-before:page;font-size:9.5pt}.over section{break-inside:auto}.over h2{margin-top:3.5mm}"
     ".over table{font-size:8.5pt}.over li,.over dd,tr{break-inside:avoid}"
-    ".over dl{margin:0;columns:2;column-gap:6mm}.over dt{font-weight:bold;break-after:avoid}.over dd{margin:0 0 1mm}"
+    ".over dl{margin:0;columns:2;column-gap:6mm}.over dt{font-weight:bold;break-after:avoid}.over dd{margin:0 0 .6mm}"
+    ".over th,.over td{padding:.2mm 1.3mm}"
     ".qa dt{margin-top:.6mm}"
     ".own td,.own th{font-weight:bold}"
     "small{font-size:inherit;color:#333}"

@@ -11,7 +11,7 @@ FONT = (
 
 CSS = (
     "@page{size:A4;margin:12mm 15mm}"
-    "main,.texts{max-width:180mm;margin:0 auto}"
+    "main,.texts{max-width:179mm;margin:0 auto}"
     "@media screen{main,.texts{padding:12mm 15mm}}"
     "html{line-break:strict;word-break:auto-phrase;overflow-wrap:anywhere}"
     "header{display:flex;justify-content:space-between;align-items:baseline;border-bottom:1.5pt solid #1a1a1a}"

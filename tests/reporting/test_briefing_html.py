@@ -15,6 +15,7 @@ import pytest
 from analysis.contracts import BusinessCase, Message, Standing
 from analysis.economics.stages import default_rollout
 from analysis.i18n import LANGUAGES, Language
+from analysis.reporting import briefing_style, certificate_style
 from analysis.reporting.briefing import make_briefing, render_html
 from tests.business_builders import make_assumptions, make_case, make_evidence, make_rollout
 
@@ -175,3 +176,13 @@ def test_the_first_sheet_is_one_page_when_printed(tmp_path: Path, language: Lang
     )
     second = subprocess.run([info, "-f", "2", "-l", "2", str(printed), "-"], check=True, capture_output=True, text=True, timeout=60).stdout
     assert second.lstrip().startswith({"en": "Sentences for the meeting", "ja": "会議での説明"}[language])
+
+
+@pytest.mark.parametrize("css", [briefing_style.CSS, certificate_style.CSS])
+def test_frames_keep_their_right_side_on_a_printers_a4(css: str) -> None:
+    margins = [float(side) for side in re.findall(r"@page\{size:A4;margin:[\d.]+mm ([\d.]+)mm\}", css)]
+    widths = [float(width) for width in re.findall(r"max-width:(1\d\d)mm", css)]
+    a4_in_whole_points = 594.96 / 72 * 25.4
+    assert len(margins) == 1
+    assert widths
+    assert max(widths) + 0.5 < a4_in_whole_points - 2 * margins[0]
