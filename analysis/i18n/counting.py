@@ -25,6 +25,9 @@ _COUNT = re.compile(
     rf"(?P<noun>{'|'.join(_NOUNS)})\b(?: (?P<verb>{'|'.join(_VERBS)})\b)?"
 )
 
+_LISTED = re.compile(r"\b(?P<noun>[Ll]ayers) \{(?P<name>\w+)\}(?! (?:to|and) )")
+"""A noun before what is listed: layers 3 and 7, but layer 17."""
+
 
 def agreed(sentence: str, written: Mapping[str, object]) -> str:
     """An English sentence, still with its placeholders, whose nouns and verbs agree with a number that is written as 1.
@@ -33,9 +36,13 @@ def agreed(sentence: str, written: Mapping[str, object]) -> str:
     '{n} prompt has no response; {m} more limits.'
     >>> agreed("{n} of {total} training examples", {"n": "1", "total": "12"})
     '{n} of {total} training examples'
+    >>> agreed("Removing layers {list}", {"list": "17"}), agreed("Removing layers {list}", {"list": "16-18"})
+    ('Removing layer {list}', 'Removing layers {list}')
     """
     ones = frozenset(name for name, value in written.items() if value in ("1", 1) and value is not True)
-    return _singular(sentence, ones) if ones else sentence
+    said = _singular(sentence, ones) if ones else sentence
+    alone = frozenset(name for name, value in written.items() if str(value).isdecimal())
+    return _LISTED.sub(lambda match: f"{match['noun'][:-1]} {{{match['name']}}}" if match["name"] in alone else match[0], said)
 
 
 @cache

@@ -79,7 +79,8 @@ class Queue:
 
         def work(connection: Connection) -> NewJob | None:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
-            return row and NewJob(**{name: row[name] for name in ("kind", "host", "device", "name", "payload", "twin_key")})
+            names = ("kind", "host", "device", "name", "payload", "twin_key")
+            return None if row is None else NewJob(**{name: row[name] for name in names})
 
         return self._database.read(work)
 

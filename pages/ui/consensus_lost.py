@@ -121,7 +121,8 @@ def _prompts(lost: LostWith) -> None:
     rows: list[dict[str, object]] = []
     for prompt in lost.prompts:
         row: dict[str, object] = {t("Prompt"): prompt.excerpt or prompt.example_id}
-        row |= {t("Slice"): slice_title(prompt.slice), t("Rise of the loss"): number(prompt.change, code, 2), t("Tokens"): prompt.n_tokens}
+        row |= {t("Slice"): slice_title(prompt.slice), t("Rise of the loss (nats per token)"): number(prompt.change, code, 2)}
+        row[t("Tokens")] = prompt.n_tokens
         if any(one.critical for one in lost.prompts):
             row[t("Critical")] = t("yes") if prompt.critical else ""
         rows.append(row)
