@@ -199,6 +199,7 @@ def summarise_plan(plan: Plan, out: Path | None, terminal: Terminal) -> None:
             )
     if out is not None and str(out) != "-":
         terminal.tell("Wrote {path} (plan {id}).", path=str(out), id=plan.id)
+        terminal.tell("Quality is not known until it was tested: python -m analysis verify --plan {path}", path=str(out))
 
 
 def _line(terminal: Terminal, what: str, quantity: Quantity, written: Callable[[float], str]) -> None:

@@ -83,7 +83,7 @@ def roi(
     if store:
         client_of().save_case(case, name)
     _write(case, chosen, out, plan_out)
-    summarise_case(case, terminal, [path for path in (out, plan_out, assumptions_out) if path is not None])
+    summarise_case(case, terminal, [path for path in (out, plan_out, assumptions_out) if path is not None], case_file=out)
 
 
 def _given(

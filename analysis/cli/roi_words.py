@@ -27,7 +27,7 @@ BANNERS: dict[Standing, str] = {
 _MATTERS_MOST = 3
 
 
-def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Path] = ()) -> None:
+def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Path] = (), case_file: Path | None = None) -> None:
     """The banner if there has to be one, the headline, the figures, what matters most, what to confirm, and what else to know."""
     if terminal.quiet:
         return
@@ -44,6 +44,8 @@ def summarise_case(case: BusinessCase, terminal: Terminal, written: Sequence[Pat
     for path in written:
         if str(path) != "-":
             terminal.tell("Wrote {path}.", path=str(path))
+    if case_file is not None and str(case_file) != "-":
+        terminal.tell("Next: {command}", command=f"python -m analysis report --case {case_file} --format html --out briefing.html")
 
 
 def tell_problems(problems: Sequence[FieldProblem], terminal: Terminal) -> None:

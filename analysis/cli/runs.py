@@ -61,6 +61,9 @@ Kept = (
     | CaseSummary
 )
 
+_VERDICTS = {"within": N_("within limits"), "outside": N_("outside limits"), "undecided": N_("not enough data")}
+"""What came of a verification's limits, as the list says it."""
+
 runs = typer.Typer(cls=SpokenGroup, help=HELP, short_help=SHORT_HELP, invoke_without_command=True)
 
 
@@ -210,7 +213,7 @@ def _about(found: Kept, terminal: Terminal) -> tuple[str, list[str]]:
     if isinstance(found, PlanSummary):
         return t("plan"), [found.operations]
     if isinstance(found, VerificationSummary):
-        return t("verification"), [found.verdict or "-", t("{n} prompts", n=found.n_examples)]
+        return t("verification"), [t(_VERDICTS[found.verdict]) if found.verdict else "-", t("{n} prompts", n=found.n_examples)]
     if isinstance(found, RankingSummary):
         taken = t("{n} taken out", n=found.n_taken) if found.n_taken else ""
         unfinished = "" if found.complete else t("not finished")

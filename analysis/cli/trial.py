@@ -73,3 +73,5 @@ def trial(
     choice = chosen_workload(parse_source(model) if model else chosen.model.source, data, map_, slicing, mask)
     found = tried(TrialRequest(**choice.model_dump(), plan=lean(chosen), settings=settings), terminal, keep=store, out=out)
     summarise_trial(found, out, terminal)
+    if out is not None and str(out) != "-":
+        terminal.tell("Next: {command}", command=f"python -m analysis roi --plan {plan} --trial {out} --bill 1200000 --out case.json")

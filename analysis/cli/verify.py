@@ -101,6 +101,10 @@ def verify(
     found = _verified(request, terminal, store, out, _Page(certificate, (made_by, checked_by, approved_by), texts))
     summarise(found, out, terminal)
     _gate(found, allow_undecided)
+    if out is not None and str(out) != "-":
+        terminal.tell(
+            "Next: {command}", command=f"python -m analysis roi --plan {plan} --verification {out} --bill 1200000 --out case.json"
+        )
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,8 @@ def test_the_sample_does_not_lie_where_one_stands(info: ModelInfo, path: str, tm
         raise Cancelled("Stopped.")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(heal_prepare, "describe_model", lambda *_, card=describe_model(info.source), **__: card)
+    card = describe_model(info.source)
+    monkeypatch.setattr(heal_prepare, "describe_model", lambda *_, **__: card)
     asked = th.request(th.plan_for(info), path, save_folder="healed").model_copy(update={"model": ModelSource(kind="sample")})
     with pytest.raises(Cancelled):
         run_heal(asked, load=reached)
