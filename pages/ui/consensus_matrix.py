@@ -20,9 +20,11 @@ from analysis.reporting.charts.membership import SURE, membership_bars, membersh
 from analysis.reporting.charts.palette import Look
 from analysis.reporting.charts.rank_matrix import (
     Columns,
+    MatrixRow,
     consensus_row,
     matrix_rows,
     rank_matrix,
+    rank_rows,
     rank_spans,
     voter_row,
 )
@@ -122,6 +124,7 @@ def show_matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Colum
         alt=t("Matrix of ranks: one row a measure, one column a layer. The same figures are in the table below."),
         on_click=lambda at: _select(found, at),
     )
+    _rank_table(found, weighed, now, columns)
     info = found.features
     how_do_we_know(
         formula=t(
@@ -156,7 +159,26 @@ def _select(found: Ranking, at: list[int]) -> None:
         st.session_state[f"lost_{found.id}"] = f"one-{at[0]}"
 
 
+def _rank_table(found: Ranking, weighed: Weighed, now: Consensus, columns: Columns) -> None:
+    """The matrix as a table that scrolls sideways under its fixed first column: on a phone its cells are too small to read."""
+    t = words()
+    box = st.expander(t("The ranks as a table"), icon=":material/table:", key="rank_table", on_change="rerun")
+    if not box.open:
+        return
+    rows = rank_rows([row for part in _matrix_rows(found, weighed, now, columns, look()) for row in part], columns, look())
+    narrow = {name: st.column_config.NumberColumn(width=52) for name in list(rows[0])[1:]}
+    first = {next(iter(rows[0])): st.column_config.TextColumn(pinned=True, width=140)}
+    box.dataframe(rows, hide_index=True, column_config=first | narrow, alt=t("Rank of every layer by every measure, 1 = most replaceable"))
+
+
 def _matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Columns, shown: Look) -> go.Figure:
+    return rank_matrix(*_matrix_rows(found, weighed, now, columns, shown), columns, shown)
+
+
+def _matrix_rows(
+    found: Ranking, weighed: Weighed, now: Consensus, columns: Columns, shown: Look
+) -> tuple[list[MatrixRow], list[MatrixRow]]:
+    """The consensus, beside the plain sum where the rule is another, and the measures."""
     t, spans = shown.t, _spans(mark_of_ranking(found), found)
     ranks = tuple(None if rank != rank else float(rank) for rank in mid_ranks([_or_nan(score) for score in now.scores]))
     top = [consensus_row(t("Consensus"), ranks, now.scores, columns, shown)]
@@ -166,7 +188,7 @@ def _matrix(found: Ranking, weighed: Weighed, now: Consensus, columns: Columns, 
         top.append(consensus_row(t("Plain sum of ranks"), beside, plain.scores, columns, shown))
     asked = [vote for vote in found.steps[0].votes if vote.voter in weighed.voters or not vote.votes]
     rows = [voter_row(vote, t(VOTER_WORDS[vote.voter].title), columns, shown, spans.get(vote.voter, ())) for vote in asked]
-    return rank_matrix(top, rows, columns, shown)
+    return top, rows
 
 
 def _or_nan(value: float | None) -> float:

@@ -267,6 +267,22 @@ def test_what_is_lost_follows_the_layer_that_is_picked(visit: Visit, ranked: Ran
     assert any("Order no. 0" in table.value.to_string() for table in app.table)
 
 
+def test_the_ranks_are_a_table_too_that_a_narrow_screen_can_scroll(visit: Visit, ranked: Ranking) -> None:
+    app = visit("consensus")
+    before = len(app.dataframe)
+    app.session_state["rank_table"] = True
+    app.run()
+    assert len(app.dataframe) == before + 1
+    table = app.dataframe[0].value
+    step = ranked.steps[0]
+    agreed = consensus(step.votes, step.candidates)
+    assert list(table.columns[1:]) == [str(block) for _, block in (*agreed.order, *agreed.unranked)]
+    assert table.iloc[0, 0] == "Consensus"
+    cka = next(vote for vote in step.votes if vote.voter == "cka")
+    shown = table.set_index("measure").loc["Linear CKA"]
+    assert [shown[str(block)] for _, block in step.candidates] == list(cka.ranks)
+
+
 def test_the_film_goes_from_the_whole_model_to_the_last_step(visit: Visit, ranked: Ranking) -> None:
     app = visit("consensus")
     assert "Nothing is out yet" in said(app)

@@ -256,7 +256,7 @@ def test_a_projected_plan_says_what_it_is_projected_to_cost() -> None:
     measured = plan_from_set(search, search.paths["one_shot"][2])
     projected = plan_from_set(search, [("block", 14), ("attention", 3), ("mlp", 9), ("mlp", 11)])
     english, japanese = said(headlines.plans(projected))
-    start = "Skipping layers 14, the attention of layers 3, and the MLP of layers 9 and 11 saves"
+    start = "Skipping layer 14, the attention of layer 3, and the MLP of layers 9 and 11 saves"
     assert re.match(rf"{start} [\d.]+% of compute and is projected to raise perplexity by [\d.]+% \([\d.]+ to [\d.]+\)\.$", english)
     assert re.search(r"演算量は[\d.]+%減り、パープレキシティは[\d.]+%増える予測です（[\d.]+〜[\d.]+%）。$", japanese)
     assert "on the calibration prompts it raised perplexity by" in said(headlines.plans(measured))[0]

@@ -191,6 +191,12 @@ def matrix_rows(ranking: Ranking, titles: Mapping[Voter, str], look: Look) -> li
     return rows
 
 
+def rank_rows(rows: Sequence[MatrixRow], columns: Columns, look: Look) -> list[dict[str, object]]:
+    """The matrix as it stands: a row for each voice, a column for each layer, in the order of the picture."""
+    first = look.t("measure")
+    return [{first: row.title} | {str(columns.blocks[place]): row.ranks[place] for place in columns.order} for row in rows]
+
+
 def _says(vote: Vote, title: str, place: int, columns: Columns, look: Look, between: Interval | None) -> str:
     """All that one voter says of one candidate."""
     t, language = look.t, look.language
