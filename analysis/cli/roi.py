@@ -136,7 +136,7 @@ def _usable(
     if problems:
         tell_problems(problems, terminal)
         raise InputError(
-            "The case cannot be worked out yet: {n} of its assumptions are missing or cannot be right (above). "
+            "The case cannot be worked out yet: {n} assumptions are missing or cannot be right (above). "
             "Give them with --set NAME=VALUE, or in the file of --assumptions.",
             n=len(problems),
         )

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 
 from analysis.cli.case_documents import read_assumptions
 from analysis.cli.options_business import Preset
-from analysis.cli.terminal import key_values
 from analysis.contracts import CURRENCIES, Assumptions, Basis, CaseEvidence, Currency, ExchangeRate, Place, WorkloadInfo
 from analysis.economics.catalogue import device, match
 from analysis.economics.defaults import answer, default_assumptions
@@ -58,9 +57,22 @@ def assumptions_of(typed: Typed, evidence: CaseEvidence, workload: WorkloadInfo 
             plain = plain.model_copy(update={"basis": "volume"})
     if typed.bill is not None:
         plain = _with_bill(plain, typed.bill, evidence)
-    for name, text in key_values(typed.figures, "--set").items():
+    for name, text in _named(typed.figures).items():
         plain = _with_figure(plain, name, text)
     return plain
+
+
+def _named(figures: Sequence[str]) -> dict[str, str]:
+    """``["internal_day=38000"]`` as ``{"internal_day": "38000"}``."""
+    found: dict[str, str] = {}
+    for given in figures:
+        name, _, value = given.partition("=")
+        if not name.strip() or not value.strip():
+            raise InputError(
+                "--set {given} is not understood: write NAME=VALUE, for example --set internal_day=38000@accounting.", given=given
+            )
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _begun(typed: Typed, evidence: CaseEvidence, workload: WorkloadInfo | None, today: date) -> Assumptions:

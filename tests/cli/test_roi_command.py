@@ -57,9 +57,10 @@ def _case(path: Path) -> BusinessCase:
         ((), "bill_training_per_month: No figure was given"),
         (("--bill", "1200000", "--set", "horizn_months=36"), "Near it: horizon_months"),
         (("--bill", "1200000", "--set", "qqqqqqqq=36"), "The figures are: horizon_months"),
-        (("--bill", "1200000", "--set", "internal_day"), "FIELD=COLUMN"),
+        (("--bill", "1200000", "--set", "internal_day"), "write NAME=VALUE, for example --set internal_day="),
         (("--bill", "1200000", "--set", "internal_day=1..2"), "LOW..VALUE..HIGH"),
         (("--bill", "1200000", "--set", "internal_day=abc"), "abc is not a figure"),
+        (("--bill", "-5"), "1 assumption is missing or cannot be right"),
         (("--bill", "1200000", "--set", "internal_day=-40000"), "internal_day"),
         (("--bill", "1200000", "--set", "horizon_months=100000"), "horizon_months"),
         (("--bill", "1200000", "--currency", "EUR"), "rate"),
@@ -87,7 +88,7 @@ def test_every_field_that_stands_against_a_case_is_said_not_only_the_first() -> 
     assert result.exit_code == 2
     for field in ("bill_training_per_month:", "internal_day:", "horizon_months:"):
         assert field in result.stderr
-    assert re.search(r"[3-9] of its assumptions are missing or cannot be right", result.stderr)
+    assert re.search(r"[3-9] assumptions are missing or cannot be right", result.stderr)
 
 
 def test_zero_volume_is_said_and_so_is_a_missing_price(tmp_path: Path) -> None:
