@@ -144,3 +144,21 @@ def test_dates_are_those_of_the_language_and_an_empty_one_is_none() -> None:
     assert (month("2026-04-01", "ja"), month("2026-04-01", "en")) == ("2026年4月", "April 2026")
     assert (fiscal_year(2026, "ja"), fiscal_year(2026, "en")) == ("2026年度", "FY2026")
     assert [day(text, "en") for text in ("", "soon", "2026-13-01")] == [None, None, None]
+
+
+@given(
+    amounts=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2),
+    currency=st.sampled_from(["JPY", "USD", "EUR"]),
+    language=st.sampled_from(LANGUAGES),
+)
+def test_every_finite_sum_is_written_in_a_line(amounts: list[float], currency: str, language: Language) -> None:
+    low, high = sorted(amounts)
+    if abs(low) > 1e300 or abs(high) > 1e300:
+        low, high = low / 1e10, high / 1e10  # their distance is a number too
+    said = [
+        money(low, currency, language),
+        money(high, currency, language, table=True),
+        money(low, currency, language, interval=(low, high)),
+    ]
+    said += [*money_range(low, high, currency, language), *money_cells((low, high), currency, language)[1]]
+    assert all(0 < len(one) < 50 for one in said)
