@@ -92,6 +92,11 @@ class DocumentLibrary(ABC, Generic[D]):
             raise self._not_here(document_id)
         return row
 
+    def ran_here(self, document_id: str) -> bool:
+        """Whether a document was made by this store's own workers: not a sample, not brought in as a file."""
+        columns = self.table.c
+        return bool(self._rows((columns.id == document_id) & (columns.origin == "measured")))
+
     def _rows(self, where: ColumnElement[bool] | None = None) -> list[RowMapping]:
         """Rows, newest first."""
         query = select(self.table).order_by(self.table.c.stored_at.desc())

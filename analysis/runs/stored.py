@@ -236,6 +236,10 @@ class StoredThings:
         """A stored robustness test. InputError: no such test."""
         return self._store.robustness.robustness(robustness_id)
 
+    def ran_here(self, document_id: str) -> bool:
+        """Whether a healing or a robustness test was run by this store's own workers."""
+        return self._store.healings.ran_here(document_id) or self._store.robustness.ran_here(document_id)
+
     def delete_robustness(self, robustness_id: str) -> None:
         """Takes a robustness test out of the store and out of its plan."""
         self._store.delete_robustness(robustness_id)

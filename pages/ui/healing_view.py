@@ -17,7 +17,7 @@ from pages.ui.charts import draw, draw_now, look
 from pages.ui.evidence import Rows, download_rows, how_do_we_know, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
-from pages.ui.ran_here import origin_of_machine
+from pages.ui.ran_here import origin_here
 from pages.ui.similarity_view import slice_title
 from pages.ui.verdicts import estimate_words
 
@@ -29,7 +29,7 @@ _LARGEST = 700.0
 def show_losses(found: Healing) -> None:
     """The models side by side, and their perplexities."""
     t = words()
-    section(t("What the cut cost, and what came back"), origin_of_machine(found.machine), help=term("healing"))
+    section(t("What the cut cost, and what came back"), origin_here(found), help=term("healing"))
     draw(partial(charts.losses_figure, found, look()), of=(found.id,), key="heal_losses", alt=charts.losses_alt(found, look()))
     table(loss_rows(found), alt=t("Loss and perplexity of the uncut, cut, healed and control model"))
     download_rows(loss_rows(found), "healing.csv", key="heal_losses")
@@ -57,7 +57,7 @@ def _perplexity(loss: Estimate) -> str:
 def show_heal_curves(found: Healing) -> None:
     """The loss along every training, by steps or by measured seconds."""
     t = words()
-    section(t("How the loss fell"), origin_of_machine(found.machine))
+    section(t("How the loss fell"), origin_here(found))
     names: list[charts.Along] = list(ALONG)
     along = st.radio(t("Along"), names, format_func=lambda name: t(ALONG[name]), horizontal=True, key="heal_along", persist_state="session")
     draw(
@@ -73,7 +73,7 @@ def show_heal_slices(found: Healing) -> None:
     t = words()
     if not found.slices:
         return
-    section(t("By kind of work"), origin_of_machine(found.machine), help=term("slice"))
+    section(t("By kind of work"), origin_here(found), help=term("slice"))
     names = {name: slice_title(name) for name in found.slices}
     left, right = st.columns([4, 5], gap="large")
     with left:
@@ -103,7 +103,7 @@ def slice_rows(found: Healing) -> Rows:
 def show_heal_cost(found: Healing) -> None:
     """What every training took: time, memory, energy where the device tells it."""
     t = words()
-    section(t("What it took"), origin_of_machine(found.machine))
+    section(t("What it took"), origin_here(found))
     rows = cost_rows(found)
     table(rows, alt=t("Time, memory and weights of every training"))
     download_rows(rows, "healing_cost.csv", key="heal_cost")

@@ -9,7 +9,7 @@ from analysis.i18n.numbers import number
 from analysis.reporting.robustness_words import country_name
 from pages.ui.evidence import Origin, Rows, badge, download_rows, section, table
 from pages.ui.language import language, plain, say, words
-from pages.ui.ran_here import origin_of_machine
+from pages.ui.ran_here import origin_here
 from pages.ui.verdicts import change_words, estimate_words
 
 COUNTERS = {"nvml": "NVML", "powercap": "powercap"}
@@ -40,7 +40,7 @@ def show_energy(found: Robustness) -> None:
 def energy_origin(found: Robustness) -> Origin:
     """Projected where the power was assumed; else measured, here or on another machine."""
     assert found.energy is not None
-    return "projected" if found.energy.origin == "projected" else origin_of_machine(found.machine)
+    return "projected" if found.energy.origin == "projected" else origin_here(found)
 
 
 def energy_rows(used: EnergyUse) -> Rows:

@@ -16,7 +16,7 @@ from pages.ui.charts import draw, look
 from pages.ui.evidence import Rows, download_rows, how_do_we_know, section, table
 from pages.ui.glossary import term
 from pages.ui.language import language, plain, say, words
-from pages.ui.ran_here import origin_of_machine
+from pages.ui.ran_here import origin_here
 from pages.ui.similarity_view import slice_title
 from pages.ui.verdicts import estimate_words
 
@@ -27,7 +27,7 @@ _PANEL = 240
 def show_rises(found: Robustness) -> None:
     """A small chart for each disturbance, noise and attacks each on one scale, and the same as a table."""
     t, tested = words(), stands(found)
-    section(t("Rise of the loss under each disturbance"), origin_of_machine(found.machine), help=term("robustness"))
+    section(t("Rise of the loss under each disturbance"), origin_here(found), help=term("robustness"))
     if not tested:
         st.caption(t("No disturbance was asked for in this test."))
         return
@@ -81,7 +81,7 @@ def _stand_row(stand: Stand) -> dict[str, object]:
     return {
         t("Disturbance"): t(DISTURBANCES[stand.kind]),
         t("With the plan"): render(standing_of(stand), code),
-        t("Difference at the greatest strength (95% interval)"): signed(strongest.difference),
+        t("Difference at the greatest strength (nats a token, 95% interval)"): signed(strongest.difference),
         t("Strength"): level(stand.kind, strongest.level, code),
         t("Really changed"): "" if strongest.touched is None else percent(strongest.touched, code, 1),
         t("First choice stays, original and plan"): _agreement(strongest),
@@ -113,7 +113,7 @@ def _worst_slice(row: Disturbed) -> str:
 def show_unknown_work(found: Robustness) -> None:
     """Whether work that nothing was chosen by loses more than the rest."""
     t = words()
-    section(t("Unknown work"), origin_of_machine(found.machine), help=t("Slices that were held out when the plan was chosen."))
+    section(t("Unknown work"), origin_here(found), help=t("Slices that were held out when the plan was chosen."))
     if not found.unknown_work:
         st.caption(t("Not tested: no slice was held out. Name one when you test again, or choose the plan anew without it."))
         return

@@ -57,6 +57,19 @@ def primary(app: AppTest) -> list[str]:
     return [button.label for button in app.button if button.proto.type == "primary"]
 
 
+def test_what_this_stores_own_worker_ran_is_measured_here_whatever_it_calls_its_processor(visit: Visit, client: Client, plan: Plan) -> None:
+    machine = make_machine().model_copy(update={"device_name": "CPU (x86_64, 2 threads)"})
+    assert machine.device_name not in {device.name for device in client.devices()}
+    request = RobustnessRequest(model=plan.model.source, workload_paths=("/w.jsonl",), plan=plan)
+    client._store.keep_robustness(request, make_robustness(plan, machine=machine))
+    assert "measured on another machine" not in said(opened(visit, plan))
+
+
+def test_what_came_as_a_file_from_elsewhere_says_so(visit: Visit, plan: Plan, tested: Tested) -> None:
+    tested(machine=make_machine().model_copy(update={"device_name": "Another GPU"}))
+    assert "measured on another machine" in said(opened(visit, plan))
+
+
 def test_verify_opens_with_its_limits_and_the_switch_leads_to_robustness_and_stays_in_the_address(visit: Visit, plan: Plan) -> None:
     app = visit("verify", plan=plan.id)
     assert "has not been run yet" in app.title[0].value
