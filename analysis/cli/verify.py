@@ -100,11 +100,7 @@ def verify(
     request = VerifyRequest(**choice.model_dump(), plan=lean, settings=settings, guardrails=tuple(guardrail or ()))
     found = _verified(request, terminal, store, out, _Page(certificate, (made_by, checked_by, approved_by), texts))
     summarise(found, out, terminal)
-    _gate(found, allow_undecided)
-    if out is not None and str(out) != "-":
-        terminal.tell(
-            "Next: {command}", command=f"python -m analysis roi --plan {plan} --verification {out} --bill 1200000 --out case.json"
-        )
+    _end(found, allow_undecided, plan, out, terminal)
 
 
 @dataclass(frozen=True)
@@ -243,6 +239,14 @@ def summarise(found: Verification, out: Path | None, terminal: Terminal) -> None
 
 def _figure(value: float | None, language: Language) -> str:
     return "-" if value is None else number(value, language, 3)
+
+
+def _end(found: Verification, allow_undecided: bool, plan: str, out: Path | None, terminal: Terminal) -> None:
+    """The last line: a limit that was missed, or else the command that goes on from the file."""
+    _gate(found, allow_undecided)
+    if out is not None and str(out) != "-":
+        command = f"python -m analysis roi --plan {plan} --verification {out} --bill 1200000 --out case.json"
+        terminal.tell("Next: {command}", command=command)
 
 
 def _gate(found: Verification, allow_undecided: bool) -> None:
