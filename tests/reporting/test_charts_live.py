@@ -33,7 +33,7 @@ def test_before_the_first_point_the_frame_is_as_high_and_says_so(progress: Progr
 
 def test_the_newest_point_comes_first_in_the_table_and_in_words() -> None:
     rows = live_rows(BEGUN, Look())
-    assert rows[0] == {"arm": "full fine-tuning", "tokens": 512, "loss (nats)": 2.9}
+    assert rows[0] == {"arm": "full fine-tuning", "tokens": 512, "loss (nats per token)": 2.9}
     assert live_alt(BEGUN, Look()).startswith("Chart: loss so far, at the newest point: full fine-tuning 2.90")
     assert "全層の微調整" in live_alt(BEGUN, Look("ja"))
 

@@ -154,7 +154,7 @@ def test_curves_differ_by_colour_dash_and_marker() -> None:
 def test_nats_and_angles_have_a_panel_each() -> None:
     figure = deviation(SEMANTICS, Look(), curves=("whitened", "lens"))
     assert {one.yaxis for one in figure.data if one.customdata is not None} == {"y", "y2"}
-    assert (figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text) == ("deviation, whitened", "loss (nats)")
+    assert (figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text) == ("deviation, whitened", "loss (nats per token)")
 
 
 def test_the_last_layer_is_hatched_and_the_chosen_one_named() -> None:

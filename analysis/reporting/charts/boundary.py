@@ -115,7 +115,7 @@ def layer_axis(n: int, look: Look) -> dict[str, object]:
 
 def unit_name(curve: CurveName, look: Look) -> str:
     """What a deviation is counted in."""
-    return look.t("loss (nats)") if curve == "lens" else look.t("deviation")
+    return look.t("loss (nats per token)") if curve == "lens" else look.t("deviation")
 
 
 def interval_text(interval: Interval | None, look: Look) -> str:

@@ -132,7 +132,9 @@ def curves_figure(found: Healing, look: Look, *, along: Along = "steps", height:
     )
     shown = [point for arm in arms for point in _points(arm)]
     losses = [point.selection_loss for point in shown]
-    figure.update_yaxes(title={"text": t("loss (nats)")}, range=list(reach(losses)), showgrid=True, gridcolor=look.palette.grid, nticks=6)
+    figure.update_yaxes(
+        title={"text": t("loss (nats per token)")}, range=list(reach(losses)), showgrid=True, gridcolor=look.palette.grid, nticks=6
+    )
     furthest = max([_at(point, along) for point in shown], default=1.0) or 1.0
     figure.update_xaxes(
         title={"text": t(ALONG[along]), "standoff": 6},
@@ -282,7 +284,7 @@ def _of(found: HealSlice, part: Part) -> Estimate | None:
 def _loss_axis(figure: go.Figure, losses: Sequence[Estimate], look: Look) -> None:
     lows = [loss.value if loss.low is None else loss.low for loss in losses]
     highs = [loss.value if loss.high is None else loss.high for loss in losses]
-    title = {"text": look.t("loss (nats)"), "standoff": 6}
+    title = {"text": look.t("loss (nats per token)"), "standoff": 6}
     figure.update_xaxes(title=title, range=list(reach(lows, highs)), showgrid=True, gridcolor=look.palette.grid, nticks=6)
 
 

@@ -57,7 +57,7 @@ def lens_rows(semantics: Semantics, look: Look, *, slice_name: str | None = None
             t("right word first (%)"): None if top1 is None else round(100 * top1, 2),
             t("mean of 1 / rank"): rank,
             t("uncertainty (nats)"): entropy,
-            t("loss (nats)"): loss,
+            t("loss (nats per token)"): loss,
         }
         for position, (top1, rank, entropy, loss) in enumerate(
             zip(found.top1, found.reciprocal_rank, found.entropy, found.loss, strict=True)

@@ -37,7 +37,7 @@ def live_curves(progress: Progress | None, look: Look, *, height: int = 340, uni
         figure.add_trace(_line(name, points, place, look))
     dressed(figure, look, height=height, title=t("Loss so far"), subtitle=t(unit))
     figure.update_yaxes(
-        title={"text": t("loss (nats)")},
+        title={"text": t("loss (nats per token)")},
         range=list(reach([loss for _, points in shown for _, loss in points])),
         showgrid=True,
         gridcolor=look.palette.grid,
@@ -74,7 +74,7 @@ def live_rows(progress: Progress | None, look: Look) -> list[dict[str, object]]:
     """The curves as a table, the newest point of each first."""
     t = look.t
     return [
-        {t("arm"): name, t("tokens"): round(tokens), t("loss (nats)"): round(loss, 3)}
+        {t("arm"): name, t("tokens"): round(tokens), t("loss (nats per token)"): round(loss, 3)}
         for name, points in _lines(progress, look)
         for tokens, loss in reversed(points)
     ]

@@ -156,7 +156,7 @@ def _click_targets(trace: TokenTrace, matrix: Matrix, names: list[str], look: Lo
     """Transparent squares over the cells: Plotly reports clicks on points, not on heatmap cells."""
     places = [(row, column) for row in range(len(matrix)) for column in range(len(matrix[row]))]
     positions = [position_name(position, look) for position in range(len(matrix[0]) if matrix else 0)]
-    unit = look.t("deviation") if shown == "deviation" else look.t("loss (nats)")
+    unit = look.t("deviation") if shown == "deviation" else look.t("loss (nats per token)")
     undefined = look.t("not defined here")
 
     def hover(row: int, column: int) -> str:

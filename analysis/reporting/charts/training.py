@@ -48,7 +48,9 @@ def learning_curves(arms: Trial | Sequence[TrialArm], look: Look, *, against: Ag
         subtitle=t("nats per response token; less is better"),
     )
     losses = [loss for arm in shown for point in arm.points if (loss := _loss(point, arm)) is not None]
-    figure.update_yaxes(title={"text": t("loss (nats)")}, range=list(reach(losses)), showgrid=True, gridcolor=look.palette.grid, nticks=6)
+    figure.update_yaxes(
+        title={"text": t("loss (nats per token)")}, range=list(reach(losses)), showgrid=True, gridcolor=look.palette.grid, nticks=6
+    )
     furthest = max([_at(point, against) for arm in shown for point in arm.points], default=1.0) or 1.0
     figure.update_xaxes(
         title={"text": t(AGAINST[against]), "standoff": 6},
