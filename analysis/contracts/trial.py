@@ -104,9 +104,7 @@ class TrialArm(Contract):
     kind: ArmKind
     eof_layer: EofLayer = Field(description="-1: nothing is frozen below")
     learning_rate: PositiveFloat
-    tried: Mapping[str, float | None] = Field(
-        default_factory=dict, description="learning rate -> loss on the tuning part; null: diverged"
-    )
+    tried: Mapping[str, float | None] = Field(default_factory=dict, description="learning rate -> loss on the tuning part; null: diverged")
     n_trainable: NonNegativeInt
     n_frozen: NonNegativeInt
     points: tuple[TrialPoint, ...]
