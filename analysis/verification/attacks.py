@@ -43,7 +43,7 @@ _STEP = 2.5
 _SMALLER_BATCHES = 8
 """A backward pass keeps every layer's numbers: batches are this many times smaller than usual."""
 _EMBEDDED_AT_ONCE = 2**14
-_ATTACKING = Message(id="Attacking both models")
+ATTACKING = Message(id="Attacking both models")
 
 Attack = tuple[AttackKind, float]
 
@@ -327,7 +327,7 @@ class _Job:
         lengths = [len(example.encoded.input_ids) for example in self.examples]
         found: dict[int, tuple[Outcomes, Outcomes]] = {}
         with only_inputs_get_gradients(self.runner.loaded.model), self.runner.interruptible():
-            for part in self.runner.all_of(lengths, self._both, _ATTACKING):
+            for part in self.runner.all_of(lengths, self._both, ATTACKING):
                 found |= part
         return [found[number] for number in range(len(self.examples))]
 

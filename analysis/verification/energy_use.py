@@ -21,6 +21,7 @@ from analysis.verification.sensitivity import Applied
 from analysis.verification.statistics import Bootstrap
 from analysis.verification.timing import Rounds, Stopwatch, in_turns, undisturbed, warm_up
 
+MEASURING_ENERGY = Message(id="Measuring the energy of both models")
 ROUNDS = 6
 SECONDS = 1.0
 """A counter moves some ten times a second: each turn reads the prompts again and again for about this long."""
@@ -96,7 +97,7 @@ class _Turns:
 def _turns(bench: _Bench, prompts: Sequence[Ints], applied: Applied) -> _Turns:
     with undisturbed():
         reading = bench.reading(prompts)
-        rounds = Rounds(bench.runner.watch, Message(id="Measuring the energy of both models"), 2 * ROUNDS)
+        rounds = Rounds(bench.runner.watch, MEASURING_ENERGY, 2 * ROUNDS)
         original, plan = in_turns((reading.joules, _within(applied, reading.joules)), ROUNDS, between=rounds.step)
     return _Turns(reading, original, plan)
 

@@ -18,19 +18,22 @@ from analysis.models.stack import LoadedModel
 from analysis.planning.carbon import grid_of
 from analysis.planning.readings import FEWEST_PROMPTS
 from analysis.profiling.stream import Watch
+from analysis.profiling.whole import Whole
 from analysis.surgery.apply import apply_plan, removed_units
 from analysis.verification.asked import check_fits, check_vocabulary, prepare, say
-from analysis.verification.attacks import attack_all
+from analysis.verification.attacks import ATTACKING, attack_all
 from analysis.verification.disturbed import Judged, Noisy, Writing, disturb, judged_examples, share_touched
 from analysis.verification.document import carried_out, made_of
-from analysis.verification.energy_use import measure_energy
+from analysis.verification.energy_use import MEASURING_ENERGY, measure_energy
 from analysis.verification.quality import judges_words
+from analysis.verification.robustness_work import Work
 from analysis.verification.sensitivity import CLEAN_ORIGINAL, CLEAN_PLAN, Rises, disturbed_of, rises, run_both
 from analysis.verification.unknown_work import unknown_work
 from analysis.workload import EncodedWorkload, Encoder, Example
 from analysis.workload.shown import shown, shown_names
 
 Loader = Callable[..., LoadedModel]
+_DISTURBING = Message(id="Running both models on disturbed prompts")
 _SHOWN_SLIPS = 5
 
 
@@ -171,11 +174,16 @@ class _Job:
                 "No verification prompt has both words to judge and words before them that could be disturbed. Give longer prompts, or "
                 "prompts with responses."
             )
-        clean, results = self._noises(judged)
-        attacked = attack_all(self.runner, judged, self.settings, self.applied)
+        work = Work.of(judged, self.encoded.examples, self.settings)
+        whole = Whole(self.watch, work.total)
+        with whole.part(_DISTURBING, work.noises) as self.runner.watch:
+            clean, results = self._noises(judged)
+        with whole.part(ATTACKING, work.attacks) as self.runner.watch:
+            attacked = attack_all(self.runner, judged, self.settings, self.applied)
         held_out = self._held_out()
         unknown = unknown_work(clean, held_out, replicates=self.settings.replicates, seed=self.settings.seed)
-        energy, reason = self._energy()
+        with whole.part(MEASURING_ENERGY, work.energy) as self.runner.watch:
+            energy, reason = self._energy()
         self.notes += [*self._remarks(judged), *attacked.notes, *self._unknown_remarks(held_out, unknown)]
         everything = (*results, *attacked.results)
         return self._contract(clean, everything, unknown, energy, reason, started, time.monotonic() - clock)
@@ -191,7 +199,7 @@ class _Job:
             sequences,
             counts,
             self.applied,
-            Message(id="Running both models on disturbed prompts"),
+            _DISTURBING,
             [example.encoded.example_id for example in judged] * (1 + len(asked)),
         )
         n = len(judged)
