@@ -14,11 +14,11 @@ from analysis.i18n.numbers import duration
 from analysis.reporting.training_words import KINDS
 from pages.ui.freeze_words import frozen_words
 from pages.ui.glossary import term
-from pages.ui.job_box import running
+from pages.ui.job_box import running, started
 from pages.ui.language import language, plain, say, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_examples import examples_field
-from pages.ui.session import client, remember, trial
+from pages.ui.session import client, trial
 from pages.ui.workload_form import device_field
 
 Way = Literal["own", "sweep", "release"]
@@ -72,7 +72,7 @@ def trial_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None,
         with saying_errors():
             source = info.source if info and info.commit == plan.model.commit else plan.model.source
             request = TrialRequest(plan=plan, model=source, settings=settings, **choice)
-            remember("trial_job", client().submit_trial(request, force=again).id)
+            started("trial_job", client().submit_trial(request, force=again))
             st.rerun()
 
 

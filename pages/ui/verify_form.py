@@ -7,11 +7,11 @@ import streamlit as st
 from analysis.contracts import ModelInfo, Plan, VerificationSettings, VerifyRequest, WorkloadInfo
 from analysis.i18n.numbers import duration
 from pages.ui.guardrail_form import guardrail_fields
-from pages.ui.job_box import running
+from pages.ui.job_box import running, started
 from pages.ui.language import language, plain, words
 from pages.ui.messages import saying_errors
 from pages.ui.plan_examples import examples_field, same_workload
-from pages.ui.session import client, remember, verification
+from pages.ui.session import client, verification
 from pages.ui.workload_form import device_field
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -54,7 +54,7 @@ def verify_box(plan: Plan, info: ModelInfo | None, workload: WorkloadInfo | None
         with saying_errors():
             source = info.source if info and info.commit == plan.model.commit else plan.model.source
             request = VerifyRequest(plan=plan, model=source, settings=settings, guardrails=limits, **choice)
-            remember("verify_job", client().submit_verify(request, force=again).id)
+            started("verify_job", client().submit_verify(request, force=again))
             st.rerun()
 
 
