@@ -46,13 +46,7 @@ class Whole:
 
     @contextmanager
     def part(self, stage: Message, weight: float) -> Iterator[Watch]:
-        """A piece of work that counts `weight`: inside, whatever it tells of itself moves the whole bar under this stage.
-
-        One that counts nothing was not asked for, and is not told of.
-        """
-        if not weight:
-            yield self.watch
-            return
+        """A piece of work that counts `weight`: inside, whatever it tells of itself moves the whole bar under this stage."""
         self.tell(stage, 0.0, weight)
 
         def heard(progress: Progress) -> None:

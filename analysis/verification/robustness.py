@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -178,15 +178,19 @@ class _Job:
         whole = Whole(self.watch, work.total)
         with whole.part(_DISTURBING, work.noises) as self.runner.watch:
             clean, results = self._noises(judged)
-        with whole.part(ATTACKING, work.attacks) as self.runner.watch:
+        with self._asked_for(whole, ATTACKING, work.attacks) as self.runner.watch:
             attacked = attack_all(self.runner, judged, self.settings, self.applied)
         held_out = self._held_out()
         unknown = unknown_work(clean, held_out, replicates=self.settings.replicates, seed=self.settings.seed)
-        with whole.part(MEASURING_ENERGY, work.energy) as self.runner.watch:
+        with self._asked_for(whole, MEASURING_ENERGY, work.energy) as self.runner.watch:
             energy, reason = self._energy()
         self.notes += [*self._remarks(judged), *attacked.notes, *self._unknown_remarks(held_out, unknown)]
         everything = (*results, *attacked.results)
         return self._contract(clean, everything, unknown, energy, reason, started, time.monotonic() - clock)
+
+    def _asked_for(self, whole: Whole, stage: Message, weight: float) -> AbstractContextManager[Watch]:
+        """A part of the whole; what has nothing to run is not told of."""
+        return whole.part(stage, weight) if weight else nullcontext(self.watch)
 
     def _noises(self, judged: list[Judged]) -> tuple[Rises, tuple[Disturbed, ...]]:
         """The undisturbed sums, and every noise at every level; all sequences run in one go."""

@@ -83,7 +83,7 @@ def test_a_plan_is_said_in_one_line(plan: Plan) -> None:
     assert line.in_english() == "28 of 30 layers; removed 13, 14; counted from 0"
     assert render(line, "ja") == "30層中28層を残し、13、14を取り除く（番号は0から）"
     both = plan_in_words(doing(plan, Prune(blocks=(1,)), Freeze(eof_layer=3)))
-    assert render(both, "en") == "29 of 30 layers; removed 1; counted from 0, and 1 more operations"
+    assert render(both, "en") == "29 of 30 layers; removed 1; counted from 0, and 1 more operation"
 
 
 def test_two_plans_are_compared_by_what_they_share_and_save(profile: Profile) -> None:

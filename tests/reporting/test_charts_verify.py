@@ -104,7 +104,7 @@ def test_sets_are_said_in_words() -> None:
     removed = (("block", 3), ("mlp", 5), ("block", 6), ("mlp", 7))
     assert said_set(removed, Look("en")) == "layers 3 and 6 and the MLP of layers 5 and 7"
     assert said_set(removed, Look("ja")) == "層3、6、層5、7のMLP"
-    assert said_set((("attention", 2),), Look("en")) == "the attention of layers 2"
+    assert said_set((("attention", 2),), Look("en")) == "the attention of layer 2"
 
 
 def guardrail(value: float, unit: str, op: str = "<=") -> Guardrail:
