@@ -40,17 +40,21 @@ def agreed(sentence: str, written: Mapping[str, object]) -> str:
     ('Removing layer {list}', 'Removing layers {list}')
     """
     ones = frozenset(name for name, value in written.items() if value in ("1", 1) and value is not True)
-    said = _singular(sentence, ones) if ones else sentence
     alone = frozenset(name for name, value in written.items() if str(value).isdecimal())
-    return _LISTED.sub(lambda match: f"{match['noun'][:-1]} {{{match['name']}}}" if match["name"] in alone else match[0], said)
+    return _singular(sentence, ones, alone) if alone or ones else sentence
 
 
 @cache
-def _singular(sentence: str, ones: frozenset[str]) -> str:
+def _singular(sentence: str, ones: frozenset[str], alone: frozenset[str]) -> str:
+    """Once for each sentence and set of places: a page says the same sentences again at every click."""
+
     def one(match: re.Match[str]) -> str:
         if match["name"] not in ones:
             return match[0]
         noun, verb = match["noun"], match["verb"]
         return f"{{{match['name']}}} {match['between']}{_IRREGULAR.get(noun, noun[:-1])}" + (f" {_VERBS[verb]}" if verb else "")
 
-    return _COUNT.sub(one, sentence)
+    def single(match: re.Match[str]) -> str:
+        return f"{match['noun'][:-1]} {{{match['name']}}}" if match["name"] in alone else match[0]
+
+    return _LISTED.sub(single, _COUNT.sub(one, sentence))

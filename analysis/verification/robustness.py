@@ -24,6 +24,7 @@ from analysis.verification.asked import check_fits, check_vocabulary, prepare, s
 from analysis.verification.attacks import ATTACKING, attack_all
 from analysis.verification.disturbed import Judged, Noisy, Writing, disturb, judged_examples, share_touched
 from analysis.verification.document import carried_out, made_of
+from analysis.verification.energy import energy_meter
 from analysis.verification.energy_use import MEASURING_ENERGY, measure_energy
 from analysis.verification.quality import judges_words
 from analysis.verification.robustness_work import Work
@@ -174,7 +175,7 @@ class _Job:
                 "No verification prompt has both words to judge and words before them that could be disturbed. Give longer prompts, or "
                 "prompts with responses."
             )
-        work = Work.of(judged, self.encoded.examples, self.settings)
+        work = Work.of(judged, self.encoded.examples, self.settings, counted=energy_meter(self.loaded.device) is not None)
         whole = Whole(self.watch, work.total)
         with whole.part(_DISTURBING, work.noises) as self.runner.watch:
             clean, results = self._noises(judged)

@@ -29,11 +29,11 @@ class Work:
     energy: float
 
     @classmethod
-    def of(cls, judged: Sequence[Judged], examples: Sequence[EncodedExample], settings: RobustnessSettings) -> Self:
-        """What these settings run on these examples."""
+    def of(cls, judged: Sequence[Judged], examples: Sequence[EncodedExample], settings: RobustnessSettings, *, counted: bool) -> Self:
+        """What these settings run on these examples. `counted`: the device tells its energy, so no watts need be assumed."""
         n_noisy = len(settings.noises) * len(set(settings.levels))
         attacked = chosen_examples([example for example in judged if attackable(example).any()], settings.attack_examples)
-        turns = 2 * ROUNDS + _WARM_UPS if settings.energy else 0
+        turns = 2 * ROUNDS + _WARM_UPS if settings.energy and (counted or settings.watts is not None) else 0
         return cls(
             noises=2.0 * (1 + n_noisy) * _tokens([example.encoded for example in judged]),
             attacks=2.0 * _passes(settings) * _tokens([example.encoded for example in attacked]),

@@ -70,6 +70,14 @@ def test_what_was_not_asked_for_is_not_told_of(tmp_path: Path) -> None:
     assert told[-1].fraction == 1.0
 
 
+def test_energy_that_nothing_tells_takes_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("robustness", "energy_use"):
+        monkeypatch.setattr(f"analysis.verification.{room}.energy_meter", lambda _device: None)
+    told, _ = told_by(tmp_path, SETTINGS.model_copy(update={"attacks": (), "energy": True, "watts": None}))
+    assert {progress.stage.id for progress in told} == {DISTURBING}
+    assert told[-1].fraction == 1.0
+
+
 @pytest.mark.parametrize("attacks", [("fgsm",), ("pgd",), ("fgsm", "pgd")])
 def test_parts_count_what_they_run(tmp_path: Path, attacks: tuple[str, ...]) -> None:
     """A pass there and back counts three times one without gradients; a mistyped word may be more tokens."""
